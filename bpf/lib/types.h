@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Every struct and enum that the kernel side shares with user space, and nothing else. */
+#ifndef ISTHMUS_TYPES_H
+#define ISTHMUS_TYPES_H
+
+/*
+ * The only place where a shared layout is written: user space reads it from BTF.
+ * Typedef names carry meaning for the decoder: __be16 is network order, ip_addr and
+ * mac_addr print as text. Every hole is an explicit pad, because keys are compared
+ * byte by byte.
+ */
+
+/* An IPv6 address, or an IPv4 address as ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2). */
+typedef struct {
+	union {
+		__u8 bytes[16];
+		__be32 words[4];
+		__u64 halves[2];
+	};
+} ip_addr;
+
+typedef struct {
+	__u8 bytes[6];
+} mac_addr;
+
+/* Seconds of the kernel's monotonic clock (CLOCK_MONOTONIC). */
+typedef __u32 seconds;
+
+enum family {
+	FAMILY_IPV4 = 0,
+	FAMILY_IPV6 = 1,
+	FAMILY_COUNT = 2,
+};
+
+/* Named by where the packet comes from or goes to, seen from the node. */
+enum direction {
+	DIRECTION_FROM_CONTAINER = 0,
+	DIRECTION_TO_CONTAINER = 1,
+	DIRECTION_FROM_NETDEV = 2,
+};
+
+/* Why a packet was dropped. The comment of each value is its line in docs/drop-reasons.md. */
+enum drop_reason {
+	DROP_NONE = 0, /* not a drop */
+	DROP_TRUNCATED = 1, /* the packet ends before its headers do */
+	DROP_MALFORMED = 2, /* a header contradicts itself: version, length or header length */
+	DROP_UNSUPPORTED_PROTOCOL = 3, /* a transport protocol that cannot be translated */
+	DROP_UNSUPPORTED_ETHERTYPE = 4, /* neither IPv4, IPv6 nor ARP */
+	DROP_SPOOFED = 5, /* the pod sent from an address that is not its own */
+	DROP_NOT_ROUTABLE = 6, /* a destination that is never forwarded: multicast, loopback, link-local */
+	DROP_NO_ROUTE = 7, /* no route to the destination: answered with "unreachable" */
+	DROP_NO_ENDPOINT = 8, /* an address of this node's pods that no pod has: answered with "unreachable" */
+	DROP_NO_BACKEND = 9, /* a service without a ready backend: answered with reset or "unreachable" */
+	DROP_NO_FLOW = 10, /* addressed to a translated port, but no flow owns it */
+	DROP_PORTS_EXHAUSTED = 11, /* no port of the pod's block is free towards this remote */
+	DROP_FLOW_TABLE_FULL = 12, /* no room for a new flow; established flows are not affected */
+	DROP_NO_PORT_BLOCK = 13, /* the pod owns no port block of the translation address */
+	DROP_TTL_EXCEEDED = 14, /* TTL or hop limit reached zero: answered with "time exceeded" */
+	DROP_TOO_BIG = 15, /* larger than the next hop's MTU: answered with "packet too big" */
+	DROP_FRAGMENT_MISS = 16, /* a later fragment whose first fragment was not seen */
+	DROP_ICMP_ERROR_NO_FLOW = 17, /* an ICMP error about a flow that does not exist */
+	DROP_ICMP_UNSUPPORTED = 18, /* an ICMP message that cannot be translated */
+	DROP_REWRITE_FAILED = 19, /* the kernel refused to change the packet */
+	DROP_NEIGHBOUR_UNKNOWN = 20, /* ARP or ND from a pod for an address that is not its gateway */
+	DROP_WRONG_DEVICE = 21, /* a flow's packet arrived at a device where the flow does not live */
+	DROP_IP_OPTIONS = 22, /* IPv4 options or IPv6 extension headers that are not forwarded */
+};
+
+/* --- what the agent writes -------------------------------------------------------- */
+
+enum endpoint_flags {
+	ENDPOINT_HOST = 1, /* the node itself: its packets go to the host's network stack */
+};
+
+/*
+ * Who owns an address of this node: a pod, or the node. Key: ip_addr.
+ * The port block says from which ports of nat_address its packets leave the island.
+ */
+struct endpoint {
+	__u32 ifindex; /* host side of the pod's veth; 0 for the node itself */
+	__u32 flags; /* enum endpoint_flags */
+	mac_addr mac; /* of the pod's own device */
+	__u16 port_first; /* host order */
+	__u16 port_count; /* 0: owns no block */
+	__u16 mtu; /* of the pod's device, bytes; 0 for the node itself */
+	ip_addr nat_address; /* unspecified (::) when the family is never translated */
+};
+
+enum route_type {
+	ROUTE_NODE = 1, /* pods of another node: next_hop is that node's address */
+	ROUTE_NATIVE = 2, /* never translated: the host's routing table decides */
+	ROUTE_UNREACHABLE = 3, /* inside the cluster, but no node owns it */
+};
+
+struct route_key {
+	__u32 prefix_length; /* 0..128; an IPv4 /24 is 120 */
+	ip_addr prefix;
+};
+
+struct route {
+	__u32 type; /* enum route_type */
+	ip_addr next_hop;
+};
+
+struct service_key {
+	ip_addr address;
+	__be16 port;
+	__u8 protocol;
+	__u8 pad;
+};
+
+/* A frontend. One write of this value switches to a new set of backends (generation). */
+struct service {
+	__u32 id;
+	__u32 generation;
+	__u32 backend_count; /* 0: connections are refused */
+};
+
+struct backend_key {
+	__u32 service_id;
+	__u32 generation;
+	__u32 slot; /* 0 .. backend_count - 1 */
+};
+
+struct backend {
+	ip_addr address;
+	__be16 port;
+	__u16 pad;
+};
+
+/* --- what the kernel writes ------------------------------------------------------- */
+
+/* One direction of a flow, as its packets look when they reach the node. ICMP echo: the
+ * identifier is the sender's port (source of a request, destination of a reply), the other is 0. */
+struct flow_key {
+	ip_addr source;
+	ip_addr destination;
+	__be16 source_port;
+	__be16 destination_port;
+	__u8 protocol;
+	__u8 pad[3];
+};
+
+enum flow_flags {
+	FLOW_REPLY = 1, /* this entry serves the packets that answer the first one */
+	FLOW_REWRITE_SOURCE = 2,
+	FLOW_REWRITE_DESTINATION = 4,
+	FLOW_TO_CONTAINER = 8, /* leaves to a pod of this node; otherwise by the uplink */
+	FLOW_SEEN_REPLY = 16, /* both directions have sent */
+	FLOW_FIN_ORIGINAL = 32, /* TCP FIN seen from the side that opened */
+	FLOW_FIN_REPLY = 64, /* TCP FIN seen from the side that answered */
+	FLOW_RESET = 128, /* TCP RST seen */
+	FLOW_TO_HOST = 256, /* leaves to the host's network stack */
+};
+
+/*
+ * All that a packet of an established flow needs, in one map access. A flow is two entries,
+ * one a direction; each entry's pair is found by reversing the rewritten tuple.
+ * Inserting the reply entry is what reserves the translated port.
+ */
+struct flow {
+	ip_addr source; /* the packet leaves with these */
+	ip_addr destination;
+	__be16 source_port;
+	__be16 destination_port;
+	__u32 ifindex_in; /* the only device where packets of this entry are accepted */
+	__u32 ifindex_out;
+	ip_addr next_hop; /* of the uplink */
+	mac_addr mac; /* of the pod, with FLOW_TO_CONTAINER */
+	__u16 flags; /* enum flow_flags; both entries have the same connection state */
+	__u16 mtu; /* of the way out, bytes */
+	__u16 pad;
+	seconds seen; /* last packet */
+	seconds created;
+	seconds resolved; /* when next_hop was last looked up */
+	__u64 packets;
+	__u64 bytes; /* of IP packets */
+};
+
+struct fragment_key {
+	ip_addr source;
+	ip_addr destination;
+	__be32 identification;
+	__u8 protocol;
+	__u8 pad[3];
+};
+
+/* The ports of the first fragment, for the later ones that carry none. */
+struct fragment {
+	__be16 source_port;
+	__be16 destination_port;
+	seconds seen;
+};
+
+struct drop_key {
+	__u16 reason; /* enum drop_reason */
+	__u16 direction; /* enum direction */
+};
+
+struct drop_counter {
+	__u64 packets;
+	__u64 bytes;
+};
+
+enum event_limits {
+	EVENT_HEADER_BYTES = 96,
+	EVENTS_PER_SECOND = 32, /* of one reason and direction; the rest is only counted */
+};
+
+/* Events describe themselves: type is the BTF id of the struct that follows. */
+struct event_header {
+	__u32 type;
+	__u32 cpu;
+	__u64 time; /* nanoseconds of CLOCK_MONOTONIC */
+};
+
+struct drop_event {
+	struct event_header header;
+	__u32 reason; /* enum drop_reason */
+	__u32 direction; /* enum direction */
+	__u32 ifindex;
+	__u32 length; /* of the whole packet, bytes */
+	__u8 packet[EVENT_HEADER_BYTES]; /* its beginning, from the Ethernet header */
+};
+
+/* One row of the sampler: how many events of a kind were sent in this second. */
+struct sample {
+	seconds second;
+	__u32 sent;
+};
+
+/* What the removal of dead flows did; written by the kernel whether or not an agent lives. */
+struct sweep {
+	struct bpf_timer timer;
+	seconds last; /* when the last walk ended */
+	__u32 walked; /* entries seen by the last walk */
+	__u32 removed; /* entries removed by the last walk */
+	__u32 pad;
+	__u64 removed_total;
+};
+
+/* --- set before load; the verifier removes what is switched off ------------------- */
+
+struct prefix {
+	ip_addr address;
+	ip_addr mask;
+};
+
+enum config_limits {
+	INSIDE_MAX = 8,
+};
+
+struct timeouts {
+	seconds tcp_opening;
+	seconds tcp_established;
+	seconds tcp_closing;
+	seconds udp_one_way;
+	seconds udp_two_way;
+	seconds icmp;
+};
+
+struct config {
+	ip_addr node_address[FAMILY_COUNT]; /* of this node on the uplink; :: when it has none */
+	ip_addr gateway[FAMILY_COUNT]; /* what pods use as their next hop */
+	struct prefix inside[INSIDE_MAX]; /* the cluster's pod CIDRs: never translated, no flow kept */
+	__u32 inside_count;
+	__u32 uplink_ifindex;
+	__u16 uplink_mtu; /* bytes */
+	mac_addr gateway_mac; /* of the host side of every pod's veth */
+	__u16 nat_port_first; /* host order; taken away from the host */
+	__u16 nat_port_last;
+	__u16 node_port_first;
+	__u16 node_port_last;
+	__u8 island[FAMILY_COUNT]; /* 1: this family is translated on its way out */
+	__u8 fast_checksum; /* 1: the kernel lets us read skb->ip_summed (bpf_cast_to_kern_ctx, 6.2) */
+	__u8 pad[5];
+	__u64 netns_cookie; /* of the node's namespace: the bind guard leaves pods alone */
+	struct timeouts timeouts;
+};
+
+#endif

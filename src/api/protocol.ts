@@ -1,0 +1,69 @@
+// The agent's unix-socket API: HTTP/1.1 with JSON, and the files the agent leaves for readers when it is down.
+//
+//   POST /cni        body: network configuration (stdin of the plugin); headers cni-command, cni-containerid,
+//                    cni-netns, cni-ifname, cni-args, cni-path. 200: CNI result; 4xx/5xx: CNI error object.
+//   GET  /status     AgentStatus
+//   GET  /state      AgentState
+//
+// State directory: agent.sock, state.json (AgentState, replaced atomically after every change),
+// endpoints/<containerID>-<interface>.json (model Endpoint). BPF pins: <bpffs>/<map name>, <bpffs>/links/<name>.
+import type { Endpoint } from '../model/endpoint.js';
+import type { Mode } from '../model/network.js';
+import type { Problem } from '../model/snapshot.js';
+
+export const DEFAULT_STATE_DIR = '/run/isthmus';
+export const DEFAULT_BPFFS = '/sys/fs/bpf/isthmus';
+export const SOCKET_NAME = 'agent.sock';
+export const STATE_NAME = 'state.json';
+export const ENDPOINTS_NAME = 'endpoints';
+
+/** A name for each number that maps hold only as a number. */
+export interface ServiceName {
+  readonly id: number;
+  readonly namespace: string;
+  readonly name: string;
+  /** Port name, may be empty. */
+  readonly port: string;
+  readonly type: 'ClusterIP' | 'NodePort' | 'LoadBalancer';
+}
+
+export interface Attachment {
+  /** Program name, e.g. from_netdev. */
+  readonly program: string;
+  /** Device or cgroup. */
+  readonly target: string;
+  readonly kind: 'tcx' | 'clsact' | 'xdp' | 'cgroup';
+}
+
+/** What the agent has put in force; enough to read the pinned maps without it. */
+export interface AgentState {
+  readonly apiVersion: 'isthmus.dev/v1';
+  readonly kind: 'AgentState';
+  readonly version: string;
+  readonly node: string;
+  readonly clusterID: string;
+  readonly modes: { readonly ipv4?: Mode; readonly ipv6?: Mode };
+  readonly bpffs: string;
+  readonly uplink: { readonly name: string; readonly ifindex: number; readonly mtu: number };
+  readonly natPorts: { readonly first: number; readonly last: number };
+  readonly blockSize: number;
+  readonly services: readonly ServiceName[];
+  readonly attachments: readonly Attachment[];
+  /** Hash of the C sources the loaded object was made from. */
+  readonly sourceHash: string;
+  readonly problems: readonly Problem[];
+  /** Effective settings with where each came from: flag, environment, file, default. */
+  readonly settings: readonly { readonly name: string; readonly value: string; readonly origin: string }[];
+  /** RFC 3339. */
+  readonly updated: string;
+}
+
+export interface AgentStatus {
+  readonly state: AgentState;
+  readonly pid: number;
+  /** RFC 3339. */
+  readonly started: string;
+  readonly rssBytes: number;
+  readonly endpoints: readonly Endpoint[];
+  readonly source: { readonly kind: 'directory' | 'kubernetes'; readonly where: string; readonly synced: boolean };
+}

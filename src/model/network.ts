@@ -1,0 +1,53 @@
+// ClusterNetwork: how the cluster's pods are addressed and translated.
+import type { Cidr, Family } from './address.js';
+
+export type Mode = 'Flat' | 'Island';
+
+export interface FamilyNetwork {
+  readonly mode: Mode;
+  /** Every pod CIDR of the cluster: never translated between its own pods. */
+  readonly podCIDRs: readonly Cidr[];
+  /** Destinations outside the cluster that see the pod's own address also in island mode. */
+  readonly neverTranslate: readonly Cidr[];
+}
+
+/** Seconds; defaults follow RFC 5382 REQ-5, RFC 4787 REQ-5 and RFC 5508 REQ-2. */
+export interface Timeouts {
+  readonly tcpOpening: number;
+  readonly tcpEstablished: number;
+  readonly tcpClosing: number;
+  readonly udpOneWay: number;
+  readonly udpTwoWay: number;
+  readonly icmp: number;
+}
+
+/** Both ends included, host order. */
+export interface PortRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+export interface ClusterNetwork {
+  readonly clusterID: string;
+  /** A family that is absent is not carried. */
+  readonly families: Readonly<Partial<Record<Family, FamilyNetwork>>>;
+  readonly natPorts: PortRange;
+  /** Ports of one pod's block; a power of two. */
+  readonly blockSize: number;
+  readonly nodePorts: PortRange;
+  readonly timeouts: Timeouts;
+}
+
+export const DEFAULT_TIMEOUTS: Timeouts = {
+  tcpOpening: 240,
+  tcpEstablished: 7440,
+  tcpClosing: 240,
+  udpOneWay: 120,
+  udpTwoWay: 300,
+  icmp: 60,
+};
+
+/** 112 blocks of 256: one for the node and one for each of the 110 pods that a node may run. */
+export const DEFAULT_NAT_PORTS: PortRange = { first: 36864, last: 65535 };
+export const DEFAULT_BLOCK_SIZE = 256;
+export const DEFAULT_NODE_PORTS: PortRange = { first: 30000, last: 32767 };

@@ -1,0 +1,9 @@
+// A node of the cluster.
+import type { Cidr, IpAddress } from './address.js';
+
+export interface Node {
+  readonly name: string;
+  /** InternalIP addresses; the first of a family is the next hop of its pods and the translation address. */
+  readonly addresses: readonly IpAddress[];
+  readonly podCIDRs: readonly Cidr[];
+}
