@@ -35,8 +35,7 @@ enum family {
 /* Named by where the packet comes from or goes to, seen from the node. */
 enum direction {
 	DIRECTION_FROM_CONTAINER = 0,
-	DIRECTION_TO_CONTAINER = 1,
-	DIRECTION_FROM_NETDEV = 2,
+	DIRECTION_FROM_NETDEV = 1,
 };
 
 /* Why a packet was dropped. The comment of each value is its line in docs/drop-reasons.md. */
@@ -83,7 +82,7 @@ struct endpoint {
 	__u16 port_first; /* host order */
 	__u16 port_count; /* 0: owns no block */
 	__u16 mtu; /* of the pod's device, bytes; 0 for the node itself */
-	ip_addr nat_address; /* unspecified (::) when the family is never translated */
+	ip_addr nat_address; /* unspecified (::) when the node has no address of the family */
 };
 
 enum route_type {
@@ -150,7 +149,6 @@ enum flow_flags {
 	FLOW_FIN_ORIGINAL = 32, /* TCP FIN seen from the side that opened */
 	FLOW_FIN_REPLY = 64, /* TCP FIN seen from the side that answered */
 	FLOW_RESET = 128, /* TCP RST seen */
-	FLOW_TO_HOST = 256, /* leaves to the host's network stack */
 };
 
 /*
@@ -190,6 +188,8 @@ struct fragment {
 	__be16 source_port;
 	__be16 destination_port;
 	seconds seen;
+	__u8 icmp_type; /* of an echo: tells which of the two is the identifier */
+	__u8 pad[3];
 };
 
 struct drop_key {
@@ -237,6 +237,37 @@ struct sweep {
 	__u32 removed; /* entries removed by the last walk */
 	__u32 pad;
 	__u64 removed_total;
+};
+
+enum answer_limits {
+	ANSWER_QUOTE_BYTES = 128, /* of the packet that an ICMP error is about */
+	ANSWERS_PER_SECOND = 1000, /* of one reason and direction (RFC 1812 section 4.3.2.8) */
+};
+
+/* What the packet that an ICMP error quotes says of its flow, in the direction of its answers. */
+struct quote {
+	struct flow_key reply_key;
+	__u8 bytes[ANSWER_QUOTE_BYTES];
+	__u8 before[ANSWER_QUOTE_BYTES]; /* the same, untranslated */
+};
+
+/* Working room of one packet on one CPU; see the map `scratches`. */
+struct scratch {
+	struct flow_key key;
+	struct flow_key reply_key;
+	struct flow_key pair_key;
+	struct flow flow;
+	struct flow reply;
+	__u16 port_first; /* host order */
+	__u16 port_count;
+	__u16 port_start; /* where the search begins, relative to port_first */
+	__u16 pad;
+	__s32 result;
+	__u32 probes;
+	struct quote quote;
+	__u8 icmp[8 + ANSWER_QUOTE_BYTES]; /* an ICMP header and what it quotes */
+	__u8 header[40]; /* of the IP packet that carries it */
+	__u8 pseudo[40]; /* RFC 8200 section 8.1 */
 };
 
 /* --- set before load; the verifier removes what is switched off ------------------- */

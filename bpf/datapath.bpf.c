@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The whole datapath in one object. This file is its table of contents, in the order to read it. */
+#include "lib/kernel.h"
+
+/* What everything speaks of. */
+#include "lib/types.h"
+#include "lib/maps.h"
+#include "lib/config.h"
+
+/* A packet comes in ... */
+#include "lib/verdict.h"
+#include "lib/packet.h"
+#include "lib/events.h"
+#include "lib/endpoint.h"
+#include "lib/fragment.h"
+
+/* ... is changed or answered ... */
+#include "lib/checksum.h"
+#include "lib/rewrite.h"
+#include "lib/answer.h"
+#include "lib/neighbour.h"
+
+/* ... is decided once and remembered ... */
+#include "lib/forward.h"
+#include "lib/flow.h"
+#include "lib/nat.h"
+#include "lib/service.h"
+#include "lib/icmp_error.h"
+#include "lib/sweep.h"
+
+/* ... at the hooks, in the order a pod's packet meets them. */
+#include "hooks/from_container.h"
+#include "hooks/from_netdev.h"
+#include "hooks/bind.h"
+#include "hooks/sweep.h"
+
+char _license[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Pod to node: the host side of a pod's veth. */
+#ifndef ISTHMUS_FROM_CONTAINER_H
+#define ISTHMUS_FROM_CONTAINER_H
+
+/* What a pod says to its own link, and what no router forwards. */
+static __always_inline int refuse_link_local(struct packet *pkt)
+{
+	int rc = neighbour_answer(pkt);
+
+	if (rc)
+		return rc;
+	return packet_is_not_routable(pkt) ? -DROP_NOT_ROUTABLE : 0;
+}
+
+/* Towards outside: an established flow first, then whatever can begin one. */
+static __always_inline int container_to_outside(struct packet *pkt)
+{
+	int rc = fragment_track(pkt);
+
+	rc = rc ?: flow_lookup(pkt);
+	rc = rc ?: refuse_link_local(pkt);
+	rc = rc ?: endpoint_check_source(pkt);
+	rc = rc ?: icmp_error_translate(pkt);
+	rc = rc ?: service_translate(pkt);
+	rc = rc ?: endpoint_to_host(pkt);
+	return rc ?: nat_egress(pkt);
+}
+
+SEC("tc")
+int from_container(struct __sk_buff *skb)
+{
+	struct packet pkt = {.skb = skb, .direction = DIRECTION_FROM_CONTAINER};
+	int rc;
+
+	if (packet_is_arp(&pkt))
+		return finish(&pkt, neighbour_answer_arp(&pkt));
+	rc = packet_parse(&pkt);
+	if (!rc && !address_is_inside(&pkt.key.destination))
+		return finish(&pkt, container_to_outside(&pkt));
+	rc = rc ?: endpoint_check_source(&pkt);
+	rc = rc ?: forward_inside(&pkt);
+	return finish(&pkt, rc);
+}
+
+#endif

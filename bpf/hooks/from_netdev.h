@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Wire to node: the uplink. */
+#ifndef ISTHMUS_FROM_NETDEV_H
+#define ISTHMUS_FROM_NETDEV_H
+
+/* The host's own traffic leaves before the flow table is touched: neither ICMP, nor a port
+ * that a flow or a NodePort could own, nor the frontend of a service. */
+static __always_inline bool netdev_is_host_traffic(const struct packet *pkt)
+{
+	__u16 port = bpf_ntohs(pkt->key.destination_port);
+
+	if (!address_equals(&pkt->key.destination, &config.node_address[pkt->family & 1]))
+		return false;
+	if (packet_is_icmp(pkt) || pkt->flags & PACKET_LATER_FRAGMENT)
+		return false;
+	return !port_is_nat(port) && !port_is_node_port(port) && !service_lookup(pkt);
+}
+
+/* Fragments of the host's own datagrams are not ours to judge. */
+static __always_inline int netdev_fragment(struct packet *pkt)
+{
+	int rc = fragment_track(pkt);
+
+	return rc == -DROP_FRAGMENT_MISS ? VERDICT_TO_HOST : rc;
+}
+
+static __always_inline int netdev_to_node(struct packet *pkt)
+{
+	int rc = netdev_fragment(pkt);
+
+	rc = rc ?: flow_lookup(pkt);
+	rc = rc ?: icmp_error_translate(pkt);
+	rc = rc ?: service_translate(pkt);
+	rc = rc ?: endpoint_to_host(pkt);
+	return rc ?: VERDICT_TO_HOST;
+}
+
+SEC("tc")
+int from_netdev(struct __sk_buff *skb)
+{
+	struct packet pkt = {.skb = skb, .direction = DIRECTION_FROM_NETDEV};
+	int rc;
+
+	rc = packet_parse(&pkt);
+	if (rc == -DROP_UNSUPPORTED_ETHERTYPE || skb->pkt_type != PACKET_HOST)
+		return TC_NEXT;
+	rc = rc ?: forward_inside(&pkt);
+	if (!rc && netdev_is_host_traffic(&pkt))
+		return TC_NEXT;
+	rc = rc ?: netdev_to_node(&pkt);
+	return finish(&pkt, rc);
+}
+
+#endif

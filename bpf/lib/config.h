@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The load-time configuration: constants to the verifier, which removes what they switch off. */
+#ifndef ISTHMUS_CONFIG_H
+#define ISTHMUS_CONFIG_H
+
+#include "types.h"
+
+const volatile struct config config = {};
+
+static __always_inline bool address_is_inside(const ip_addr *address)
+{
+	for (__u32 i = 0; i < INSIDE_MAX && i < config.inside_count; i++) {
+		const volatile struct prefix *inside = &config.inside[i];
+
+		if (!((address->halves[0] ^ inside->address.halves[0]) & inside->mask.halves[0]) &&
+		    !((address->halves[1] ^ inside->address.halves[1]) & inside->mask.halves[1]))
+			return true;
+	}
+	return false;
+}
+
+static __always_inline bool address_equals(const ip_addr *address, const volatile ip_addr *other)
+{
+	return address->halves[0] == other->halves[0] && address->halves[1] == other->halves[1];
+}
+
+static __always_inline bool address_is_unspecified(const ip_addr *address)
+{
+	return !address->halves[0] && !address->halves[1];
+}
+
+/* Host order in, because ranges are compared. */
+static __always_inline bool port_is_nat(__u16 port)
+{
+	return port >= config.nat_port_first && port <= config.nat_port_last;
+}
+
+static __always_inline bool port_is_node_port(__u16 port)
+{
+	return port >= config.node_port_first && port <= config.node_port_last;
+}
+
+/* Seconds of the monotonic clock; the coarse clock is a memory read (5.11). */
+static __always_inline seconds clock_seconds(void)
+{
+	return bpf_ktime_get_coarse_ns() / 1000000000ULL;
+}
+
+#endif

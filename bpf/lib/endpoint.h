@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Pods of this node: who may send from an address, and what is addressed to the node itself. */
+#ifndef ISTHMUS_ENDPOINT_H
+#define ISTHMUS_ENDPOINT_H
+
+#include "packet.h"
+#include "maps.h"
+
+/* A pod can only send from its own addresses (BCP 38). Remembers the pod in pkt. */
+static __always_inline int endpoint_check_source(struct packet *pkt)
+{
+	struct endpoint *endpoint = bpf_map_lookup_elem(&endpoints, &pkt->key.source);
+
+	if (!endpoint || endpoint->ifindex != pkt->skb->ifindex)
+		return -DROP_SPOOFED;
+	pkt->source = endpoint;
+	return 0;
+}
+
+/* To one of the node's own addresses: the host's network stack, except for the ports that
+ * belong to translated flows, which no process of the host can own. */
+static __always_inline int endpoint_to_host(struct packet *pkt)
+{
+	struct endpoint *endpoint = bpf_map_lookup_elem(&endpoints, &pkt->key.destination);
+
+	if (!endpoint || !(endpoint->flags & ENDPOINT_HOST))
+		return 0;
+	if (!packet_is_icmp(pkt) && !(pkt->flags & PACKET_LATER_FRAGMENT) &&
+	    port_is_nat(bpf_ntohs(pkt->key.destination_port)))
+		return -DROP_NO_FLOW;
+	return VERDICT_TO_HOST;
+}
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What we use of the kernel: the stable user-space headers, and by CO-RE the one field of
+ * struct sk_buff that they do not have. Not a generated vmlinux.h: its names differ with every
+ * kernel and collide with ours, and the object would depend on where it was compiled.
+ */
+#ifndef ISTHMUS_KERNEL_H
+#define ISTHMUS_KERNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/in.h>
+#include <linux/in6.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <linux/types.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_core_read.h>
+
+/* include/linux/skbuff.h: what stands in the transport's checksum field */
+enum ip_summed {
+	CHECKSUM_NONE = 0,
+	CHECKSUM_UNNECESSARY = 1,
+	CHECKSUM_COMPLETE = 2,
+	CHECKSUM_PARTIAL = 3,
+};
+
+struct sk_buff {
+	__u8 ip_summed : 2;
+} __attribute__((preserve_access_index));
+
+/* 6.2; the agent sets config.fast_checksum where it exists */
+extern void *bpf_cast_to_kern_ctx(void *context) __ksym __weak;
+
+#endif

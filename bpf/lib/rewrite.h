@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Changes to a packet on its way: TTL, addresses, ports and their checksums. */
+#ifndef ISTHMUS_REWRITE_H
+#define ISTHMUS_REWRITE_H
+
+#include "checksum.h"
+#include "packet.h"
+
+/* What stands in the transport's checksum field. Only asked where config.fast_checksum is set. */
+static __always_inline __u32 packet_ip_summed(const struct packet *pkt)
+{
+	struct sk_buff *skb = bpf_cast_to_kern_ctx(pkt->skb);
+
+	return BPF_CORE_READ_BITFIELD(skb, ip_summed);
+}
+
+/* One hop less. The caller has answered TTL 1 already. */
+static __always_inline int packet_decrement_ttl(struct packet *pkt)
+{
+	if (pkt->family == FAMILY_IPV4) {
+		struct iphdr *ip = packet_at(pkt, ETHERNET_BYTES, IPV4_BYTES);
+
+		if (!ip)
+			return -DROP_REWRITE_FAILED;
+		ip->check = checksum_apply(ip->check, (__u16)~bpf_htons(0x0100));
+		ip->ttl--;
+		return 0;
+	}
+	struct ipv6hdr *ip = packet_at(pkt, ETHERNET_BYTES, IPV6_BYTES);
+
+	if (!ip)
+		return -DROP_REWRITE_FAILED;
+	ip->hop_limit--;
+	return 0;
+}
+
+/* The addresses; returns their difference for the transport's checksum by pointer. */
+static __always_inline int rewrite_addresses(struct packet *pkt, const struct flow *flow,
+					     __u64 *difference)
+{
+	if (pkt->family == FAMILY_IPV4) {
+		struct iphdr *ip = packet_at(pkt, ETHERNET_BYTES, IPV4_BYTES);
+
+		if (!ip)
+			return -DROP_REWRITE_FAILED;
+		*difference = checksum_change(0, ip->saddr, flow->source.words[3]);
+		*difference = checksum_change(*difference, ip->daddr, flow->destination.words[3]);
+		ip->saddr = flow->source.words[3];
+		ip->daddr = flow->destination.words[3];
+		ip->check = checksum_apply(ip->check, *difference);
+		return 0;
+	}
+	struct ipv6hdr *ip = packet_at(pkt, ETHERNET_BYTES, IPV6_BYTES);
+
+	if (!ip)
+		return -DROP_REWRITE_FAILED;
+	*difference = checksum_change_address(0, &pkt->key.source, &flow->source);
+	*difference = checksum_change_address(*difference, &pkt->key.destination, &flow->destination);
+	__builtin_memcpy(&ip->saddr, &flow->source, sizeof(ip_addr));
+	__builtin_memcpy(&ip->daddr, &flow->destination, sizeof(ip_addr));
+	return 0;
+}
+
+/* Where the transport's checksum is, from its header; negative when it has none of ours. */
+static __always_inline int transport_checksum_offset(const struct packet *pkt)
+{
+	switch (pkt->key.protocol) {
+	case IPPROTO_TCP:
+		return 16;
+	case IPPROTO_UDP:
+		return 6;
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return 2;
+	default:
+		return -1;
+	}
+}
+
+/* An ICMP echo has one identifier: the port of its sender. */
+static __always_inline __be16 flow_identifier(const struct packet *pkt, const struct flow *flow)
+{
+	bool request = pkt->icmp_type == (pkt->family == FAMILY_IPV4 ? ICMP4_ECHO : ICMP6_ECHO);
+
+	return request ? flow->source_port : flow->destination_port;
+}
+
+/* Ports and checksum by direct writes. `addresses` is what rewrite_addresses() found. */
+static __always_inline int rewrite_transport_fast(struct packet *pkt, const struct flow *flow,
+						  __u64 addresses)
+{
+	bool icmp = packet_is_icmp(pkt);
+	__u32 summed = packet_ip_summed(pkt);
+	__u64 ports = 0;
+	__sum16 *checksum;
+	__u8 *header;
+
+	header = packet_at(pkt, pkt->transport,
+			   pkt->key.protocol == IPPROTO_TCP ? TCP_BYTES : PORTS_BYTES);
+	if (!header)
+		return -DROP_REWRITE_FAILED;
+	if (icmp) {
+		__be16 *identifier = (__be16 *)(header + 4);
+		__be16 to = flow_identifier(pkt, flow);
+
+		ports = checksum_change(0, *identifier, to);
+		*identifier = to;
+		if (pkt->key.protocol == IPPROTO_ICMP)
+			addresses = 0; /* ICMPv4 has no pseudo header (RFC 792) */
+		checksum = (__sum16 *)(header + 2);
+	} else {
+		__be16 *port = (__be16 *)header;
+
+		ports = checksum_change(0, port[0], flow->source_port);
+		ports = checksum_change(ports, port[1], flow->destination_port);
+		port[0] = flow->source_port;
+		port[1] = flow->destination_port;
+		if (pkt->key.protocol == IPPROTO_TCP) {
+			/* packet_at() above proved TCP_BYTES only on TCP's branch: prove it again. */
+			header = packet_at(pkt, pkt->transport, TCP_BYTES);
+			if (!header)
+				return -DROP_REWRITE_FAILED;
+			checksum = (__sum16 *)(header + 16);
+		} else {
+			checksum = (__sum16 *)(header + 6);
+			if (!*checksum && summed != CHECKSUM_PARTIAL)
+				return 0; /* UDP without a checksum stays so (RFC 768) */
+		}
+	}
+	if (summed == CHECKSUM_PARTIAL) {
+		*checksum = checksum_apply_partial(*checksum, addresses);
+		return 0;
+	}
+	*checksum = checksum_apply(*checksum, addresses + ports);
+	if (pkt->key.protocol == IPPROTO_UDP && !*checksum)
+		*checksum = 0xffff; /* 0 would say "no checksum" (RFC 768) */
+	/* The device's sum over the whole packet: all but the IPv4 pseudo header cancels out. */
+	if (summed == CHECKSUM_COMPLETE && pkt->family == FAMILY_IPV4)
+		bpf_csum_update(pkt->skb, ~checksum_fold(addresses) & 0xffff);
+	return 0;
+}
+
+/* The same by helpers, which know what the checksum field holds, for kernels that do not tell us. */
+static __noinline int rewrite_transport_slow(struct packet *pkt, const struct flow *flow,
+					     __u64 addresses)
+{
+	bool icmp = packet_is_icmp(pkt);
+	int offset = transport_checksum_offset(pkt);
+	__u32 transport = pkt->transport & PACKET_OFFSET_MAX;
+	__u64 mangled = pkt->key.protocol == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
+	struct __sk_buff *skb = pkt->skb;
+
+	if (offset < 0)
+		return -DROP_UNSUPPORTED_PROTOCOL;
+	offset += transport;
+	if (pkt->key.protocol != IPPROTO_ICMP &&
+	    bpf_l4_csum_replace(skb, offset, 0, checksum_fold(addresses), BPF_F_PSEUDO_HDR | mangled))
+		return -DROP_REWRITE_FAILED;
+	if (icmp) {
+		__be16 from = pkt->key.source_port ?: pkt->key.destination_port;
+		__be16 to = flow_identifier(pkt, flow);
+
+		if (bpf_l4_csum_replace(skb, offset, from, to, 2) ||
+		    bpf_skb_store_bytes(skb, transport + 4, &to, sizeof(to), 0))
+			return -DROP_REWRITE_FAILED;
+		return 0;
+	}
+	struct {
+		__be16 source;
+		__be16 destination;
+	} ports = {flow->source_port, flow->destination_port};
+
+	if (bpf_l4_csum_replace(skb, offset, pkt->key.source_port, ports.source, 2 | mangled) ||
+	    bpf_l4_csum_replace(skb, offset, pkt->key.destination_port, ports.destination,
+				2 | mangled) ||
+	    bpf_skb_store_bytes(skb, transport, &ports, sizeof(ports), 0))
+		return -DROP_REWRITE_FAILED;
+	return 0;
+}
+
+/* Makes the packet what the flow says. Later fragments have addresses only. */
+static __always_inline int packet_rewrite(struct packet *pkt, const struct flow *flow)
+{
+	__u64 addresses = 0;
+	int rc;
+
+	if (!(flow->flags & (FLOW_REWRITE_SOURCE | FLOW_REWRITE_DESTINATION)))
+		return 0;
+	rc = rewrite_addresses(pkt, flow, &addresses);
+	if (rc || pkt->flags & PACKET_LATER_FRAGMENT)
+		return rc;
+	if (config.fast_checksum)
+		return rewrite_transport_fast(pkt, flow, addresses);
+	return rewrite_transport_slow(pkt, flow, addresses);
+}
+
+#endif

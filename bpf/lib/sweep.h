@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Removal of dead flows, in pairs. The agent asks for a walk every few seconds, in its own
+ * process context; when it does not, a timer walks in its place, with no process alive.
+ */
+#ifndef ISTHMUS_SWEEP_H
+#define ISTHMUS_SWEEP_H
+
+#include "flow.h"
+
+enum sweep_limits {
+	SWEEP_PERIOD_SECONDS = 5,
+	SWEEP_TAKEOVER_SECONDS = 15, /* without the agent */
+	CLOCK_MONOTONIC_ID = 1,
+};
+
+/* The coarse clock is not for programs outside the packet path (6.18); this one costs more. */
+static __always_inline seconds sweep_clock(void)
+{
+	return bpf_ktime_get_ns() / 1000000000ULL;
+}
+
+/* What one walk saw; on the stack, where the walk's callback may write. */
+struct walk {
+	__u32 walked;
+	__u32 removed;
+};
+
+static long sweep_flow(void *map, struct flow_key *key, struct flow *flow, struct walk *walk)
+{
+	seconds now = sweep_clock();
+	struct scratch *s = scratch_get();
+	struct flow *pair;
+
+	if (!s)
+		return 1;
+	walk->walked++;
+	if (!flow_is_idle(key, flow, now))
+		return 0;
+	flow_pair_key(&s->reply_key, key, flow);
+	pair = bpf_map_lookup_elem(&flows, &s->reply_key);
+	if (pair && !flow_is_idle(&s->reply_key, pair, now))
+		return 0;
+	walk->removed += pair ? 2 : 1;
+	/* The walk's key belongs to the table: a copy outlives the entry. */
+	s->key = *key;
+	flow_remove(&s->key, flow, &s->pair_key);
+	return 0;
+}
+
+static __always_inline int sweep_walk(struct sweep *sweep)
+{
+	struct walk walk = {};
+
+	bpf_for_each_map_elem(&flows, sweep_flow, &walk, 0);
+	sweep->walked = walk.walked;
+	sweep->removed = walk.removed;
+	sweep->removed_total += walk.removed;
+	sweep->last = sweep_clock();
+	return 0;
+}
+
+static int sweep_timer_fired(void *map, __u32 *key, struct sweep *sweep)
+{
+	if (sweep_clock() - sweep->last >= SWEEP_TAKEOVER_SECONDS)
+		sweep_walk(sweep);
+	bpf_timer_start(&sweep->timer, SWEEP_PERIOD_SECONDS * 1000000000ULL, 0);
+	return 0;
+}
+
+#endif
