@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Names for user space: BTF keeps only those enums that something refers to. */
+#ifndef ISTHMUS_NAMES_H
+#define ISTHMUS_NAMES_H
+
+#include "types.h"
+
+/* libbpf makes no map of a section with this name, so this takes no memory in the kernel. */
+const union {
+	enum direction direction;
+	enum drop_reason drop_reason;
+	enum endpoint_flags endpoint_flags;
+	enum route_type route_type;
+	enum flow_flags flow_flags;
+} _names SEC(".names");
+
+#endif

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `bench`: how long a transaction takes, or how many bytes pass. */
+#include "bench.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <linux/sockios.h>
+#include <unistd.h>
+
+#include "address.h"
+#include "clock.h"
+#include "counters.h"
+#include "histogram.h"
+#include "json.h"
+#include "process.h"
+#include "socket.h"
+
+#define CHUNK		(128 * 1024)
+#define ERRORS_IN_A_ROW 10 /* then the peer is taken to be away */
+
+struct bench {
+	const struct options *options;
+	union address peer;
+	const char *name;
+	int fd; /* -1 for crr, which opens one a transaction */
+	uint64_t bytes;
+	uint64_t errors;
+	uint64_t errors_in_a_row;
+	int last_error; /* 0 or -errno */
+	uint64_t number; /* of the last UDP request */
+	int64_t elapsed;
+	struct histogram times; /* nanoseconds */
+};
+
+typedef int (*transaction_fn)(struct bench *bench);
+
+static int open_socket(struct bench *bench, int type)
+{
+	int fd = socket_open(bench->options, type, &bench->peer);
+	int rc;
+
+	if (fd < 0)
+		return fd;
+	rc = socket_block(fd, bench->options->timeout_ms);
+	if (!rc && connect(fd, &bench->peer.any, address_length(&bench->peer)))
+		rc = errno == EINPROGRESS ? -ETIMEDOUT : -errno;
+	if (!rc)
+		return fd;
+	close(fd);
+	return rc;
+}
+
+static int send_all(int fd, const char *text)
+{
+	return send(fd, text, strlen(text), 0) < 0 ? -errno : 0;
+}
+
+/* One byte, or -errno; the end of the stream is -ECONNRESET. */
+static int receive_byte(int fd)
+{
+	char byte;
+	ssize_t count = recv(fd, &byte, 1, 0);
+
+	if (count < 0)
+		return errno == EAGAIN ? -ETIMEDOUT : -errno;
+	return count ? 0 : -ECONNRESET;
+}
+
+static int request_response(struct bench *bench)
+{
+	int rc = send_all(bench->fd, ".");
+
+	return rc ? rc : receive_byte(bench->fd);
+}
+
+/* Connection, request, response, close; who closes first keeps the port in TIME_WAIT. */
+static int connect_request_response(struct bench *bench)
+{
+	bool server_closes = bench->options->server_closes;
+	int fd = open_socket(bench, SOCK_STREAM);
+	int rc;
+
+	if (fd < 0)
+		return fd;
+	rc = send_all(fd, server_closes ? "crr close\n" : "crr\n");
+	if (!rc)
+		rc = receive_byte(fd);
+	if (!rc && server_closes && receive_byte(fd) != -ECONNRESET)
+		rc = -EPROTO;
+	close(fd);
+	return rc;
+}
+
+/* Answers to requests that were given up are skipped. */
+static int udp_request_response(struct bench *bench)
+{
+	char request[12] = "echo", answer[64];
+	uint64_t number = ++bench->number;
+
+	memcpy(request + 4, &number, sizeof(number));
+	if (send(bench->fd, request, sizeof(request), 0) < 0)
+		return -errno;
+	do {
+		if (recv(bench->fd, answer, sizeof(answer), 0) < 0)
+			return errno == EAGAIN ? -ETIMEDOUT : -errno;
+	} while (memcmp(answer, request, sizeof(request)));
+	return 0;
+}
+
+static void note_result(struct bench *bench, int rc, int64_t time)
+{
+	if (!rc) {
+		histogram_add(&bench->times, (uint64_t)time);
+		bench->errors_in_a_row = 0;
+		return;
+	}
+	bench->errors++;
+	bench->errors_in_a_row++;
+	bench->last_error = rc;
+}
+
+static void repeat(struct bench *bench, transaction_fn transaction)
+{
+	int64_t start = clock_ns();
+	int64_t end = start + (int64_t)(bench->options->seconds * NS_PER_SECOND);
+	int64_t before = start;
+
+	while (before < end && bench->errors_in_a_row < ERRORS_IN_A_ROW && !process_stopped()) {
+		int rc = transaction(bench);
+		int64_t after = clock_ns();
+
+		note_result(bench, rc, after - before);
+		before = after;
+	}
+	bench->elapsed = before - start;
+}
+
+/* Counts what the peer's kernel acknowledged, not what waits in ours. */
+static void stream(struct bench *bench)
+{
+	static char chunk[CHUNK];
+	int64_t start = clock_ns();
+	int64_t end = start + (int64_t)(bench->options->seconds * NS_PER_SECOND);
+	int waiting = 0;
+
+	while (clock_ns() < end && !bench->errors) {
+		ssize_t count = send(bench->fd, chunk, sizeof(chunk), 0);
+
+		if (count < 0)
+			note_result(bench, -errno, 0);
+		else
+			bench->bytes += (uint64_t)count;
+	}
+	ioctl(bench->fd, SIOCOUTQ, &waiting);
+	bench->elapsed = clock_ns() - start;
+	bench->bytes -= (uint64_t)waiting;
+}
+
+static void report_times(const struct histogram *times)
+{
+	double count = times->count ? (double)times->count : 1;
+
+	json_decimal("mean", (double)times->sum / count / 1e3);
+	json_decimal("p50", (double)histogram_quantile(times, 0.50) / 1e3);
+	json_decimal("p90", (double)histogram_quantile(times, 0.90) / 1e3);
+	json_decimal("p99", (double)histogram_quantile(times, 0.99) / 1e3);
+	json_decimal("min", (double)times->min / 1e3);
+	json_decimal("max", (double)times->max / 1e3);
+}
+
+static void report_connection(const struct bench *bench)
+{
+	struct tcp_info info;
+	socklen_t length = sizeof(info);
+
+	if (bench->fd < 0 || getsockopt(bench->fd, IPPROTO_TCP, TCP_INFO, &info, &length))
+		return;
+	json_count("connectionRetransmits", info.tcpi_total_retrans);
+	json_decimal("rtt", info.tcpi_rtt);
+}
+
+static int report(const struct bench *bench, const struct counters *before)
+{
+	double seconds = (double)bench->elapsed / NS_PER_SECOND;
+	bool is_stream = !strcmp(bench->name, "stream");
+	bool ok = !bench->errors && (is_stream ? bench->bytes : bench->times.count);
+	struct counters after;
+
+	counters_read(&after);
+	json_begin(ok);
+	json_text("test", bench->name);
+	json_error(-bench->last_error);
+	json_decimal("seconds", seconds);
+	json_count("errors", bench->errors);
+	if (is_stream) {
+		json_count("bytes", bench->bytes);
+		json_decimal("megabitsPerSecond", (double)bench->bytes * 8 / 1e6 / seconds);
+	} else {
+		json_count("count", bench->times.count);
+		json_decimal("perSecond", (double)bench->times.count / seconds);
+		report_times(&bench->times);
+	}
+	report_connection(bench);
+	json_count("retransmits", after.retransmits - before->retransmits);
+	json_count("synRetransmits", after.syn_retransmits - before->syn_retransmits);
+	json_end();
+	return ok ? 0 : 1;
+}
+
+/* Opens what lasts for the whole test and tells the server which one it is. */
+static int prepare(struct bench *bench)
+{
+	bool udp = !strcmp(bench->name, "udp_rr");
+
+	bench->fd = -1;
+	if (!strcmp(bench->name, "crr"))
+		return 0;
+	bench->fd = open_socket(bench, udp ? SOCK_DGRAM : SOCK_STREAM);
+	if (bench->fd < 0)
+		return bench->fd;
+	if (udp)
+		return 0;
+	return send_all(bench->fd, strcmp(bench->name, "rr") ? "discard\n" : "rr\n");
+}
+
+static void measure(struct bench *bench)
+{
+	if (!strcmp(bench->name, "rr"))
+		repeat(bench, request_response);
+	else if (!strcmp(bench->name, "crr"))
+		repeat(bench, connect_request_response);
+	else if (!strcmp(bench->name, "udp_rr"))
+		repeat(bench, udp_request_response);
+	else
+		stream(bench);
+}
+
+static void check_name(const char *name)
+{
+	static const char *const names[] = {"rr", "crr", "udp_rr", "stream"};
+
+	for (unsigned int i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!strcmp(name, names[i]))
+			return;
+	}
+	options_usage();
+}
+
+int bench_run(const struct options *options)
+{
+	static struct bench bench; /* the histogram is too large for the stack's taste */
+	struct counters before;
+	int rc;
+
+	if (options->word_count < 4)
+		options_usage();
+	check_name(options->words[1]);
+	bench.options = options;
+	bench.name = options->words[1];
+	if (!address_parse(&bench.peer, options->words[2],
+			   (uint16_t)options_number("PORT", options->words[3], UINT16_MAX)))
+		options_usage();
+	counters_read(&before);
+	rc = prepare(&bench);
+	if (rc)
+		note_result(&bench, rc, 0);
+	else
+		measure(&bench);
+	return report(&bench, &before);
+}

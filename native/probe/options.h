@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line: words and options in any order. */
+#ifndef PROBE_OPTIONS_H
+#define PROBE_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct options {
+	const char *netns; /* path of the network namespace to enter */
+	const char *bind; /* local address; every address when NULL */
+	const char *congestion; /* TCP congestion control, the kernel's choice when NULL */
+	uint16_t port;
+	uint16_t source_port; /* 0: any */
+	int64_t timeout_ms;
+	double seconds;
+	double rate; /* messages a second */
+	uint64_t bytes;
+	uint64_t size; /* of one message, bytes */
+	int cpu; /* -1: any */
+	bool fifo;
+	bool server_closes;
+	bool die_with_parent;
+	char **words; /* what is not an option, NULL-terminated */
+	int word_count;
+};
+
+/* Prints the reason and exits with 2 when the command line is wrong. */
+void options_parse(struct options *options, int argc, char **argv);
+
+/* Parses a whole decimal number up to `limit`; prints the reason and exits with 2 otherwise. */
+uint64_t options_number(const char *name, const char *text, uint64_t limit);
+
+/* Prints usage and exits with 2. */
+void options_usage(void) __attribute__((noreturn));
+
+#endif

@@ -1,0 +1,19 @@
+// What a node's own stack needs before pods can be forwarded. Only in the namespace the agent runs in.
+import type { LinkInfo, Netlink } from '../net/native.js';
+
+/** Forwarding, as on every Kubernetes node: bpf_fib_lookup answers only for devices that forward. */
+export function prepareNode(node: Netlink, uplink: LinkInfo): void {
+  keepRouterAdvertisements(node, uplink);
+  turnOn(node, 'net.ipv4.ip_forward');
+  turnOn(node, 'net.ipv6.conf.all.forwarding');
+}
+
+function turnOn(node: Netlink, name: string): void {
+  if (node.readSysctl(name).trim() !== '1') node.writeSysctl(name, '1');
+}
+
+/** A forwarding host ignores router advertisements unless told otherwise, and would lose its default route. */
+function keepRouterAdvertisements(node: Netlink, { name }: LinkInfo): void {
+  const setting = `net.ipv6.conf.${name}.accept_ra`;
+  if (node.readSysctl(setting).trim() === '1') node.writeSysctl(setting, '2');
+}

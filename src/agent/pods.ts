@@ -1,0 +1,196 @@
+// Pods of this node: what a CNI request does to records, wiring and maps. One request at a time.
+import { existsSync } from 'node:fs';
+import type { Endpoint } from '../model/endpoint.js';
+import type { ClusterNetwork } from '../model/network.js';
+import type { Node } from '../model/node.js';
+import { type CniCall, CniError, CNI_CODES, formatResult, hostInterfaceName, randomMac } from './cni.js';
+import type { EndpointStore } from './endpoint-store.js';
+import { allocate, ExhaustedError } from './ipam.js';
+import { checkWiring, unwire, type Wiring, wire } from './wiring.js';
+
+export interface PodsOptions {
+  readonly store: EndpointStore;
+  readonly wiring: Wiring;
+  /** Bytes, of every pod's device. */
+  readonly mtu: number;
+  /** What is in force; undefined before the first good state. */
+  readonly current: () => { network: ClusterNetwork; node: Node } | undefined;
+  /** Brings the maps up to date with the records; rejects when they could not be written. */
+  readonly reconcile: () => Promise<void>;
+}
+
+export class Pods {
+  readonly #options: PodsOptions;
+  readonly #cursors = new Map<string, bigint>();
+  #queue: Promise<unknown> = Promise.resolve();
+
+  constructor(options: PodsOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves with what the plugin prints. Rejects with CniError; what was begun is undone then. */
+  handle(call: CniCall): Promise<unknown> {
+    const result = this.#queue.then(() => this.#handle(call));
+    this.#queue = result.catch(() => undefined);
+    return result;
+  }
+
+  /** At start: programs on the pods that are still there; records of pods that went away meanwhile are dropped. */
+  adopt(): { adopted: number; gone: Endpoint[] } {
+    const { store, wiring } = this.#options;
+    const gone: Endpoint[] = [];
+    for (const endpoint of store.list()) {
+      const link = wiring.node.link(endpoint.hostInterface);
+      if (link === undefined) {
+        // DEL may still come for it, and finds nothing to do. A crash in the middle of ADD ends here too.
+        if (!existsSync(endpoint.netns) || endpoint.ifindex === 0) gone.push(endpoint);
+        continue;
+      }
+      if (link.ifindex !== endpoint.ifindex) store.put({ ...endpoint, ifindex: link.ifindex });
+      wiring.datapath.attachContainer(endpoint.hostInterface, link.ifindex);
+    }
+    for (const endpoint of gone) {
+      wiring.datapath.detachContainer(endpoint.hostInterface);
+      store.remove(endpoint);
+    }
+    return { adopted: store.list().length, gone };
+  }
+
+  async #handle(call: CniCall): Promise<unknown> {
+    switch (call.command) {
+      case 'ADD':
+        return this.#add(call);
+      case 'DEL':
+        return this.#delete(call);
+      case 'CHECK':
+        return this.#check(call);
+      case 'GC':
+        return this.#collect(call);
+      case 'STATUS':
+        return this.#status();
+      case 'VERSION':
+        return { cniVersion: call.cniVersion };
+    }
+  }
+
+  async #add(call: CniCall): Promise<unknown> {
+    const { store, wiring, reconcile } = this.#options;
+    this.#refuseDuplicate(call);
+    const draft = this.#draft(call);
+    store.put(draft);
+    try {
+      const ifindex = wire(wiring, draft);
+      const endpoint = { ...draft, ifindex };
+      store.put(endpoint);
+      await reconcile();
+      return formatResult(endpoint, call.cniVersion);
+    } catch (error) {
+      await this.#undo(draft);
+      throw error instanceof CniError ? error : ioError(`ADD of ${describe(draft)} failed and was undone`, error);
+    }
+  }
+
+  #refuseDuplicate(call: CniCall): void {
+    if (!existsSync(call.netns)) {
+      throw new CniError(CNI_CODES.unknownContainer, `the namespace ${call.netns} does not exist`, 'nothing was changed');
+    }
+    const existing = this.#options.store.get(call);
+    if (existing === undefined) return;
+    throw new CniError(
+      CNI_CODES.alreadyAdded,
+      `${call.interfaceName} of container ${call.containerID} was added already`,
+      `it keeps ${existing.addresses.join(', ')}; DEL it first`,
+    );
+  }
+
+  #draft(call: CniCall): Endpoint {
+    const current = this.#current();
+    const { store, mtu } = this.#options;
+    try {
+      const { addresses, block } = allocate({ ...current, endpoints: store.list(), cursors: this.#cursors });
+      return {
+        containerID: call.containerID,
+        interfaceName: call.interfaceName,
+        netns: call.netns,
+        namespace: call.namespace,
+        pod: call.pod,
+        podUID: call.podUID,
+        addresses,
+        mac: randomMac(),
+        hostInterface: hostInterfaceName(call.containerID, call.interfaceName),
+        ifindex: 0,
+        mtu,
+        block,
+        created: new Date().toISOString(),
+      };
+    } catch (error) {
+      if (!(error instanceof ExhaustedError)) throw error;
+      throw new CniError(CNI_CODES.exhausted, error.message, 'nothing was changed; pods that are gone free theirs');
+    }
+  }
+
+  #current(): { network: ClusterNetwork; node: Node } {
+    const current = this.#options.current();
+    if (current !== undefined) return current;
+    throw new CniError(
+      CNI_CODES.tryAgainLater,
+      'the agent has no ClusterNetwork or no Node of its own yet',
+      'nothing was changed; see `isthmus status`',
+    );
+  }
+
+  /** Unknown containers are fine: DEL must succeed however often it comes (specification, section 2). */
+  async #delete(call: CniCall): Promise<unknown> {
+    const endpoint = this.#options.store.get(call);
+    if (endpoint !== undefined) await this.#undo(endpoint);
+    return undefined;
+  }
+
+  async #undo(endpoint: Endpoint): Promise<void> {
+    const { store, wiring, reconcile } = this.#options;
+    try {
+      unwire(wiring, endpoint);
+    } catch (error) {
+      throw ioError(`could not remove ${endpoint.hostInterface} of ${describe(endpoint)}`, error);
+    }
+    store.remove(endpoint);
+    // The veth is gone, so what the maps still say about it leads nowhere; the next reconcile says it again.
+    await reconcile().catch(() => undefined);
+  }
+
+  async #check(call: CniCall): Promise<unknown> {
+    const endpoint = this.#options.store.get(call);
+    if (endpoint === undefined) {
+      throw new CniError(CNI_CODES.unknownContainer, `container ${call.containerID} was never added here`);
+    }
+    try {
+      checkWiring(this.#options.wiring, endpoint);
+    } catch (error) {
+      throw new CniError(CNI_CODES.notAsAdded, `${describe(endpoint)} is not as it was added`, (error as Error).message);
+    }
+    return undefined;
+  }
+
+  async #collect(call: CniCall): Promise<unknown> {
+    const valid = new Set(call.attachments.map(({ containerID, ifname }) => `${containerID}/${ifname}`));
+    const stale = this.#options.store
+      .list()
+      .filter(({ containerID, interfaceName }) => !valid.has(`${containerID}/${interfaceName}`));
+    for (const endpoint of stale) await this.#undo(endpoint);
+    return undefined;
+  }
+
+  async #status(): Promise<unknown> {
+    const current = this.#options.current();
+    if (current !== undefined) return undefined;
+    throw new CniError(CNI_CODES.notAvailable, 'the agent has no ClusterNetwork or no Node of its own yet');
+  }
+}
+
+function describe({ namespace, pod, containerID }: Endpoint): string {
+  return namespace === '' ? `container ${containerID}` : `pod ${namespace}/${pod}`;
+}
+
+function ioError(what: string, error: unknown): CniError {
+  return new CniError(CNI_CODES.ioFailure, what, (error as Error).message);
+}

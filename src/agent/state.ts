@@ -1,0 +1,59 @@
+// What the agent leaves on disk for readers: src/api/protocol.ts AgentState.
+import type { AgentState, ServiceName } from '../api/protocol.js';
+import type { Desired } from '../datapath/compile.js';
+import type { Datapath } from '../datapath/datapath.js';
+import type { CompiledService } from '../datapath/services.js';
+import { FAMILIES } from '../model/address.js';
+import { DEFAULT_BLOCK_SIZE, DEFAULT_NAT_PORTS, type Mode } from '../model/network.js';
+import type { Service } from '../model/service.js';
+import type { Snapshot } from '../model/snapshot.js';
+import type { LinkInfo } from '../net/native.js';
+import type { Origin, Settings } from './settings.js';
+
+export interface DescribeStateInput {
+  readonly settings: Settings;
+  readonly origins: readonly Origin[];
+  readonly version: string;
+  readonly uplink: LinkInfo;
+  readonly datapath: Datapath;
+  readonly snapshot: Snapshot;
+  readonly desired: Desired;
+}
+
+export function describeState(input: DescribeStateInput): AgentState {
+  const { settings, origins, version, uplink, datapath, snapshot, desired } = input;
+  const { network } = snapshot;
+  const modes: { ipv4?: Mode; ipv6?: Mode } = {};
+  for (const family of FAMILIES) {
+    const mode = network?.families[family]?.mode;
+    if (mode !== undefined) modes[family] = mode;
+  }
+  return {
+    apiVersion: 'isthmus.dev/v1',
+    kind: 'AgentState',
+    version,
+    node: settings.node,
+    clusterID: network?.clusterID ?? '',
+    modes,
+    bpffs: settings.bpffs,
+    uplink: { name: uplink.name, ifindex: uplink.ifindex, mtu: uplink.mtu },
+    natPorts: network?.natPorts ?? DEFAULT_NAT_PORTS,
+    blockSize: network?.blockSize ?? DEFAULT_BLOCK_SIZE,
+    services: desired.serviceList.map(nameService),
+    attachments: datapath.attachments,
+    sourceHash: datapath.sourceHash,
+    problems: [...snapshot.problems, ...desired.problems],
+    settings: origins,
+    updated: new Date().toISOString(),
+  };
+}
+
+function nameService({ id, service, port }: CompiledService): ServiceName {
+  return { id, namespace: service.namespace, name: service.name, port: port.name, type: typeOf(service) };
+}
+
+/** The widest way in that the Service has. */
+function typeOf(service: Service): ServiceName['type'] {
+  if (service.externalAddresses.length > 0) return 'LoadBalancer';
+  return service.ports.some(({ nodePort }) => nodePort !== undefined) ? 'NodePort' : 'ClusterIP';
+}

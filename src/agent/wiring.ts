@@ -1,0 +1,120 @@
+// The links, addresses, routes and neighbours that connect a pod with its node.
+import type { Datapath } from '../datapath/datapath.js';
+import { GATEWAYS } from '../datapath/config.js';
+import { familyOf } from '../model/address.js';
+import type { Endpoint } from '../model/endpoint.js';
+import type { NativeNet, Netlink } from '../net/native.js';
+
+/** MAC of the host side of every pod's veth: the gateway that the datapath answers for. */
+export const GATEWAY_MAC = '02:69:73:74:00:01';
+
+export interface Wiring {
+  readonly net: NativeNet;
+  /** In the node's namespace. */
+  readonly node: Netlink;
+  readonly datapath: Datapath;
+}
+
+/** Something of a pod's wiring is missing or different. */
+export class WiringError extends Error {
+  readonly code = 'ERR_WIRING';
+}
+
+/**
+ * Creates the veth and everything on it, and returns its index. The program is attached before the pod's side comes
+ * up: no packet of the pod leaves unseen. Throws with nothing left behind.
+ */
+export function wire(wiring: Wiring, endpoint: Endpoint): number {
+  const pod = wiring.net.openNetlink(endpoint.netns);
+  let ifindex = 0;
+  try {
+    const link = wiring.node.addVeth({
+      name: endpoint.hostInterface,
+      mac: GATEWAY_MAC,
+      peerName: endpoint.interfaceName,
+      peerMac: endpoint.mac,
+      mtu: endpoint.mtu,
+      peerNamespace: pod,
+    });
+    ifindex = link.ifindex;
+    prepareHostSide(wiring.node, endpoint.hostInterface);
+    wiring.datapath.attachContainer(endpoint.hostInterface, ifindex);
+    wiring.node.setUp(ifindex);
+    configurePod(pod, endpoint);
+    connectHost(wiring.node, endpoint, ifindex);
+    return ifindex;
+  } catch (error) {
+    if (ifindex !== 0) unwire(wiring, { ...endpoint, ifindex });
+    throw error;
+  } finally {
+    pod.close();
+  }
+}
+
+/** Removes the veth, and with it its addresses, routes and neighbours. Whether there was one. */
+export function unwire({ node, datapath }: Wiring, endpoint: Endpoint): boolean {
+  const link = node.link(endpoint.hostInterface);
+  datapath.detachContainer(endpoint.hostInterface);
+  return link === undefined ? false : node.deleteLink(link.ifindex);
+}
+
+/** Throws WiringError with the first thing that is not as wire() left it. */
+export function checkWiring({ net, node }: Wiring, endpoint: Endpoint): void {
+  if (node.link(endpoint.hostInterface)?.ifindex !== endpoint.ifindex) {
+    throw new WiringError(`the host side ${endpoint.hostInterface} is missing or was made anew`);
+  }
+  const pod = net.openNetlink(endpoint.netns);
+  try {
+    checkPod(pod, endpoint);
+  } finally {
+    pod.close();
+  }
+}
+
+function checkPod(pod: Netlink, endpoint: Endpoint): void {
+  const link = pod.link(endpoint.interfaceName);
+  if (link === undefined) throw new WiringError(`the pod has no interface ${endpoint.interfaceName}`);
+  const addresses = pod.addresses(link.ifindex).map(({ address }) => address.split('/')[0]);
+  const missing = endpoint.addresses.find((address) => !addresses.includes(address));
+  if (missing !== undefined) throw new WiringError(`${endpoint.interfaceName} in the pod has lost its address ${missing}`);
+  const gateways = new Set(pod.routes().map(({ gateway }) => gateway));
+  for (const address of endpoint.addresses) {
+    if (!gateways.has(gatewayOf(address))) throw new WiringError(`the pod has lost its route by ${gatewayOf(address)}`);
+  }
+}
+
+/** The kernel's own forwarding is what bpf_fib_lookup asks, so it must be on. */
+function prepareHostSide(node: Netlink, name: string): void {
+  node.writeSysctl(`net.ipv4.conf.${name}.forwarding`, '1');
+  node.writeSysctl(`net.ipv6.conf.${name}.forwarding`, '1');
+  node.writeSysctl(`net.ipv6.conf.${name}.accept_ra`, '0');
+}
+
+function configurePod(pod: Netlink, endpoint: Endpoint): void {
+  const link = pod.link(endpoint.interfaceName);
+  if (link === undefined) throw new WiringError(`the pod's side ${endpoint.interfaceName} did not appear`);
+  const loopback = pod.link('lo');
+  if (loopback !== undefined) pod.setUp(loopback.ifindex);
+  for (const address of endpoint.addresses) pod.addAddress(link.ifindex, hostPrefix(address));
+  pod.setUp(link.ifindex);
+  for (const address of endpoint.addresses) {
+    const destination = familyOf(address) === 'ipv4' ? '0.0.0.0/0' : '::/0';
+    pod.replaceRoute({ destination, gateway: gatewayOf(address), ifindex: link.ifindex, onlink: true, source: address });
+  }
+}
+
+/** So that the node's own stack reaches the pod without asking for its MAC. */
+function connectHost(node: Netlink, endpoint: Endpoint, ifindex: number): void {
+  for (const address of endpoint.addresses) {
+    node.replaceNeighbour({ ifindex, address, mac: endpoint.mac });
+    node.replaceRoute({ destination: hostPrefix(address), ifindex, scope: 'link' });
+  }
+}
+
+function hostPrefix(address: string): string {
+  return `${address}/${familyOf(address) === 'ipv4' ? 32 : 128}`;
+}
+
+function gatewayOf(address: string): string {
+  return GATEWAYS[familyOf(address) === 'ipv4' ? 0 : 1] ?? '';
+}

@@ -1,0 +1,26 @@
+// `isthmus agent`: runs the daemon in the network namespace of the caller.
+import { type Command, Option } from 'commander';
+import type { AgentFlags } from '../../agent/settings.js';
+
+/** Adds the options of the daemon. None has a default here: the agent knows defaults and says where a value came from. */
+export function register(command: Command): void {
+  command
+    .option('--node <name>', 'name of this node (default: the host name)')
+    .option('--source <dir>', 'directory of YAML manifests to watch')
+    .option('--state-dir <dir>', 'socket and state (default: /run/isthmus)')
+    .option('--bpffs <dir>', 'where maps and links are pinned (default: /sys/fs/bpf/isthmus)')
+    .option('--device <name>', 'uplink (default: the device of the default route)')
+    .option('--cgroup <path>', 'cgroup whose sockets are kept from the NAT ports')
+    .addOption(new Option('--compile <when>', 'compile the C programs (default: auto)').choices(['auto', 'always', 'never']))
+    .addOption(new Option('--attach <how>', 'kind of attachment (default: auto)').choices(['auto', 'tcx', 'clsact']))
+    .option('--flow-entries <n>', 'size of the flow table, two entries a flow (default: 1048576)')
+    .addOption(
+      new Option('--log-level <level>', 'least level that is logged (default: info)').choices(
+        ['trace', 'debug', 'info', 'warn', 'error', 'fatal'],
+      ),
+    )
+    .action(async (flags: AgentFlags) => {
+      const { runAgent } = await import('../../agent/main.js');
+      await runAgent(flags);
+    });
+}

@@ -1,0 +1,35 @@
+// One sentence for each drop reason: what happened to the packet, and where to look.
+
+/** By the name in enum drop_reason. */
+export const DROP_MEANINGS: Readonly<Record<string, string>> = {
+  DROP_NONE: 'Not a drop.',
+  DROP_TRUNCATED: 'The packet ends before its headers do.',
+  DROP_MALFORMED: 'A header contradicts itself: version, length or header length.',
+  DROP_UNSUPPORTED_PROTOCOL: 'The transport protocol has no ports to translate; only TCP, UDP and ICMP leave an island.',
+  DROP_UNSUPPORTED_ETHERTYPE: 'The frame is neither IPv4, IPv6 nor ARP.',
+  DROP_SPOOFED: 'The pod sent from an address that is not its own.',
+  DROP_NOT_ROUTABLE: 'The destination is never forwarded: multicast, loopback or link-local.',
+  DROP_NO_ROUTE: 'There is no route to the destination; the sender was told "unreachable". See `isthmus route list`.',
+  DROP_NO_ENDPOINT:
+    'The address belongs to the pods of this node, but no pod has it; the sender was told "unreachable". See `isthmus endpoint list`.',
+  DROP_NO_BACKEND: 'The service has no ready backend; the connection was refused. See `isthmus service list`.',
+  DROP_NO_FLOW: 'A packet for a translated port that no flow owns: a late answer, a scan, or a flow that timed out.',
+  DROP_PORTS_EXHAUSTED:
+    'Every port of the pod is in use towards this remote; use more remotes, longer-lived connections or a larger block.',
+  DROP_FLOW_TABLE_FULL: 'No room for a new flow; established flows go on. See `isthmus map list` and `isthmus flow list`.',
+  DROP_NO_PORT_BLOCK: 'The pod owns no ports of the translation address, so it cannot leave the island.',
+  DROP_TTL_EXCEEDED: 'TTL or hop limit reached zero; the sender was told "time exceeded". A loop, or a traceroute.',
+  DROP_TOO_BIG: 'The packet is larger than the MTU of its next hop; the sender was told "packet too big".',
+  DROP_FRAGMENT_MISS: 'A later fragment came without its first one, which carries the ports.',
+  DROP_ICMP_ERROR_NO_FLOW: 'An ICMP error about a flow that does not exist.',
+  DROP_ICMP_UNSUPPORTED: 'An ICMP message of a type that cannot be translated.',
+  DROP_REWRITE_FAILED: 'The kernel refused to change the packet; it was not sent untranslated.',
+  DROP_NEIGHBOUR_UNKNOWN: 'A pod asked by ARP or ND for an address that is not its gateway.',
+  DROP_WRONG_DEVICE: 'A packet of a flow arrived at a device where the flow does not live: spoofed, or rerouted.',
+  DROP_IP_OPTIONS: 'IPv4 options or IPv6 extension headers that are not forwarded.',
+};
+
+/** The sentence of a reason; a datapath newer than this program may have reasons without one. */
+export function dropMeaning(reason: string): string {
+  return DROP_MEANINGS[reason] ?? 'A reason that this version of isthmus does not know.';
+}

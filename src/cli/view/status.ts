@@ -1,0 +1,91 @@
+// The health of one node's dataplane, with the reason for every doubt.
+import type { Instance } from '../../api/instances.js';
+import type { AgentStatus } from '../../api/protocol.js';
+import type { Mode } from '../../model/network.js';
+import type { Problem } from '../../model/snapshot.js';
+
+export type Health = 'healthy' | 'degraded' | 'waiting' | 'down';
+
+/** An item of StatusList. */
+export interface StatusItem {
+  readonly node: string;
+  readonly health: Health;
+  /** One sentence for each thing that is not as it should be. */
+  readonly reasons: readonly string[];
+  readonly version: string;
+  readonly clusterID: string;
+  readonly modes: { readonly ipv4?: Mode; readonly ipv6?: Mode };
+  readonly uplink: { readonly name: string; readonly ifindex: number; readonly mtu: number };
+  readonly bpffs: string;
+  readonly agent: {
+    readonly phase: 'running' | 'down';
+    readonly pid?: number;
+    readonly ageSeconds?: number;
+    readonly rssBytes?: number;
+  };
+  readonly source?: AgentStatus['source'];
+  readonly endpoints: number;
+  readonly services: number;
+  readonly programs: number;
+  readonly maps: number;
+  readonly problems: readonly Problem[];
+  readonly problemCount: number;
+  /** RFC 3339: when the state last changed. */
+  readonly updated: string;
+}
+
+/** `pins`: names of the pinned maps, undefined when they cannot be read. `now`: milliseconds of the wall clock. */
+export function viewStatus(instance: Instance, pins: readonly string[] | undefined, now: number): StatusItem {
+  const { state, status, node } = instance;
+  const reasons = [...agentReasons(instance), ...pinReasons(instance, pins), ...state.problems.map(problemReason)];
+  return {
+    node,
+    health: healthOf(instance, reasons),
+    reasons,
+    version: state.version,
+    clusterID: state.clusterID,
+    modes: state.modes,
+    uplink: state.uplink,
+    bpffs: state.bpffs,
+    agent: agentOf(status, now),
+    ...(status === undefined ? {} : { source: status.source }),
+    endpoints: instance.endpoints.length,
+    services: state.services.length,
+    programs: state.attachments.length,
+    maps: pins?.length ?? 0,
+    problems: state.problems,
+    problemCount: state.problems.length,
+    updated: state.updated,
+  };
+}
+
+function agentOf(status: AgentStatus | undefined, now: number): StatusItem['agent'] {
+  if (status === undefined) return { phase: 'down' };
+  const { pid, rssBytes, started } = status;
+  return { phase: 'running', pid, rssBytes, ageSeconds: Math.max(0, Math.floor((now - Date.parse(started)) / 1000)) };
+}
+
+function healthOf({ status }: Instance, reasons: readonly string[]): Health {
+  if (status === undefined) return 'down';
+  if (!status.source.synced) return 'waiting';
+  return reasons.length === 0 ? 'healthy' : 'degraded';
+}
+
+function agentReasons({ agentError, status, state }: Instance): string[] {
+  if (status === undefined) {
+    const why = agentError?.message ?? 'it does not answer';
+    return [`the agent is down: ${why}; packets are forwarded as before, new pods and changes wait until it is started`];
+  }
+  const unsynced = `the source ${status.source.where} is not read yet; the maps hold the last state`;
+  const detached = 'no program is attached: packets of pods are not forwarded';
+  return [...(status.source.synced ? [] : [unsynced]), ...(state.attachments.length > 0 ? [] : [detached])];
+}
+
+function pinReasons({ state }: Instance, pins: readonly string[] | undefined): string[] {
+  if (pins === undefined) return [`the pinned maps in ${state.bpffs} cannot be read`];
+  return pins.length > 0 ? [] : [`no map is pinned in ${state.bpffs}: connections end when the agent does`];
+}
+
+function problemReason({ where, object, reason, inForce }: Problem): string {
+  return `${where}: ${object} is refused: ${reason}; in force: ${inForce}`;
+}

@@ -1,0 +1,49 @@
+// The part of the datapath's load-time configuration that the snapshot decides.
+import { type Cidr, cidrBytes, FAMILIES, formatAddress, maskBytes } from '../model/address.js';
+import type { ClusterNetwork, Timeouts } from '../model/network.js';
+import type { Node } from '../model/node.js';
+import { type Config, INSIDE_MAX, type Prefix, type Timeouts as TimeoutsEntry } from './entries.js';
+import { firstAddress, UNSPECIFIED } from './node-address.js';
+
+/** Without what only the running machine knows. */
+export type SnapshotConfig = Omit<
+  Config,
+  'uplink_ifindex' | 'uplink_mtu' | 'gateway_mac' | 'netns_cookie' | 'fast_checksum'
+>;
+
+/** What pods have as next hop, by family; the datapath itself answers for them. */
+export const GATEWAYS: readonly string[] = ['169.254.1.1', 'fe80::1'];
+
+const NO_PREFIX: Prefix = { address: UNSPECIFIED, mask: UNSPECIFIED };
+
+export function compileConfig(network: ClusterNetwork, node: Node): SnapshotConfig {
+  const inside = FAMILIES.flatMap((family) => network.families[family]?.podCIDRs ?? []).map(toPrefix);
+  return {
+    node_address: FAMILIES.map((family) => firstAddress(node, family)),
+    gateway: GATEWAYS,
+    inside: [...inside, ...Array<Prefix>(INSIDE_MAX).fill(NO_PREFIX)].slice(0, INSIDE_MAX),
+    inside_count: inside.length,
+    nat_port_first: network.natPorts.first,
+    nat_port_last: network.natPorts.last,
+    node_port_first: network.nodePorts.first,
+    node_port_last: network.nodePorts.last,
+    island: FAMILIES.map((family) => (network.families[family]?.mode === 'Island' ? 1 : 0)),
+    timeouts: toTimeouts(network.timeouts),
+  };
+}
+
+function toPrefix(cidr: Cidr): Prefix {
+  const { bytes, length } = cidrBytes(cidr);
+  return { address: formatAddress(bytes), mask: formatAddress(maskBytes(length)) };
+}
+
+function toTimeouts(timeouts: Timeouts): TimeoutsEntry {
+  return {
+    tcp_opening: timeouts.tcpOpening,
+    tcp_established: timeouts.tcpEstablished,
+    tcp_closing: timeouts.tcpClosing,
+    udp_one_way: timeouts.udpOneWay,
+    udp_two_way: timeouts.udpTwoWay,
+    icmp: timeouts.icmp,
+  };
+}

@@ -1,0 +1,316 @@
+// Generated from the BTF of bpf/datapath.bpf.c by `npm run gen`: change bpf/lib/types.h instead.
+// Names are those of C. Fields are what the codecs of src/btf/codec.ts make of them.
+
+/** struct backend */
+export interface Backend {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** struct backend_key */
+export interface BackendKey {
+  readonly service_id: number;
+  readonly generation: number;
+  readonly slot: number;
+}
+
+/** struct bpf_timer */
+export interface BpfTimer {
+}
+
+/** struct config */
+export interface Config {
+  readonly node_address: readonly string[];
+  readonly gateway: readonly string[];
+  readonly inside: readonly Prefix[];
+  readonly inside_count: number;
+  readonly uplink_ifindex: number;
+  readonly uplink_mtu: number;
+  readonly gateway_mac: string;
+  readonly nat_port_first: number;
+  readonly nat_port_last: number;
+  readonly node_port_first: number;
+  readonly node_port_last: number;
+  readonly island: Uint8Array;
+  readonly fast_checksum: number;
+  readonly netns_cookie: bigint;
+  readonly timeouts: Timeouts;
+}
+
+/** enum direction */
+export type Direction = 'DIRECTION_FROM_CONTAINER' | 'DIRECTION_FROM_NETDEV';
+export const DIRECTION = {
+  DIRECTION_FROM_CONTAINER: 0,
+  DIRECTION_FROM_NETDEV: 1,
+} as const;
+
+/** struct drop_counter */
+export interface DropCounter {
+  readonly packets: bigint;
+  readonly bytes: bigint;
+}
+
+/** struct drop_event */
+export interface DropEvent {
+  readonly header: EventHeader;
+  readonly reason: number;
+  readonly direction: number;
+  readonly ifindex: number;
+  readonly length: number;
+  readonly packet: Uint8Array;
+}
+
+/** struct drop_key */
+export interface DropKey {
+  readonly reason: number;
+  readonly direction: number;
+}
+
+/** enum drop_reason */
+export type DropReason =
+  | 'DROP_NONE'
+  | 'DROP_TRUNCATED'
+  | 'DROP_MALFORMED'
+  | 'DROP_UNSUPPORTED_PROTOCOL'
+  | 'DROP_UNSUPPORTED_ETHERTYPE'
+  | 'DROP_SPOOFED'
+  | 'DROP_NOT_ROUTABLE'
+  | 'DROP_NO_ROUTE'
+  | 'DROP_NO_ENDPOINT'
+  | 'DROP_NO_BACKEND'
+  | 'DROP_NO_FLOW'
+  | 'DROP_PORTS_EXHAUSTED'
+  | 'DROP_FLOW_TABLE_FULL'
+  | 'DROP_NO_PORT_BLOCK'
+  | 'DROP_TTL_EXCEEDED'
+  | 'DROP_TOO_BIG'
+  | 'DROP_FRAGMENT_MISS'
+  | 'DROP_ICMP_ERROR_NO_FLOW'
+  | 'DROP_ICMP_UNSUPPORTED'
+  | 'DROP_REWRITE_FAILED'
+  | 'DROP_NEIGHBOUR_UNKNOWN'
+  | 'DROP_WRONG_DEVICE'
+  | 'DROP_IP_OPTIONS';
+export const DROP_REASON = {
+  DROP_NONE: 0,
+  DROP_TRUNCATED: 1,
+  DROP_MALFORMED: 2,
+  DROP_UNSUPPORTED_PROTOCOL: 3,
+  DROP_UNSUPPORTED_ETHERTYPE: 4,
+  DROP_SPOOFED: 5,
+  DROP_NOT_ROUTABLE: 6,
+  DROP_NO_ROUTE: 7,
+  DROP_NO_ENDPOINT: 8,
+  DROP_NO_BACKEND: 9,
+  DROP_NO_FLOW: 10,
+  DROP_PORTS_EXHAUSTED: 11,
+  DROP_FLOW_TABLE_FULL: 12,
+  DROP_NO_PORT_BLOCK: 13,
+  DROP_TTL_EXCEEDED: 14,
+  DROP_TOO_BIG: 15,
+  DROP_FRAGMENT_MISS: 16,
+  DROP_ICMP_ERROR_NO_FLOW: 17,
+  DROP_ICMP_UNSUPPORTED: 18,
+  DROP_REWRITE_FAILED: 19,
+  DROP_NEIGHBOUR_UNKNOWN: 20,
+  DROP_WRONG_DEVICE: 21,
+  DROP_IP_OPTIONS: 22,
+} as const;
+
+/** struct endpoint */
+export interface Endpoint {
+  readonly ifindex: number;
+  readonly flags: number;
+  readonly mac: string;
+  readonly port_first: number;
+  readonly port_count: number;
+  readonly mtu: number;
+  readonly nat_address: string;
+}
+
+/** enum endpoint_flags */
+export type EndpointFlags = 'ENDPOINT_HOST';
+export const ENDPOINT_FLAGS = {
+  ENDPOINT_HOST: 1,
+} as const;
+
+/** struct event_header */
+export interface EventHeader {
+  readonly type: number;
+  readonly cpu: number;
+  readonly time: bigint;
+}
+
+/** struct flow */
+export interface Flow {
+  readonly source: string;
+  readonly destination: string;
+  readonly source_port: number;
+  readonly destination_port: number;
+  readonly ifindex_in: number;
+  readonly ifindex_out: number;
+  readonly next_hop: string;
+  readonly mac: string;
+  readonly flags: number;
+  readonly mtu: number;
+  readonly seen: number;
+  readonly created: number;
+  readonly resolved: number;
+  readonly packets: bigint;
+  readonly bytes: bigint;
+}
+
+/** enum flow_flags */
+export type FlowFlags =
+  | 'FLOW_REPLY'
+  | 'FLOW_REWRITE_SOURCE'
+  | 'FLOW_REWRITE_DESTINATION'
+  | 'FLOW_TO_CONTAINER'
+  | 'FLOW_SEEN_REPLY'
+  | 'FLOW_FIN_ORIGINAL'
+  | 'FLOW_FIN_REPLY'
+  | 'FLOW_RESET';
+export const FLOW_FLAGS = {
+  FLOW_REPLY: 1,
+  FLOW_REWRITE_SOURCE: 2,
+  FLOW_REWRITE_DESTINATION: 4,
+  FLOW_TO_CONTAINER: 8,
+  FLOW_SEEN_REPLY: 16,
+  FLOW_FIN_ORIGINAL: 32,
+  FLOW_FIN_REPLY: 64,
+  FLOW_RESET: 128,
+} as const;
+
+/** struct flow_key */
+export interface FlowKey {
+  readonly source: string;
+  readonly destination: string;
+  readonly source_port: number;
+  readonly destination_port: number;
+  readonly protocol: number;
+}
+
+/** struct fragment */
+export interface Fragment {
+  readonly source_port: number;
+  readonly destination_port: number;
+  readonly seen: number;
+  readonly icmp_type: number;
+}
+
+/** struct fragment_key */
+export interface FragmentKey {
+  readonly source: string;
+  readonly destination: string;
+  readonly identification: number;
+  readonly protocol: number;
+}
+
+/** struct prefix */
+export interface Prefix {
+  readonly address: string;
+  readonly mask: string;
+}
+
+/** struct quote */
+export interface Quote {
+  readonly reply_key: FlowKey;
+  readonly bytes: Uint8Array;
+  readonly before: Uint8Array;
+}
+
+/** struct route */
+export interface Route {
+  readonly type: number;
+  readonly next_hop: string;
+}
+
+/** struct route_key */
+export interface RouteKey {
+  readonly prefix_length: number;
+  readonly prefix: string;
+}
+
+/** enum route_type */
+export type RouteType = 'ROUTE_NODE' | 'ROUTE_NATIVE' | 'ROUTE_UNREACHABLE';
+export const ROUTE_TYPE = {
+  ROUTE_NODE: 1,
+  ROUTE_NATIVE: 2,
+  ROUTE_UNREACHABLE: 3,
+} as const;
+
+/** struct sample */
+export interface Sample {
+  readonly second: number;
+  readonly sent: number;
+}
+
+/** struct scratch */
+export interface Scratch {
+  readonly key: FlowKey;
+  readonly reply_key: FlowKey;
+  readonly pair_key: FlowKey;
+  readonly flow: Flow;
+  readonly reply: Flow;
+  readonly port_first: number;
+  readonly port_count: number;
+  readonly port_start: number;
+  readonly result: number;
+  readonly probes: number;
+  readonly quote: Quote;
+  readonly icmp: Uint8Array;
+  readonly header: Uint8Array;
+  readonly pseudo: Uint8Array;
+}
+
+/** struct service */
+export interface Service {
+  readonly id: number;
+  readonly generation: number;
+  readonly backend_count: number;
+}
+
+/** struct service_key */
+export interface ServiceKey {
+  readonly address: string;
+  readonly port: number;
+  readonly protocol: number;
+}
+
+/** struct sweep */
+export interface Sweep {
+  readonly timer: BpfTimer;
+  readonly last: number;
+  readonly walked: number;
+  readonly removed: number;
+  readonly removed_total: bigint;
+}
+
+/** struct timeouts */
+export interface Timeouts {
+  readonly tcp_opening: number;
+  readonly tcp_established: number;
+  readonly tcp_closing: number;
+  readonly udp_one_way: number;
+  readonly udp_two_way: number;
+  readonly icmp: number;
+}
+
+/** Key and value of every map; a per-CPU map has one value a possible CPU. */
+export interface Maps {
+  readonly backends: { readonly key: BackendKey; readonly value: Backend };
+  readonly drops: { readonly key: DropKey; readonly value: readonly DropCounter[] };
+  readonly endpoints: { readonly key: string; readonly value: Endpoint };
+  readonly flows: { readonly key: FlowKey; readonly value: Flow };
+  readonly fragments: { readonly key: FragmentKey; readonly value: Fragment };
+  readonly routes: { readonly key: RouteKey; readonly value: Route };
+  readonly samples: { readonly key: DropKey; readonly value: Sample };
+  readonly scratches: { readonly key: number; readonly value: readonly Scratch[] };
+  readonly services: { readonly key: ServiceKey; readonly value: Service };
+  readonly sweeps: { readonly key: number; readonly value: Sweep };
+}
+
+/** Every record of the ring buffer, by its struct. */
+export interface Events {
+  readonly drop_event: DropEvent;
+}

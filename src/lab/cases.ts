@@ -1,0 +1,125 @@
+// The checks as data: who talks to whom, how, and which source address the server must see.
+import type { Family } from '../model/address.js';
+import { FAMILIES } from '../model/address.js';
+import type { Mode } from '../model/network.js';
+import type { LabPlan } from './plan.js';
+import { clusterOf } from './plan.js';
+
+export type CaseProtocol = 'TCP' | 'UDP' | 'ICMP';
+
+/**
+ * What the server must see.
+ * own: the address of the one who asks. block: his node's address and a port of his block.
+ * gateway: an address of the node that took the packet in. inside: own or block, both are right for a hairpin.
+ * reply: an answer is all that can be seen. refused: no answer but a quick refusal.
+ */
+export type ExpectedSource = 'own' | 'block' | 'gateway' | 'inside' | 'reply' | 'refused';
+
+/** What is done with the connection; `who` asks the server which source it sees. */
+export type CaseAction = 'who' | 'transfer' | 'sink' | 'source' | 'large';
+
+export interface LabCase {
+  readonly name: string;
+  readonly family: Family;
+  readonly protocol: CaseProtocol;
+  readonly action: CaseAction;
+  /** `c1/a` a pod, `c1-n1` a node, `client`, `server`; `/narrow` behind it: its address behind the bottleneck. */
+  readonly from: string;
+  /** As `from`, or `vip:c1/web`, `clusterip:c1/web`, `nodeport:c1-n1/web`. */
+  readonly to: string;
+  readonly expectedSource: ExpectedSource;
+}
+
+interface CaseTemplate {
+  readonly name: string;
+  readonly protocols: readonly CaseProtocol[];
+  readonly from: string;
+  readonly to: string;
+  readonly expectedSource: ExpectedSource | Readonly<Record<Mode, ExpectedSource>>;
+  readonly action?: CaseAction;
+  /** Only where the family is in this mode. */
+  readonly mode?: Mode;
+}
+
+const ALL: readonly CaseProtocol[] = ['TCP', 'UDP', 'ICMP'];
+const PORTS: readonly CaseProtocol[] = ['TCP', 'UDP'];
+/** A pod's packets to the outside. */
+const LEAVING = { Island: 'block', Flat: 'own' } as const;
+
+const REACH: readonly CaseTemplate[] = [
+  { name: 'pod to pod, same node', protocols: ALL, from: 'c1/a', to: 'c1/b', expectedSource: 'own' },
+  { name: 'pod to pod, other node', protocols: ALL, from: 'c1/a', to: 'c1/c', expectedSource: 'own' },
+  { name: 'pod to pod, other node', protocols: ALL, from: 'c2/c', to: 'c2/b', expectedSource: 'own' },
+  { name: 'node to its pod', protocols: ALL, from: 'c1-n1', to: 'c1/a', expectedSource: 'own' },
+  { name: 'node to a pod of the other node', protocols: ALL, from: 'c1-n2', to: 'c1/a', expectedSource: 'own' },
+  { name: 'pod to its node', protocols: ALL, from: 'c1/a', to: 'c1-n1', expectedSource: 'own' },
+  { name: 'pod to the other node', protocols: ALL, from: 'c1/a', to: 'c1-n2', expectedSource: LEAVING },
+  { name: 'pod to other server', protocols: ALL, from: 'c1/a', to: 'server', expectedSource: LEAVING },
+  { name: 'pod to other server', protocols: ALL, from: 'c2/a', to: 'server', expectedSource: LEAVING },
+  { name: 'pod to other server', protocols: ALL, from: 'c2/c', to: 'server', expectedSource: LEAVING },
+  { name: 'other client to pod, directly', protocols: ALL, from: 'client', to: 'c1/a', expectedSource: 'own', mode: 'Flat' },
+  { name: 'other client to pod, directly', protocols: ALL, from: 'client', to: 'c2/c', expectedSource: 'own', mode: 'Flat' },
+  { name: 'pod to pod of the other cluster', protocols: ALL, from: 'c1/a', to: 'c2/b', expectedSource: 'own', mode: 'Flat' },
+  { name: 'pod to a node of the other cluster', protocols: ALL, from: 'c1/b', to: 'c2-n2', expectedSource: LEAVING },
+];
+
+const SERVICES: readonly CaseTemplate[] = [
+  { name: 'other client to pod by VIP', protocols: PORTS, from: 'client', to: 'vip:c1/web', expectedSource: 'own' },
+  { name: 'by VIP, backend on the other node', protocols: PORTS, from: 'client', to: 'vip:c1/far', expectedSource: 'gateway' },
+  { name: 'by VIP, two backends', protocols: PORTS, from: 'client', to: 'vip:c2/pair', expectedSource: 'own' },
+  { name: 'other client to pod by NodePort', protocols: PORTS, from: 'client', to: 'nodeport:c1-n1/web', expectedSource: 'own' },
+  { name: 'by NodePort, backend on the other node', protocols: PORTS, from: 'client', to: 'nodeport:c1-n2/web', expectedSource: 'gateway' },
+  { name: "pod to the other cluster's service", protocols: PORTS, from: 'c1/a', to: 'vip:c2/web', expectedSource: LEAVING },
+  { name: "pod to the other cluster's service", protocols: PORTS, from: 'c2/c', to: 'vip:c1/pair', expectedSource: LEAVING },
+  { name: "other cluster's service, other node's pod", protocols: PORTS, from: 'c2/b', to: 'vip:c1/far', expectedSource: 'gateway' },
+  { name: 'pod to cluster IP, same node', protocols: PORTS, from: 'c1/b', to: 'clusterip:c1/web', expectedSource: 'own' },
+  { name: 'pod to cluster IP, other node', protocols: PORTS, from: 'c1/c', to: 'clusterip:c1/web', expectedSource: 'own' },
+  { name: 'hairpin: pod to its service by VIP', protocols: PORTS, from: 'c1/b', to: 'vip:c1/pair', expectedSource: 'inside' },
+  { name: 'hairpin: the only backend is the pod', protocols: PORTS, from: 'c1/a', to: 'vip:c1/web', expectedSource: 'inside' },
+  { name: 'hairpin: from the other node', protocols: PORTS, from: 'c1/c', to: 'vip:c1/web', expectedSource: 'inside' },
+  { name: 'hairpin: cluster IP, only the pod', protocols: PORTS, from: 'c1/a', to: 'clusterip:c1/web', expectedSource: 'inside' },
+  { name: 'service without endpoints', protocols: PORTS, from: 'client', to: 'vip:c1/empty', expectedSource: 'refused' },
+  { name: 'service without endpoints', protocols: PORTS, from: 'c1/a', to: 'vip:c1/empty', expectedSource: 'refused' },
+  { name: 'service without endpoints', protocols: PORTS, from: 'c1/c', to: 'clusterip:c1/empty', expectedSource: 'refused' },
+];
+
+const LARGE: readonly CaseTemplate[] = [
+  { name: '100 MB there and back, verified', protocols: ['TCP'], from: 'c1/b', to: 'server', expectedSource: 'reply', action: 'transfer' },
+  { name: '100 MB there and back, verified', protocols: ['TCP'], from: 'c1/a', to: 'c1/c', expectedSource: 'reply', action: 'transfer' },
+  { name: '100 MB there and back, verified', protocols: ['TCP'], from: 'client', to: 'vip:c2/web', expectedSource: 'reply', action: 'transfer' },
+  { name: '8000 bytes in a datagram', protocols: ['UDP'], from: 'c1/a', to: 'c1/b', expectedSource: 'reply', action: 'large' },
+  { name: '8000 bytes in a datagram', protocols: ['UDP'], from: 'c1/a', to: 'c1/c', expectedSource: 'reply', action: 'large' },
+  { name: '8000 bytes in a datagram', protocols: ['UDP'], from: 'c1/a', to: 'server', expectedSource: 'reply', action: 'large' },
+  { name: '8000 bytes in a datagram', protocols: ['UDP'], from: 'client', to: 'vip:c1/web', expectedSource: 'reply', action: 'large' },
+  { name: '8000 bytes in a datagram', protocols: ['UDP'], from: 'c1/a', to: 'vip:c2/web', expectedSource: 'reply', action: 'large' },
+  { name: 'ping with 4000 bytes', protocols: ['ICMP'], from: 'c1/a', to: 'c1/c', expectedSource: 'reply', action: 'large' },
+  { name: 'ping with 4000 bytes', protocols: ['ICMP'], from: 'c1/a', to: 'server', expectedSource: 'reply', action: 'large' },
+  { name: 'ping with 4000 bytes', protocols: ['ICMP'], from: 'c1-n1', to: 'c1/a', expectedSource: 'reply', action: 'large' },
+  { name: 'path MTU bottleneck, sending', protocols: ['TCP'], from: 'c1/a', to: 'server/narrow', expectedSource: 'reply', action: 'sink' },
+  { name: 'path MTU bottleneck, receiving', protocols: ['TCP'], from: 'c1/a', to: 'server/narrow', expectedSource: 'reply', action: 'source' },
+  { name: 'path MTU bottleneck, sending', protocols: ['TCP'], from: 'server/narrow', to: 'vip:c1/web', expectedSource: 'reply', action: 'sink' },
+  { name: 'path MTU bottleneck, receiving', protocols: ['TCP'], from: 'server/narrow', to: 'vip:c1/web', expectedSource: 'reply', action: 'source' },
+];
+
+/** Every check of the lab: the templates for each family in the mode that its cluster has, and for each protocol. */
+export function listCases(plan: LabPlan): LabCase[] {
+  return [...REACH, ...SERVICES, ...LARGE].flatMap((template) =>
+    FAMILIES.flatMap((family) => expand(template, family, clusterOf(plan, 'c1').modes[family])),
+  );
+}
+
+function expand(template: CaseTemplate, family: Family, mode: Mode): LabCase[] {
+  if (template.mode && template.mode !== mode) return [];
+  const { name, from, to, action = 'who' } = template;
+  const expected = typeof template.expectedSource === 'string' ? template.expectedSource : template.expectedSource[mode];
+  return template.protocols.map((protocol) => ({
+    name,
+    family,
+    protocol,
+    action,
+    from,
+    to,
+    // ping does not tell which source it was seen with.
+    expectedSource: protocol === 'ICMP' ? 'reply' : expected,
+  }));
+}

@@ -1,0 +1,52 @@
+// Runs every check of the lab that is up and collects one row for each.
+import { runCase } from './case-runner.js';
+import type { LabCase } from './cases.js';
+import { listCases } from './cases.js';
+import { checkContinuity } from './continuity.js';
+import { openDirectory } from './directory.js';
+import { checkInvariants } from './invariants.js';
+import { watchLeaks } from './leak-watch.js';
+import { planLab } from './plan.js';
+import type { LabRecord } from './record.js';
+import type { LabCheck, Row } from './row.js';
+import { summarize } from './row.js';
+import { placesOf } from './servers.js';
+import type { Progress } from './up.js';
+
+const CONCURRENCY = 4;
+
+/** Throws LabError when the lab cannot be asked; a failed check is a row, not an error. */
+export async function checkLab(record: LabRecord, { narrate, signal }: Progress): Promise<LabCheck> {
+  const started = performance.now();
+  const plan = planLab(record.mode);
+  const directory = await openDirectory(plan, record);
+  const places = placesOf(plan);
+  const cases = listCases(plan);
+  narrate(`${cases.length} cases, ${CONCURRENCY} at a time`);
+  const leaks = await watchLeaks(plan);
+  const rows = await runCases(cases, (one) => runCase(directory, places, one), signal);
+  signal.throwIfAborted();
+  narrate('long connections while every agent is killed and replaced in turn');
+  const continuity = await checkContinuity(directory, { attach: record.attach, places, progress: narrate });
+  const invariants = await checkInvariants(directory);
+  const all = [...rows, ...continuity, ...(await leaks.stop()), ...invariants];
+  return summarize(record.mode, all, (performance.now() - started) / 1000);
+}
+
+/** A few at a time, in order; the rows come back in the order of the cases. */
+async function runCases(
+  cases: readonly LabCase[],
+  run: (one: LabCase) => Promise<Row>,
+  signal: AbortSignal,
+): Promise<Row[]> {
+  const rows: Row[] = new Array(cases.length);
+  const queue = cases.entries();
+  const work = async (): Promise<void> => {
+    for (const [index, one] of queue) {
+      signal.throwIfAborted();
+      rows[index] = await run(one);
+    }
+  };
+  await Promise.all(Array.from({ length: CONCURRENCY }, work));
+  return rows;
+}

@@ -1,0 +1,134 @@
+// Long connections that must not notice that agents die and programs are replaced.
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Family } from '../model/address.js';
+import { FAMILIES } from '../model/address.js';
+import type { ProbeReport } from './case-runner.js';
+import type { CaseProtocol } from './cases.js';
+import { capture, enter, pause } from './command.js';
+import type { Directory } from './directory.js';
+import { targetOf } from './directory.js';
+import { PROBE } from './files.js';
+import { restartAgent } from './node-agent.js';
+import type { LabNode } from './plan.js';
+import { allNodes } from './plan.js';
+import type { AttachChoice } from './record.js';
+import { LabError } from './record.js';
+import type { Row } from './row.js';
+import type { Place } from './servers.js';
+import { UPLINK } from './topology.js';
+
+interface LongFlow {
+  readonly protocol: CaseProtocol;
+  readonly from: string;
+  readonly to: string;
+}
+
+interface RunningFlow extends LongFlow {
+  readonly family: Family;
+  readonly child: ChildProcess;
+  readonly report: Promise<ProbeReport>;
+}
+
+export interface ContinuityOptions {
+  readonly attach: AttachChoice;
+  readonly places: ReadonlyMap<string, Place>;
+  readonly progress: (what: string) => void;
+}
+
+/** Each in both families: ten TCP connections and four datagram streams, over every kind of path. */
+const FLOWS: readonly LongFlow[] = [
+  { protocol: 'TCP', from: 'c1/a', to: 'server' },
+  { protocol: 'TCP', from: 'c2/c', to: 'server' },
+  { protocol: 'TCP', from: 'client', to: 'vip:c1/web' },
+  { protocol: 'TCP', from: 'c1/a', to: 'c1/c' },
+  { protocol: 'TCP', from: 'c1/b', to: 'vip:c2/far' },
+  { protocol: 'UDP', from: 'c1/a', to: 'server' },
+  { protocol: 'UDP', from: 'client', to: 'vip:c2/web' },
+];
+
+const TCP_RATE = ['--rate', '500', '--size', '2000'];
+const UDP_RATE = ['--rate', '1000', '--size', '64'];
+/** How long a node is without an agent. */
+const DOWN_MS = 300;
+/** An upper limit; the flows are told to end when the last agent is back. */
+const LONGEST = '120';
+
+/** Holds flows open, kills and restarts every agent in turn, and counts what was lost. */
+export async function checkContinuity(directory: Directory, options: ContinuityOptions): Promise<Row[]> {
+  const flows = FAMILIES.flatMap((family) => FLOWS.map((flow) => startFlow(directory, { ...flow, family }, options)));
+  await pause(500);
+  const rows: Row[] = [];
+  try {
+    for (const node of allNodes(directory.plan)) rows.push(await replacePrograms(node, options));
+    await pause(300);
+  } finally {
+    for (const flow of flows) flow.child.kill('SIGTERM');
+  }
+  return [...rows, ...(await Promise.all(flows.map(judgeFlow)))];
+}
+
+function startFlow(directory: Directory, flow: LongFlow & { family: Family }, options: ContinuityOptions): RunningFlow {
+  const place = options.places.get(flow.from);
+  if (!place) throw new LabError(`the lab has no place '${flow.from}'`);
+  const target = targetOf(directory, flow.to, flow.family);
+  const words = flow.protocol === 'TCP' ? ['hold', ...TCP_RATE] : ['stream', ...UDP_RATE];
+  const argv = [flow.protocol.toLowerCase(), target.address, String(target.port), ...words, '--seconds', LONGEST];
+  const [file = '', ...args] = enter([PROBE, ...argv], place);
+  const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  return { ...flow, child, report: readReport(child) };
+}
+
+async function readReport(child: ChildProcess): Promise<ProbeReport> {
+  let text = '';
+  for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', (part: string) => (text += part));
+  await new Promise((resolve) => child.on('close', resolve).on('error', resolve));
+  return text.startsWith('{') ? (JSON.parse(text) as ProbeReport) : { ok: false, ms: 0, error: text.trim() || 'no report' };
+}
+
+/** A restart with the same node: the new agent adopts the maps and puts its own programs into the links. */
+async function replacePrograms(node: LabNode, options: ContinuityOptions): Promise<Row> {
+  options.progress(`kill -9 of the agent of ${node.name}, then a new one`);
+  const started = performance.now();
+  const before = await programIds(node);
+  const failure = await restartAgent(node, options.attach, DOWN_MS).then(
+    () => '',
+    (error: Error) => error.message,
+  );
+  const after = await programIds(node);
+  const replaced = before.length > 0 && after.length === before.length && after.every((id) => !before.includes(id));
+  const ids = `programs ${before.join(',') || 'none'} -> ${after.join(',') || 'none'}`;
+  return {
+    ...{ name: 'agent killed, programs replaced', family: '-', protocol: '-', from: node.name, to: '-', saw: '-' },
+    expected: 'other programs',
+    ok: failure === '' && replaced,
+    ms: Math.round(performance.now() - started),
+    detail: failure || ids,
+  };
+}
+
+/** Kernel ids of the programs on the node's uplink, whichever way they are attached. */
+async function programIds(node: LabNode): Promise<number[]> {
+  const argv = ['bpftool', '-j', 'net', 'show', 'dev', UPLINK];
+  const { stdout } = await capture(argv, { netns: node.netns }).catch(() => ({ stdout: '' }));
+  return [...stdout.matchAll(/"(?:prog_)?id":(\d+)/g)].map((match) => Number(match[1])).sort((a, b) => a - b);
+}
+
+async function judgeFlow(flow: RunningFlow): Promise<Row> {
+  const report = await flow.report;
+  const sent = report.sent ?? 0;
+  const lost = sent - (report.received ?? 0);
+  const unit = flow.protocol === 'TCP' ? 'messages of 2000 bytes' : 'datagrams';
+  const gap = Math.round(report.maxGapMs ?? 0);
+  return {
+    name: 'stays open while agents are replaced',
+    family: flow.family,
+    protocol: flow.protocol,
+    from: flow.from,
+    to: flow.to,
+    saw: `${lost} lost`,
+    expected: '0 lost',
+    ok: report.ok && sent > 0 && lost === 0,
+    ms: Math.round(report.ms),
+    detail: `${report.error ? `${report.error}; ` : ''}${sent} ${unit}, longest gap ${gap} ms`,
+  };
+}

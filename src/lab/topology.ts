@@ -1,0 +1,135 @@
+// The plan as kernel objects: lines for `ip -batch`, sysctls, and the namespaces themselves.
+import type { Family } from '../model/address.js';
+import { FAMILIES } from '../model/address.js';
+import { capture, run } from './command.js';
+import type { AddressPair, CidrPair, LabCluster, LabNode, LabPlan } from './plan.js';
+import { allNamespaces, allNodes, NARROW_MTU } from './plan.js';
+
+const FORWARDING = ['net/ipv4/ip_forward=1', 'net/ipv6/conf/all/forwarding=1'];
+/** Addresses are usable at once: nobody else is on these segments. */
+const NO_DAD = ['net/ipv6/conf/all/accept_dad=0', 'net/ipv6/conf/default/accept_dad=0'];
+/** The routing table that packets from behind the bottleneck use. */
+const NARROW_TABLE = 131;
+/** The uplink's name inside every node and outside host. */
+export const UPLINK = 'eth0';
+
+/** Creates namespaces, links, addresses and routes; the pods' namespaces stay without a link until CNI wires them. */
+export async function buildTopology(plan: LabPlan): Promise<void> {
+  await batch(undefined, allNamespaces(plan).map((netns) => `netns add ${netns}`));
+  const router = plan.router.netns;
+  await Promise.all([
+    setSysctls(router, [...NO_DAD, ...FORWARDING]),
+    ...allNodes(plan).map((node) => setSysctls(node.netns, [...NO_DAD, ...FORWARDING])),
+    ...plan.hosts.map((host) => setSysctls(host.netns, NO_DAD)),
+    ...allNamespaces(plan).map((netns) => batch(netns, ['link set lo up'])),
+  ]);
+  await batch(undefined, linkLines(plan));
+  await batch(router, routerLines(plan));
+  for (const family of FAMILIES) await batch(router, narrowLines(plan, family), family);
+  await Promise.all([
+    ...plan.clusters.flatMap((cluster) => cluster.nodes.map((node) => batch(node.netns, nodeLines(cluster, node)))),
+    ...plan.hosts.map((host) =>
+      batch(host.netns, stationLines({ ...host, prefix: plan.outside, gateway: plan.router.gateway })),
+    ),
+  ]);
+}
+
+/** Runs many `ip` operations in one process; a rule takes its family from the whole batch. */
+export async function batch(netns: string | undefined, lines: readonly string[], family?: Family): Promise<void> {
+  const input = `${lines.join('\n')}\n`;
+  const flags = [...(family === 'ipv6' ? ['-6'] : []), ...(netns ? ['-n', netns] : [])];
+  await run(['ip', ...flags, '-batch', '-'], { input });
+}
+
+/** Deletes namespaces that exist; returns what the kernel refused. */
+export async function deleteNamespaces(names: readonly string[]): Promise<string[]> {
+  if (names.length === 0) return [];
+  const input = names.map((name) => `netns del ${name}\n`).join('');
+  const result = await capture(['ip', '-force', '-batch', '-'], { input });
+  return result.status === 0 ? [] : result.stderr.trim().split('\n');
+}
+
+/** Every device of the lab is created inside the namespaces it belongs to: none appears in the caller's. */
+export function linkLines(plan: LabPlan): string[] {
+  const router = plan.router.netns;
+  const veth = (netns: string, port: string): string =>
+    `link add name ${UPLINK} netns ${netns} type veth peer name ${port} netns ${router}`;
+  return [
+    ...allNodes(plan).map((node) => veth(node.netns, node.name)),
+    ...plan.hosts.map((host) => veth(host.netns, host.name)),
+  ];
+}
+
+/** Bridges, addresses, and routes to the VIPs and to the pods of flat families. */
+export function routerLines(plan: LabPlan): string[] {
+  return [
+    ...bridgeLines(plan.router.bridge, plan.hosts.map((host) => host.name), plan.router.gateway, plan.outside),
+    ...plan.clusters.flatMap((cluster) => [
+      ...bridgeLines(cluster.bridge, cluster.nodes.map((node) => node.name), cluster.gateway, cluster.segment),
+      ...FAMILIES.flatMap((family) => clusterRoutes(cluster, family)),
+    ]),
+  ];
+}
+
+function bridgeLines(bridge: string, ports: readonly string[], gateway: AddressPair, prefix: CidrPair): string[] {
+  return [
+    // Without a querier, snooping would hold back neighbour solicitations.
+    `link add name ${bridge} type bridge forward_delay 0 mcast_snooping 0`,
+    ...ports.flatMap((port) => [`link set ${port} master ${bridge}`, `link set ${port} up`]),
+    ...FAMILIES.map((family) => addressLine(gateway[family], prefix[family], bridge)),
+    `link set ${bridge} up`,
+  ];
+}
+
+function clusterRoutes(cluster: LabCluster, family: Family): string[] {
+  const first = cluster.nodes[0]?.addresses[family];
+  const toPods = cluster.nodes.map((node) => `route add ${node.podCIDRs[family]} via ${node.addresses[family]}`);
+  return [`route add ${cluster.vips[family]} via ${first}`, ...(cluster.modes[family] === 'Flat' ? toPods : [])];
+}
+
+/** To and from the narrow addresses the router takes a smaller MTU, as a tunnel in the middle of a path does. */
+function narrowLines(plan: LabPlan, family: Family): string[] {
+  const mtu = `mtu lock ${NARROW_MTU}`;
+  const address = plan.hosts.flatMap((host) => host.narrow?.[family] ?? []);
+  return address.flatMap((narrow) => [
+    `route add ${narrow} dev ${plan.router.bridge} ${mtu}`,
+    `rule add from ${narrow} lookup ${NARROW_TABLE}`,
+    ...plan.clusters.flatMap((cluster) => [
+      `route add ${cluster.segment[family]} dev ${cluster.bridge} table ${NARROW_TABLE} ${mtu}`,
+      ...clusterRoutes(cluster, family).map((line) => `${line} table ${NARROW_TABLE} ${mtu}`),
+    ]),
+  ]);
+}
+
+function nodeLines(cluster: LabCluster, node: LabNode): string[] {
+  return stationLines({ addresses: node.addresses, prefix: cluster.segment, gateway: cluster.gateway });
+}
+
+interface Station {
+  readonly addresses: AddressPair;
+  readonly narrow?: AddressPair;
+  readonly prefix: CidrPair;
+  readonly gateway: AddressPair;
+}
+
+function stationLines(station: Station): string[] {
+  return FAMILIES.flatMap((family) => {
+    const all = [station.addresses[family], ...(station.narrow ? [station.narrow[family]] : [])];
+    return [
+      ...all.map((address) => addressLine(address, station.prefix[family], UPLINK)),
+      `link set ${UPLINK} up`,
+      // Without a preferred source IPv6 would take the newest address, the narrow one.
+      `route add default via ${station.gateway[family]} dev ${UPLINK} src ${station.addresses[family]}`,
+    ];
+  });
+}
+
+function addressLine(address: string, prefix: string, device: string): string {
+  const length = prefix.split('/')[1];
+  return `addr add ${address}/${length} dev ${device}${address.includes(':') ? ' nodad' : ''}`;
+}
+
+async function setSysctls(netns: string, settings: readonly string[]): Promise<void> {
+  const script = settings.map((setting) => `echo ${setting.split('=')[1]} > /proc/sys/${setting.split('=')[0]}`).join(' && ');
+  await run(['/bin/sh', '-c', script], { netns });
+}

@@ -1,0 +1,54 @@
+// What a ClusterNetwork must satisfy in itself, beyond the shape of its fields.
+import { FAMILIES } from './address.js';
+import type { ClusterNetwork, PortRange } from './network.js';
+
+/** A broken rule, with the field of the manifest that breaks it. */
+export interface NetworkFault {
+  readonly path: readonly string[];
+  readonly reason: string;
+}
+
+/** As many pod CIDRs, of both families together, as the datapath's configuration has room for. */
+export const POD_CIDRS_MAX = 8;
+/** Ports below are for servers (RFC 6335), never for translation. */
+const FIRST_EPHEMERAL_PORT = 1024;
+
+/** The first broken rule, or undefined. */
+export function checkNetwork(network: ClusterNetwork): NetworkFault | undefined {
+  return checkPorts(network) ?? checkBlocks(network) ?? checkCidrs(network);
+}
+
+function checkPorts({ natPorts, nodePorts }: ClusterNetwork): NetworkFault | undefined {
+  const ports = ['spec', 'nat', 'ports'];
+  if (natPorts.first < FIRST_EPHEMERAL_PORT) {
+    return { path: ports, reason: `${text(natPorts)} begins below ${FIRST_EPHEMERAL_PORT}` };
+  }
+  if (natPorts.first <= nodePorts.last && nodePorts.first <= natPorts.last) {
+    return { path: ports, reason: `${text(natPorts)} overlaps the node ports ${text(nodePorts)}` };
+  }
+  return undefined;
+}
+
+function checkBlocks({ natPorts, blockSize }: ClusterNetwork): NetworkFault | undefined {
+  const path = ['spec', 'nat', 'blockSize'];
+  if (blockSize < 1 || (blockSize & (blockSize - 1)) !== 0) {
+    return { path, reason: `${blockSize} is not a power of two` };
+  }
+  if (2 * blockSize > natPorts.last - natPorts.first + 1) {
+    return {
+      path,
+      reason: `${text(natPorts)} has no room for the node's block and one pod's, of ${blockSize} ports each`,
+    };
+  }
+  return undefined;
+}
+
+function checkCidrs({ families }: ClusterNetwork): NetworkFault | undefined {
+  const count = FAMILIES.reduce((sum, family) => sum + (families[family]?.podCIDRs.length ?? 0), 0);
+  if (count <= POD_CIDRS_MAX) return undefined;
+  return { path: ['spec'], reason: `${count} pod CIDRs, but at most ${POD_CIDRS_MAX} of both families together` };
+}
+
+function text(range: PortRange): string {
+  return `${range.first}-${range.last}`;
+}

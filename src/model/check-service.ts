@@ -1,0 +1,83 @@
+// What a Service must satisfy beside the ClusterNetwork, the nodes and the other services.
+import type { CidrSet } from './cidr-set.js';
+import type { ClusterNetwork } from './network.js';
+import type { Node } from './node.js';
+import type { Service, ServicePort } from './service.js';
+
+/** Accepts services one after the other; cluster IPs and frontends of an accepted one are taken. */
+export class ServiceCheck {
+  readonly #network: ClusterNetwork | undefined;
+  readonly #inside: CidrSet;
+  readonly #nodeAddresses: ReadonlySet<string>;
+  readonly #clusterIPs = new Map<string, string>();
+  readonly #frontends = new Map<string, string>();
+
+  constructor(network: ClusterNetwork | undefined, inside: CidrSet, nodes: readonly Node[]) {
+    this.#network = network;
+    this.#inside = inside;
+    this.#nodeAddresses = new Set(nodes.flatMap((node) => node.addresses));
+  }
+
+  /** Why the service is refused, or undefined. */
+  accept(service: Service): string | undefined {
+    const claims = service.ports.flatMap((port) => this.#claims(service, port));
+    const reason =
+      this.#insideFault(service) ??
+      this.#nodePortFault(service) ??
+      this.#clusterIpFault(service) ??
+      this.#takenFault(claims);
+    if (reason !== undefined) return reason;
+    const name = `${service.namespace}/${service.name}`;
+    for (const address of service.clusterIPs) this.#clusterIPs.set(address, name);
+    for (const claim of claims) this.#frontends.set(claim, name);
+    return undefined;
+  }
+
+  /** Every frontend of a port, once. An external address that is a node's meets the node ports of the others. */
+  #claims({ clusterIPs, externalAddresses }: Service, { port, protocol, nodePort }: ServicePort): string[] {
+    const claims = [...clusterIPs, ...externalAddresses].map((address) => frontendText(address, port, protocol));
+    if (nodePort !== undefined) claims.push(nodePortText(nodePort, protocol));
+    const onNode = externalAddresses.some((address) => this.#nodeAddresses.has(address));
+    if (onNode && this.#isNodePort(port)) claims.push(nodePortText(port, protocol));
+    return [...new Set(claims)];
+  }
+
+  #isNodePort(port: number): boolean {
+    const range = this.#network?.nodePorts;
+    return range === undefined || (port >= range.first && port <= range.last);
+  }
+
+  #insideFault({ clusterIPs, externalAddresses }: Service): string | undefined {
+    for (const address of [...clusterIPs, ...externalAddresses]) {
+      const pods = this.#inside.find(address);
+      if (pods !== undefined) return `its address ${address} lies inside the pod CIDR ${pods.cidr} of the cluster`;
+    }
+    return undefined;
+  }
+
+  #nodePortFault({ ports }: Service): string | undefined {
+    const range = this.#network?.nodePorts;
+    const outside = ports.find(({ nodePort }) => nodePort !== undefined && !this.#isNodePort(nodePort));
+    return outside && `its node port ${outside.nodePort} lies outside the node ports ${range?.first}-${range?.last}`;
+  }
+
+  #clusterIpFault({ clusterIPs }: Service): string | undefined {
+    const taken = clusterIPs.find((address) => this.#clusterIPs.has(address));
+    return taken && `its cluster IP ${taken} belongs to Service ${this.#clusterIPs.get(taken)}`;
+  }
+
+  #takenFault(claims: readonly string[]): string | undefined {
+    const taken = claims.find((text) => this.#frontends.has(text));
+    if (taken !== undefined) return `${taken} belongs to Service ${this.#frontends.get(taken)}`;
+    const twice = claims.find((text, index) => claims.indexOf(text) !== index);
+    return twice && `two of its ports are ${twice}`;
+  }
+}
+
+function frontendText(address: string, port: number, protocol: string): string {
+  return `${address.includes(':') ? `[${address}]` : address}:${port}/${protocol}`;
+}
+
+function nodePortText(port: number, protocol: string): string {
+  return `node port ${port}/${protocol}`;
+}

@@ -1,0 +1,74 @@
+// ClusterNetwork (isthmus.dev/v1alpha1) to the model. Our own kind: a field that is not known is refused.
+import { z } from 'zod';
+import { type Family, familyOf } from '../model/address.js';
+import { checkNetwork } from '../model/check-network.js';
+import {
+  type ClusterNetwork,
+  DEFAULT_BLOCK_SIZE,
+  DEFAULT_NAT_PORTS,
+  DEFAULT_NODE_PORTS,
+  DEFAULT_TIMEOUTS,
+  type FamilyNetwork,
+} from '../model/network.js';
+import { ConvertError, cidr, portRange, validate } from './schema.js';
+
+const SECONDS_MAX = 0x7fff_ffff;
+
+const schema = z.looseObject({
+  metadata: z.looseObject({ name: z.literal('default', { error: "only the ClusterNetwork named 'default' is used" }) }),
+  spec: z.strictObject({
+    clusterID: z.string().min(1),
+    ipv4: familySchema('ipv4').optional(),
+    ipv6: familySchema('ipv6').optional(),
+    nat: z
+      .strictObject({
+        ports: portRange.default(DEFAULT_NAT_PORTS),
+        blockSize: z.int().min(1).max(32768).default(DEFAULT_BLOCK_SIZE),
+        nodePorts: portRange.default(DEFAULT_NODE_PORTS),
+      })
+      .prefault({}),
+    timeouts: z.strictObject(timeoutFields()).prefault({}),
+  }),
+});
+
+/** Throws ConvertError. */
+export function convertClusterNetwork(object: unknown): ClusterNetwork {
+  const { spec } = validate(schema, object);
+  const network: ClusterNetwork = {
+    clusterID: spec.clusterID,
+    families: { ...(spec.ipv4 && { ipv4: spec.ipv4 }), ...(spec.ipv6 && { ipv6: spec.ipv6 }) },
+    natPorts: spec.nat.ports,
+    blockSize: spec.nat.blockSize,
+    nodePorts: spec.nat.nodePorts,
+    timeouts: spec.timeouts,
+  };
+  // Here and not only beside the other objects: a source keeps the last good state of what it cannot convert.
+  const fault = checkNetwork(network);
+  if (fault !== undefined) throw new ConvertError(`${fault.path.join('.')}: ${fault.reason}`, fault.path);
+  return network;
+}
+
+function familySchema(family: Family) {
+  const own = cidr.refine((text) => familyOf(text) === family, { error: `expected a CIDR of ${family}` });
+  return z
+    .strictObject({
+      mode: z.enum(['Flat', 'Island']),
+      podCIDRs: z.array(own).min(1),
+      masquerade: z.strictObject({ exceptCIDRs: z.array(own).default([]) }).prefault({}),
+    })
+    .transform(
+      ({ mode, podCIDRs, masquerade }): FamilyNetwork => ({ mode, podCIDRs, neverTranslate: masquerade.exceptCIDRs }),
+    );
+}
+
+function timeoutFields() {
+  const seconds = (fallback: number) => z.int().min(1).max(SECONDS_MAX).default(fallback);
+  return {
+    tcpOpening: seconds(DEFAULT_TIMEOUTS.tcpOpening),
+    tcpEstablished: seconds(DEFAULT_TIMEOUTS.tcpEstablished),
+    tcpClosing: seconds(DEFAULT_TIMEOUTS.tcpClosing),
+    udpOneWay: seconds(DEFAULT_TIMEOUTS.udpOneWay),
+    udpTwoWay: seconds(DEFAULT_TIMEOUTS.udpTwoWay),
+    icmp: seconds(DEFAULT_TIMEOUTS.icmp),
+  };
+}

@@ -1,0 +1,89 @@
+// All files of a directory to one snapshot: who is refused, and what stays in force instead. Pure.
+import { checkSnapshot } from '../model/check.js';
+import { compareText } from '../model/order.js';
+import type { Problem, Snapshot } from '../model/snapshot.js';
+import type { Converted } from './convert.js';
+import type { Accepted, Manifest } from './manifest.js';
+
+/** The objects in force by name, each with the place it came from. */
+export type InForce = ReadonlyMap<string, Accepted>;
+
+export interface Merged {
+  readonly inForce: InForce;
+  readonly snapshot: Snapshot;
+}
+
+/**
+ * An object defined twice counts where it is defined first, in the order of file names and lines.
+ * A refused object keeps its last good state. A file that holds something illegible loses no object:
+ * what is illegible may be any of those it had.
+ */
+export function mergeManifests(manifests: readonly Manifest[], before: InForce, faults: readonly Problem[]): Merged {
+  const ordered = [...manifests].sort((a, b) => compareText(a.file, b.file));
+  const inForce = new Map<string, Accepted>();
+  const problems: Problem[] = [...faults];
+  for (const object of ordered.flatMap(({ accepted }) => accepted)) {
+    const first = inForce.get(object.name);
+    if (first === undefined) inForce.set(object.name, object);
+    else problems.push(definedTwice(object, first));
+  }
+  for (const name of keptNames(ordered, before)) {
+    const last = before.get(name);
+    if (last !== undefined && !inForce.has(name)) inForce.set(name, last);
+  }
+  for (const manifest of ordered) problems.push(...refusals(manifest, inForce));
+  const snapshot = checkSnapshot({ ...toSnapshot(inForce), problems }, (name) => inForce.get(name)?.where ?? name);
+  return { inForce, snapshot };
+}
+
+function definedTwice({ name, where }: Accepted, first: Accepted): Problem {
+  const reason = `defined a second time; it is defined at ${first.where} already`;
+  return { where, object: name, reason, inForce: `the definition at ${first.where}` };
+}
+
+function keptNames(manifests: readonly Manifest[], before: InForce): string[] {
+  const incomplete = new Set(manifests.filter(({ complete }) => !complete).map(({ file }) => file));
+  const refused = manifests.flatMap((manifest) => manifest.refused.flatMap(({ name }) => name ?? []));
+  return [
+    ...refused,
+    ...[...before.values()].filter(({ where }) => incomplete.has(fileOf(where))).map(({ name }) => name),
+  ];
+}
+
+function refusals({ file, refused }: Manifest, inForce: InForce): Problem[] {
+  const ofFile = [...inForce.values()].filter(({ where }) => fileOf(where) === file).length;
+  return refused.map(({ name, where, reason }) => {
+    if (name === undefined) {
+      const kept = ofFile === 0 ? 'nothing of it' : `the last good state of the objects of ${file} (${ofFile})`;
+      return { where, object: file, reason, inForce: kept };
+    }
+    return {
+      where,
+      object: name,
+      reason,
+      inForce: inForce.has(name) ? `the last good state of ${name}` : 'nothing of it',
+    };
+  });
+}
+
+function fileOf(where: string): string {
+  return where.slice(0, where.lastIndexOf(':'));
+}
+
+function toSnapshot(inForce: InForce): Omit<Snapshot, 'problems'> {
+  const objects = [...inForce.values()].map(({ converted }) => converted);
+  return {
+    network: objects.find((converted) => converted.kind === 'ClusterNetwork')?.object,
+    nodes: ofKind(objects, 'Node'),
+    services: ofKind(objects, 'Service'),
+    slices: ofKind(objects, 'EndpointSlice'),
+  };
+}
+
+type Kind = Converted['kind'];
+type ObjectOf<K extends Kind> = Extract<Converted, { kind: K }>['object'];
+
+function ofKind<K extends Kind>(objects: readonly Converted[], kind: K): Map<string, ObjectOf<K>> {
+  const matches = objects.filter((converted) => converted.kind === kind);
+  return new Map(matches.map(({ key, object }) => [key, object as ObjectOf<K>]));
+}

@@ -1,0 +1,39 @@
+// Node (v1) to the model.
+import { z } from 'zod';
+import { parseAddress } from '../model/address.js';
+import type { Node } from '../model/node.js';
+import { cidr, validate } from './schema.js';
+
+/** Other address types may hold names. */
+const statusAddress = z
+  .looseObject({ type: z.string(), address: z.string() })
+  .refine(({ type, address }) => type !== 'InternalIP' || isAddress(address), {
+    path: ['address'],
+    error: (issue) => `not an IP address: '${(issue.input as { address: string }).address}'`,
+  });
+
+const schema = z.looseObject({
+  metadata: z.looseObject({ name: z.string().min(1) }),
+  spec: z.looseObject({ podCIDR: cidr.optional(), podCIDRs: z.array(cidr).optional() }).prefault({}),
+  status: z.looseObject({ addresses: z.array(statusAddress).default([]) }).prefault({}),
+});
+
+/** A node that has no address or no pod CIDR yet is a node all the same. Throws ConvertError. */
+export function convertNode(object: unknown): Node {
+  const { metadata, spec, status } = validate(schema, object);
+  const internal = status.addresses.filter(({ type }) => type === 'InternalIP');
+  return {
+    name: metadata.name,
+    addresses: [...new Set(internal.map(({ address }) => parseAddress(address)))],
+    podCIDRs: [...new Set(spec.podCIDRs ?? (spec.podCIDR === undefined ? [] : [spec.podCIDR]))],
+  };
+}
+
+function isAddress(text: string): boolean {
+  try {
+    parseAddress(text);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,74 @@
+// Pieces that the manifests of several kinds share, and how a violation reads.
+import { z } from 'zod';
+import { AddressError, type Cidr, type IpAddress, parseAddress, parseCidr } from '../model/address.js';
+import type { PortRange } from '../model/network.js';
+
+const PORT_MAX = 65535;
+
+/** An object that is not what its kind asks for. */
+export class ConvertError extends Error {
+  readonly code = 'ERR_CONVERT';
+  /** Of the first violation, from the root of the object. */
+  readonly path: readonly PropertyKey[];
+
+  constructor(message: string, path: readonly PropertyKey[]) {
+    super(message);
+    this.path = path;
+  }
+}
+
+export const address = z.string().transform(parsedBy<IpAddress>(parseAddress));
+/** An address, or a word that says that there is none. */
+export const addressOr = (...words: readonly string[]) =>
+  z.string().transform(parsedBy<string>((text) => (words.includes(text) ? text : parseAddress(text))));
+export const cidr = z.string().transform(parsedBy<Cidr>(parseCidr));
+export const port = z.int().min(1).max(PORT_MAX);
+export const protocol = z.enum(['TCP', 'UDP', 'SCTP']).default('TCP');
+
+/** `36864-65535`: both ends included. */
+export const portRange = z
+  .string()
+  .regex(/^\d{1,5}-\d{1,5}$/, 'expected a range of ports such as 36864-65535')
+  .transform((text): PortRange => {
+    const [first = 0, last = 0] = text.split('-').map(Number);
+    return { first, last };
+  })
+  .refine(({ first, last }) => first >= 1 && first <= last && last <= PORT_MAX, {
+    error: `expected first-last with 1 <= first <= last <= ${PORT_MAX}`,
+  });
+
+/** metadata of a namespaced object. */
+export const metadata = z.looseObject({
+  name: z.string().min(1),
+  namespace: z.string().min(1).default('default'),
+  labels: z.record(z.string(), z.string()).nullish(),
+});
+
+/** Validates, or throws ConvertError with one sentence for each violation: `spec.ports[0].port: is missing`. */
+export function validate<T>(schema: z.ZodType<T>, value: unknown): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const { issues } = result.error;
+  throw new ConvertError(issues.map(issueText).join('; '), issues[0]?.path ?? []);
+}
+
+/** `spec.ports[0].port: is missing`. */
+function issueText(issue: z.core.$ZodIssue): string {
+  const message = issue.message.replace(
+    /^Invalid input: expected (.*), received undefined$/,
+    'is missing: expected $1',
+  );
+  return `${z.core.toDotPath([...issue.path])}: ${message}`;
+}
+
+function parsedBy<T>(parse: (text: string) => T): (text: string, context: z.RefinementCtx) => T {
+  return (text, context) => {
+    try {
+      return parse(text);
+    } catch (error) {
+      if (!(error instanceof AddressError)) throw error;
+      context.addIssue({ code: 'custom', message: error.message });
+      return z.NEVER;
+    }
+  };
+}

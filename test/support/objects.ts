@@ -1,0 +1,98 @@
+// Objects of the model for tests, with everything that a test does not care about filled in.
+import type { Endpoint } from '../../src/model/endpoint.js';
+import {
+  type ClusterNetwork,
+  DEFAULT_BLOCK_SIZE,
+  DEFAULT_NAT_PORTS,
+  DEFAULT_NODE_PORTS,
+  DEFAULT_TIMEOUTS,
+} from '../../src/model/network.js';
+import type { Node } from '../../src/model/node.js';
+import type { Backend, EndpointSlice, Service } from '../../src/model/service.js';
+import type { Snapshot } from '../../src/model/snapshot.js';
+
+export function aNetwork(fields: Partial<ClusterNetwork> = {}): ClusterNetwork {
+  return {
+    clusterID: 'cluster-1',
+    families: {
+      ipv4: { mode: 'Island', podCIDRs: ['10.244.0.0/16'], neverTranslate: ['192.0.2.0/24'] },
+      ipv6: { mode: 'Flat', podCIDRs: ['fd00:1:1::/48'], neverTranslate: [] },
+    },
+    natPorts: DEFAULT_NAT_PORTS,
+    blockSize: DEFAULT_BLOCK_SIZE,
+    nodePorts: DEFAULT_NODE_PORTS,
+    timeouts: DEFAULT_TIMEOUTS,
+    ...fields,
+  };
+}
+
+/** Node `number` of the cluster: 198.51.100.<number>, 10.244.<number>.0/24 and their IPv6 likes. */
+export function aNode(number: number, fields: Partial<Node> = {}): Node {
+  return {
+    name: `node-${number}`,
+    addresses: [`198.51.100.${number}`, `2001:db8::${number}`],
+    podCIDRs: [`10.244.${number}.0/24`, `fd00:1:1:${number}::/64`],
+    ...fields,
+  };
+}
+
+export function aService(name: string, fields: Partial<Service> = {}): Service {
+  return {
+    namespace: 'shop',
+    name,
+    clusterIPs: ['10.96.0.10'],
+    externalAddresses: [],
+    ports: [{ name: 'http', protocol: 'TCP', port: 80 }],
+    ...fields,
+  };
+}
+
+/** `10.244.1.2:8080`, with `!` behind it when it is not ready. */
+export function backends(...texts: string[]): Backend[] {
+  return texts.map((text) => {
+    const [, address = '', port = ''] = /^\[?(.*?)\]?:(\d+)!?$/.exec(text) ?? [];
+    return { address, port: Number(port), ready: !text.endsWith('!') };
+  });
+}
+
+export function aSlice(name: string, serviceName: string, ports: EndpointSlice['backends']): EndpointSlice {
+  return { namespace: 'shop', name, serviceName, backends: ports };
+}
+
+export function anEndpoint(fields: Partial<Endpoint> = {}): Endpoint {
+  return {
+    containerID: 'c1',
+    interfaceName: 'eth0',
+    netns: '/run/netns/pod',
+    namespace: 'shop',
+    pod: 'web-0',
+    podUID: 'uid',
+    addresses: ['10.244.1.2', 'fd00:1:1:1::2'],
+    mac: '02:00:00:00:00:02',
+    hostInterface: 'ist1',
+    ifindex: 7,
+    mtu: 1500,
+    block: 1,
+    created: '2026-01-01T00:00:00Z',
+    ...fields,
+  };
+}
+
+interface Objects {
+  readonly network?: ClusterNetwork | undefined;
+  readonly nodes?: readonly Node[];
+  readonly services?: readonly Service[];
+  readonly slices?: readonly EndpointSlice[];
+}
+
+export function aSnapshot({ network, nodes = [], services = [], slices = [] }: Objects): Snapshot {
+  const named = <T extends { namespace: string; name: string }>(objects: readonly T[]) =>
+    new Map(objects.map((object) => [`${object.namespace}/${object.name}`, object]));
+  return {
+    network,
+    nodes: new Map(nodes.map((node) => [node.name, node])),
+    services: named(services),
+    slices: named(slices),
+    problems: [],
+  };
+}

@@ -1,0 +1,166 @@
+// However the state came about, the maps end up the same: random histories against one compile from nothing.
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { compile } from '../../src/datapath/compile.js';
+import type * as entry from '../../src/datapath/entries.js';
+import { Reconciler } from '../../src/datapath/reconcile.js';
+import { checkSnapshot } from '../../src/model/check.js';
+import type { Snapshot } from '../../src/model/snapshot.js';
+import { MemoryMap } from '../support/memory-map.js';
+import { aNetwork, aNode, anEndpoint, aService, aSlice, aSnapshot } from '../support/objects.js';
+import { resolveFrontends, tableLines } from '../support/tables.js';
+
+/** Few names and addresses, so that events meet: the same object twice, a service without slices, a taken address. */
+const name = fc.constantFrom('api', 'web', 'db');
+const service = fc
+  .record({
+    name,
+    clusterIPs: fc.uniqueArray(fc.constantFrom('10.96.0.1', '10.96.0.2', 'fd00:96::1'), { maxLength: 2 }),
+    externalAddresses: fc.uniqueArray(fc.constantFrom('192.0.2.1', '2001:db8:5::1'), { maxLength: 1 }),
+    ports: fc.uniqueArray(
+      fc.record({
+        name: fc.constantFrom('http', 'dns'),
+        protocol: fc.constantFrom('TCP' as const, 'UDP' as const),
+        port: fc.constantFrom(80, 53),
+        nodePort: fc.constantFrom(30080, 30053),
+      }),
+      { maxLength: 2, selector: (port) => port.name },
+    ),
+  })
+  .map(({ name, ...fields }) => ({ kind: 'service' as const, object: aService(name, fields) }));
+const backend = fc.record({
+  address: fc.constantFrom('10.244.1.2', '10.244.2.2', '10.244.2.3', 'fd00:1:1:2::2'),
+  port: fc.constantFrom(8080, 9090),
+  ready: fc.boolean(),
+});
+const ports = fc.dictionary(fc.constantFrom('http', 'dns'), fc.array(backend, { maxLength: 4 }));
+const slice = fc
+  .tuple(fc.constantFrom('s1', 's2', 's3'), name, ports)
+  .map((fields) => ({ kind: 'slice' as const, object: aSlice(...fields) }));
+const node = fc
+  .record({
+    number: fc.constantFrom(2, 3),
+    podCIDRs: fc.constantFrom(['10.244.2.0/24'], ['10.244.3.0/25', 'fd00:1:1:3::/64'], []),
+  })
+  .map(({ number, podCIDRs }) => ({ kind: 'node' as const, object: aNode(number, { podCIDRs }) }));
+const pod = fc
+  .record({ containerID: fc.constantFrom('c1', 'c2'), block: fc.constantFrom(1, 2), ifindex: fc.constantFrom(7, 8) })
+  .map((fields) => ({
+    kind: 'pod' as const,
+    object: anEndpoint({ ...fields, addresses: [fields.containerID === 'c1' ? '10.244.1.2' : 'fd00:1:1:1::9'] }),
+  }));
+const change = fc.oneof(service, slice, node, pod);
+const event = fc.record({ change, remove: fc.boolean() });
+/** What happens between two snapshots, and whether the agent is started anew before it sees the second. */
+const step = fc.record({ events: fc.array(event, { minLength: 1, maxLength: 4 }), restart: fc.boolean() });
+type Change = typeof change extends fc.Arbitrary<infer T> ? T : never;
+
+/** The state after some events. */
+class World {
+  readonly #objects = new Map<string, Change>();
+
+  apply({ change, remove }: { change: Change; remove: boolean }): void {
+    const key = `${change.kind} ${change.kind === 'pod' ? change.object.containerID : change.object.name}`;
+    if (remove) this.#objects.delete(key);
+    else this.#objects.set(key, change);
+  }
+
+  #ofKind<K extends Change['kind']>(kind: K) {
+    const changes = [...this.#objects.values()].filter((change) => change.kind === kind);
+    return changes.map(({ object }) => object as Extract<Change, { kind: K }>['object']);
+  }
+
+  get endpoints() {
+    return this.#ofKind('pod');
+  }
+
+  get snapshot(): Snapshot {
+    const nodes = [aNode(1), ...this.#ofKind('node')];
+    const objects = { network: aNetwork(), nodes, services: this.#ofKind('service'), slices: this.#ofKind('slice') };
+    return checkSnapshot(aSnapshot(objects));
+  }
+}
+
+/** An agent on maps that outlive it. */
+class Agent {
+  /** What frontends led to after each write of the last apply. */
+  readonly seen = new Set<string>();
+  readonly #note = () => {
+    for (const line of this.meaning.frontends) this.seen.add(line);
+  };
+  readonly maps = {
+    endpoints: new MemoryMap<string, entry.Endpoint>('endpoints'),
+    routes: new MemoryMap<entry.RouteKey, entry.Route>('routes'),
+    services: new MemoryMap<entry.ServiceKey, entry.Service>('services', this.#note),
+    backends: new MemoryMap<entry.BackendKey, entry.Backend>('backends', this.#note),
+  };
+  #reconciler = new Reconciler(this.maps);
+  #serviceIds: ReadonlyMap<string, number> = new Map();
+
+  async restart(): Promise<void> {
+    this.#reconciler = new Reconciler(this.maps);
+    this.#serviceIds = new Map();
+    await this.#reconciler.adopt();
+  }
+
+  async apply({ snapshot, endpoints }: World) {
+    const { have } = this.#reconciler;
+    const desired = compile({ snapshot, endpoints, nodeName: 'node-1', serviceIds: this.#serviceIds, have });
+    this.#serviceIds = desired.serviceIds;
+    this.seen.clear();
+    return this.#reconciler.reconcile(desired);
+  }
+
+  /** What the maps mean, without ids and generations, and how many backends they hold. */
+  get meaning() {
+    const { endpoints, routes, services, backends } = this.maps;
+    const frontends = resolveFrontends({ services: services.contents, backends: backends.contents });
+    const size = backends.contents.size;
+    return { endpoints: tableLines(endpoints.contents), routes: tableLines(routes.contents), frontends, size };
+  }
+}
+
+test('a history of changes and restarts leaves what one compile from nothing would', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 12 }), async (steps) => {
+      const [world, agent] = [new World(), new Agent()];
+      for (const { events, restart } of steps) {
+        for (const event of events) world.apply(event);
+        if (restart) await agent.restart();
+        const before = agent.meaning;
+        expect(await agent.apply(world)).toMatchObject({ failures: [], postponed: [] });
+        const fresh = new Agent();
+        await fresh.apply(world);
+        expect(agent.meaning).toEqual(fresh.meaning);
+        // On the way a frontend leads to what it led to before or will lead to after, never to a mixture.
+        expect([...before.frontends, ...agent.meaning.frontends]).toEqual(expect.arrayContaining([...agent.seen]));
+      }
+      expect(await agent.apply(world)).toEqual({ written: 0, removed: 0, failures: [], postponed: [] });
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test('the order in which objects are listed does not matter', () => {
+  fc.assert(
+    fc.property(fc.array(event, { maxLength: 20 }), (events) => {
+      const world = new World();
+      for (const event of events) world.apply(event);
+      const { snapshot, endpoints } = world;
+      const reversed = <T>(map: ReadonlyMap<string, T>) => new Map([...map].reverse());
+      const services = reversed(snapshot.services);
+      const other = { ...snapshot, services, slices: reversed(snapshot.slices), nodes: reversed(snapshot.nodes) };
+      const base = {
+        endpoints,
+        nodeName: 'node-1',
+        serviceIds: new Map(),
+        have: { services: new Map(), backends: new Map() },
+      };
+      const lines = (snapshot: Snapshot) => {
+        const { endpoints, routes, services, backends } = compile({ ...base, snapshot });
+        return [tableLines(endpoints), tableLines(routes), tableLines(services), tableLines(backends)];
+      };
+      expect(lines(other)).toEqual(lines(snapshot));
+    }),
+  );
+});
