@@ -34,7 +34,7 @@ flock 9
 
 # Configure again only when the description changed; `build` is shared with tsc, so nothing is ever wiped.
 if [ ! -f build/Makefile ] || [ binding.gyp -nt build/Makefile ] || [ package-lock.json -nt build/Makefile ]; then
-	PATH="$PWD/node_modules/.bin:$PATH" npx node-gyp configure --silent --nodedir="$(node_headers)"
+	node node_modules/node-gyp/bin/node-gyp.js configure --silent --nodedir="$(node_headers)"
 	touch build/Makefile
 fi
 

@@ -190,7 +190,7 @@ static __noinline int answer_icmp(struct packet *pkt, __u32 reason, const struct
 		return VERDICT_DROPPED;
 	from = pkt->key.destination;
 	if (!answer->from_destination)
-		__builtin_memcpy(&from, (const void *)&config.node_address[family], sizeof(from));
+		config_copy(&from, &config.node_address[family], sizeof(from));
 	s->icmp[0] = ipv4 ? answer->type[FAMILY_IPV4] : answer->type[FAMILY_IPV6];
 	s->icmp[1] = ipv4 ? answer->code[FAMILY_IPV4] : answer->code[FAMILY_IPV6];
 	/* Both families keep the MTU in the last bytes of the second word (RFC 1191, RFC 4443). */

@@ -7,6 +7,18 @@
 
 const volatile struct config config = {};
 
+/*
+ * Copies a part of the configuration. A plain copy would drop "volatile", and the compiler would
+ * fold in the zeroes that it sees here instead of what is there after load.
+ */
+static __always_inline void config_copy(void *to, const volatile void *from, __u32 bytes)
+{
+	const void *hidden = (const void *)from;
+
+	asm volatile("" : "+r"(hidden));
+	__builtin_memcpy(to, hidden, bytes);
+}
+
 static __always_inline bool address_is_inside(const ip_addr *address)
 {
 	for (__u32 i = 0; i < INSIDE_MAX && i < config.inside_count; i++) {

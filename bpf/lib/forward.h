@@ -8,6 +8,7 @@
 enum fib_result {
 	FIB_SUCCESS = 0,
 	FIB_NO_NEIGHBOUR = 7, /* the next hop is known, its MAC is not yet: the kernel will ask */
+	FIB_ASK_MTU = 1, /* as length: asks for the MTU without checking a packet against it (5.12) */
 	FIB_AF_INET = 2,
 	FIB_AF_INET6 = 10,
 };
@@ -43,7 +44,7 @@ static __always_inline int forward_to_container(struct packet *pkt, __u32 ifinde
 	if (!ethernet)
 		return -DROP_REWRITE_FAILED;
 	__builtin_memcpy(ethernet->h_dest, mac, sizeof(*mac));
-	__builtin_memcpy(ethernet->h_source, (const void *)&config.gateway_mac, sizeof(*mac));
+	config_copy(ethernet->h_source, &config.gateway_mac, sizeof(*mac));
 	if (bpf_redirect_peer(ifindex, 0) != TC_REDIRECT)
 		return -DROP_REWRITE_FAILED;
 	return VERDICT_REDIRECTED;
@@ -77,7 +78,7 @@ static __noinline bool fib_resolve(struct packet *pkt, const struct flow_key *to
 	fib.l4_protocol = to->protocol;
 	fib.sport = to->source_port;
 	fib.dport = to->destination_port;
-	fib.tot_len = 1; /* asks for the MTU without checking against it (5.12) */
+	fib.tot_len = FIB_ASK_MTU;
 	if (pkt->family == FAMILY_IPV4) {
 		fib.family = FIB_AF_INET;
 		fib.ipv4_src = to->source.words[3];
@@ -91,7 +92,8 @@ static __noinline bool fib_resolve(struct packet *pkt, const struct flow_key *to
 	if (rc != FIB_SUCCESS && rc != FIB_NO_NEIGHBOUR)
 		return false;
 	way->ifindex_out = fib.ifindex;
-	way->mtu = fib.mtu_result ?: config.uplink_mtu;
+	/* The same field; it still holds the question when the neighbour is not known yet. */
+	way->mtu = fib.mtu_result > FIB_ASK_MTU ? fib.mtu_result : config.uplink_mtu;
 	if (pkt->family == FAMILY_IPV4) {
 		way->next_hop.words[0] = 0;
 		way->next_hop.words[1] = 0;

@@ -41,13 +41,13 @@ static __noinline int neighbour_answer_arp(struct packet *pkt)
 	arp->operation = bpf_htons(ARP_REPLY);
 	__builtin_memcpy(arp->target_mac, arp->sender_mac, 6);
 	__builtin_memcpy(arp->target, &sender, sizeof(sender));
-	__builtin_memcpy(arp->sender_mac, (const void *)&config.gateway_mac, 6);
+	config_copy(arp->sender_mac, &config.gateway_mac, 6);
 	__builtin_memcpy(arp->sender, &target, sizeof(target));
 	ethernet = packet_at(pkt, 0, ETHERNET_BYTES);
 	if (!ethernet)
 		return -DROP_TRUNCATED;
 	__builtin_memcpy(ethernet->h_dest, ethernet->h_source, 6);
-	__builtin_memcpy(ethernet->h_source, (const void *)&config.gateway_mac, 6);
+	config_copy(ethernet->h_source, &config.gateway_mac, 6);
 	return bpf_redirect(pkt->skb->ifindex, 0) == TC_REDIRECT ? VERDICT_REDIRECTED
 								 : -DROP_REWRITE_FAILED;
 }
@@ -89,7 +89,7 @@ static __always_inline void neighbour_advertise(struct neighbour_advertisement *
 	to->target = *target;
 	to->option = NEIGHBOUR_OPTION_TARGET;
 	to->option_units = 1;
-	__builtin_memcpy(to->mac, (const void *)&config.gateway_mac, 6);
+	config_copy(to->mac, &config.gateway_mac, 6);
 	to->checksum = ~checksum_fold(bpf_csum_diff(0, 0, (__be32 *)to, sizeof(*to), sum));
 }
 
@@ -123,7 +123,7 @@ static __noinline int neighbour_answer_nd(struct packet *pkt)
 	if (!ethernet)
 		return -DROP_REWRITE_FAILED;
 	__builtin_memcpy(ethernet->h_dest, ethernet->h_source, 6);
-	__builtin_memcpy(ethernet->h_source, (const void *)&config.gateway_mac, 6);
+	config_copy(ethernet->h_source, &config.gateway_mac, 6);
 	return bpf_redirect(pkt->skb->ifindex, 0) == TC_REDIRECT ? VERDICT_REDIRECTED
 								 : -DROP_REWRITE_FAILED;
 }

@@ -91,10 +91,12 @@ enum route_type {
 	ROUTE_UNREACHABLE = 3, /* inside the cluster, but no node owns it */
 };
 
+/* The trie compares what follows prefix_length bit by bit: a hole there would count as address. */
 struct route_key {
 	__u32 prefix_length; /* 0..128; an IPv4 /24 is 120 */
 	ip_addr prefix;
-};
+} __attribute__((packed, aligned(4)));
+_Static_assert(sizeof(struct route_key) == 20, "a hole in the key of a trie");
 
 struct route {
 	__u32 type; /* enum route_type */
@@ -105,7 +107,7 @@ struct service_key {
 	ip_addr address;
 	__be16 port;
 	__u8 protocol;
-	__u8 pad;
+	__u8 pad[5];
 };
 
 /* A frontend. One write of this value switches to a new set of backends (generation). */

@@ -183,9 +183,14 @@ static void report_connection(const struct bench *bench)
 	json_decimal("rtt", info.tcpi_rtt);
 }
 
+/* 0 when no time has passed: what was never begun has no rate. */
+static double per_second(uint64_t amount, int64_t elapsed)
+{
+	return elapsed ? (double)amount * NS_PER_SECOND / (double)elapsed : 0;
+}
+
 static int report(const struct bench *bench, const struct counters *before)
 {
-	double seconds = (double)bench->elapsed / NS_PER_SECOND;
 	bool is_stream = !strcmp(bench->name, "stream");
 	bool ok = !bench->errors && (is_stream ? bench->bytes : bench->times.count);
 	struct counters after;
@@ -194,14 +199,15 @@ static int report(const struct bench *bench, const struct counters *before)
 	json_begin(ok);
 	json_text("test", bench->name);
 	json_error(-bench->last_error);
-	json_decimal("seconds", seconds);
+	json_decimal("seconds", (double)bench->elapsed / NS_PER_SECOND);
 	json_count("errors", bench->errors);
 	if (is_stream) {
 		json_count("bytes", bench->bytes);
-		json_decimal("megabitsPerSecond", (double)bench->bytes * 8 / 1e6 / seconds);
+		json_decimal("megabitsPerSecond",
+			     per_second(bench->bytes, bench->elapsed) * 8 / 1e6);
 	} else {
 		json_count("count", bench->times.count);
-		json_decimal("perSecond", (double)bench->times.count / seconds);
+		json_decimal("perSecond", per_second(bench->times.count, bench->elapsed));
 		report_times(&bench->times);
 	}
 	report_connection(bench);

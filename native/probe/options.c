@@ -74,14 +74,15 @@ uint64_t options_number(const char *name, const char *text, uint64_t limit)
 	exit(2);
 }
 
-static double positive(const char *name, const char *text)
+static double positive(const char *name, const char *text, double limit)
 {
 	char *end;
 	double value = strtod(text, &end);
 
-	if (end != text && *end == '\0' && value > 0 && value <= 1e9)
+	if (end != text && *end == '\0' && value > 0 && value <= limit)
 		return value;
-	fprintf(stderr, "isthmus-probe: %s: '%s' is not a number above 0\n", name, text);
+	fprintf(stderr, "isthmus-probe: %s: '%s' is not a number above 0 and up to %.0f\n", name,
+		text, limit);
 	exit(2);
 }
 
@@ -141,10 +142,10 @@ static void set_option(struct options *options, int id, const char *text)
 		options->congestion = text;
 		break;
 	case OPTION_SECONDS:
-		options->seconds = positive("--seconds", text);
+		options->seconds = positive("--seconds", text, 1e9);
 		break;
 	case OPTION_RATE:
-		options->rate = positive("--rate", text);
+		options->rate = positive("--rate", text, 1e6);
 		break;
 	default:
 		set_number(options, id, text);

@@ -15,6 +15,7 @@
 #define DATAGRAM_LIMIT 65536
 #define HEADER	       12 /* "echo" and the number, 8 bytes in host order */
 #define NUMBERS	       (1 << 24) /* datagrams of one run */
+#define BURST	       64 /* sent in a row at most, when behind */
 
 struct stream {
 	struct client *client;
@@ -122,8 +123,8 @@ static void send_at_rate(struct stream *stream)
 	int64_t end = due + (int64_t)(options->seconds * NS_PER_SECOND);
 
 	stream->last_receipt = due;
-	while (!process_stopped() && clock_ns() < end && stream->sent < NUMBERS) {
-		for (; due <= clock_ns() && stream->sent < NUMBERS; due += interval)
+	while (!process_stopped() && clock_ns() < end && stream->sent < NUMBERS - BURST) {
+		for (int i = 0; i < BURST && due <= clock_ns(); i++, due += interval)
 			send_datagram(stream);
 		receive_until(stream, due < end ? due : end);
 	}

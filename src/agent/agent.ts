@@ -14,6 +14,7 @@ import type { Source } from '../source/source.js';
 import { type CniRequest, parseCniRequest } from './cni.js';
 import { EndpointStore, writeDurably } from './endpoint-store.js';
 import { reserveNatPorts } from './host-ports.js';
+import { reconcileHostRoutes } from './host-routes.js';
 import { Pods } from './pods.js';
 import { type Handlers, serve } from './server.js';
 import type { Origin, Settings } from './settings.js';
@@ -34,6 +35,8 @@ export interface AgentOptions {
 }
 
 const SWEEP_PERIOD = 5000;
+/** Milliseconds until what the kernel refused is tried again. */
+const RETRY_PERIOD = 5000;
 
 export class Agent {
   readonly #options: AgentOptions;
@@ -46,6 +49,7 @@ export class Agent {
   #loaded = '';
   #server: Server | undefined;
   #sweeper: NodeJS.Timeout | undefined;
+  #retry: NodeJS.Timeout | undefined;
   #pending: Promise<void> = Promise.resolve();
 
   constructor(options: AgentOptions) {
@@ -69,7 +73,7 @@ export class Agent {
     await source.start((snapshot) => {
       this.#snapshot = snapshot;
       for (const problem of snapshot.problems) log.warn({ ...problem }, 'object refused');
-      this.#requestReconcile().catch((error: Error) => log.error({ err: error }, 'could not reconcile'));
+      this.#reconcileOrRetry();
     });
     await this.#pending.catch(() => undefined);
     this.#server = await serve(join(settings.stateDir, SOCKET_NAME), this.#handlers());
@@ -80,6 +84,7 @@ export class Agent {
   /** Programs, maps and pods stay as they are. */
   async close(): Promise<void> {
     clearInterval(this.#sweeper);
+    clearTimeout(this.#retry);
     await this.#options.source.close();
     const server = this.#server;
     if (server !== undefined) await new Promise((resolve) => server.close(resolve));
@@ -93,6 +98,14 @@ export class Agent {
     return network !== undefined && node !== undefined ? { network, node } : undefined;
   }
 
+  #reconcileOrRetry(): void {
+    clearTimeout(this.#retry);
+    this.#requestReconcile().catch((error: Error) => {
+      this.#options.log.error({ err: error, retryMs: RETRY_PERIOD }, 'could not reconcile; what was in force stays');
+      this.#retry = setTimeout(() => this.#reconcileOrRetry(), RETRY_PERIOD);
+    });
+  }
+
   /** One reconcile at a time; each sees all that happened before it began. */
   #requestReconcile(): Promise<void> {
     const next = this.#pending.catch(() => undefined).then(() => this.#reconcile());
@@ -101,11 +114,12 @@ export class Agent {
   }
 
   async #reconcile(): Promise<void> {
-    const { log, settings } = this.#options;
+    const { log, settings, node, uplink } = this.#options;
     if (this.#snapshot === undefined) return;
     try {
       const { want, reconciler } = await this.#prepare(this.#snapshot);
       const report = await reconciler.reconcile(want);
+      reconcileHostRoutes({ node, uplink, nodeName: settings.node, snapshot: this.#snapshot });
       this.#desired = want;
       this.#writeState(this.#snapshot, want);
       this.#report(report);
@@ -173,7 +187,7 @@ export class Agent {
     const { log } = this.#options;
     for (const { map, key, operation, error } of failures) log.error({ map, key, operation, err: error }, 'map write failed');
     if (written + removed > 0) log.info({ written, removed, postponed: postponed.length }, 'reconciled');
-    if (failures.length > 0) throw new Error(`${failures.length} map writes failed; the next change tries them again`);
+    if (failures.length > 0) throw new Error(`${failures.length} map writes failed`);
   }
 
   #writeState(snapshot: Snapshot, desired: Desired): void {

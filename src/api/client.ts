@@ -75,7 +75,10 @@ async function readBody(response: IncomingMessage): Promise<string> {
 
 function parse(status: number, body: string, what: string): unknown {
   if (status !== 200) {
-    throw new AgentError('ERR_AGENT_RESPONSE', `${what}: the agent answers with status ${status}: ${body.slice(0, 200)}`);
+    throw new AgentError(
+      'ERR_AGENT_RESPONSE',
+      `${what}: the agent answers with status ${status}: ${body.slice(0, 200)}`,
+    );
   }
   try {
     return JSON.parse(body);

@@ -65,7 +65,10 @@ async function readState(stateDir: string, agentError: AgentError): Promise<Agen
   });
   const state = parseRecord(path, text) as Partial<AgentState>;
   if (state.apiVersion === 'isthmus.dev/v1' && state.kind === 'AgentState') return state as AgentState;
-  throw new StateError('ERR_STATE_INVALID', `${path} is not an AgentState of isthmus.dev/v1, and ${agentError.message}`);
+  throw new StateError(
+    'ERR_STATE_INVALID',
+    `${path} is not an AgentState of isthmus.dev/v1, and ${agentError.message}`,
+  );
 }
 
 /** Records of the pods, in order of namespace and name; a file that vanishes while reading is a pod that is gone. */

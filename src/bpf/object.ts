@@ -125,7 +125,7 @@ export class BpfObject<M extends MapTypes = Record<string, unknown>, C extends o
   }
 
   /** Reads the events of a ring buffer map until the reader is closed. */
-  readEvents(map: keyof M & string, onEvents: (events: readonly RingEvent[]) => void): EventReader {
+  readEvents(map: string, onEvents: (events: readonly RingEvent[]) => void): EventReader {
     const handle = this.#handle.map(map);
     try {
       return openEventReader({ native: this.#native, handle, btf: this.btf, codecs: this.#codecs, onEvents });

@@ -10,6 +10,11 @@ export function requireRange(have: number, want: { readonly length: number }, wh
   if (have !== want.length) throw new RangeError(`${have} ${what} instead of ${want.length}`);
 }
 
+export function requireByte(value: unknown): void {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 0xff) return;
+  throw new RangeError(`${String(value)} is not a byte`);
+}
+
 /** Puts the name of a field in front of what its encoder complains about. */
 export function pathed(name: string, encode: () => void): void {
   try {

@@ -2,10 +2,10 @@
 //
 // Integers up to 32 bits are numbers, 64 bits are bigint; bool is boolean; an enum is the name of its value, or a
 // number when it has none; char arrays are text, __u8 arrays are Buffers, other arrays are arrays. Anonymous structs
-// and unions show their members as the outer struct's own. Fields named pad, pad0, … are no part of a value.
-import { pathed, requireRange, requireSize } from './check.js';
+// and unions show their members as the outer struct's own. Pads and the kernel's own fields are no part of a value.
+import { pathed, requireByte, requireRange, requireSize } from './check.js';
 import { scalarFields } from './scalar.js';
-import { type Btf, BtfError, describe, type Member, resolve, type StructType, sizeOf, typeOf } from './types.js';
+import { type Btf, BtfError, describe, isHidden, type Member, resolve, type StructType, sizeOf, typeOf } from './types.js';
 
 /** Bytes with both ways to look at them. */
 export interface Window {
@@ -84,11 +84,6 @@ function createCodec(size: number, field: Field): Codec {
   };
 }
 
-/** Whether a member only fills a hole. */
-export function isPad(name: string): boolean {
-  return /^pad\d*$/.test(name);
-}
-
 /** Fields by type id, each made once. */
 class FieldTable {
   readonly #btf: Btf;
@@ -135,9 +130,9 @@ class FieldTable {
   }
 
   #member(member: Member, base: number, optional: boolean): NamedField[] {
+    if (isHidden(this.#btf, member)) return [];
     if (member.bitSize !== 0) throw new BtfError(`bit field ${member.name}: bit fields are not supported`);
     const offset = base + member.bitOffset / 8;
-    if (isPad(member.name)) return [];
     if (member.name !== '') return [{ name: member.name, offset, optional, field: this.of(member.type) }];
     const inner = resolve(this.#btf, member.type);
     if (inner.kind !== 'struct' && inner.kind !== 'union') throw new BtfError(`${describe(inner)} has no name`);
@@ -195,6 +190,7 @@ function bytesField(length: number): Field {
     encode({ bytes }, offset, value) {
       if (!(value instanceof Uint8Array) && !Array.isArray(value)) throw new RangeError(`${String(value)} is not bytes`);
       requireRange(value.length, { length }, 'bytes');
+      value.forEach(requireByte);
       bytes.set(value as ArrayLike<number>, offset);
     },
   };

@@ -1,6 +1,5 @@
 // Compares a type of one BTF with a type of another, field by field.
-import { isPad } from './codec.js';
-import { type Btf, type BtfType, describe, type Member, resolve, type StructType } from './types.js';
+import { type Btf, type BtfType, describe, isHidden, type Member, resolve, type StructType } from './types.js';
 
 /** A type and the BTF that its id belongs to. */
 export interface TypeIn {
@@ -71,7 +70,7 @@ function fieldsOf({ btf, type }: StructIn, base = 0): Map<string, Member> {
     const inner = member.name === '' ? resolve(btf, member.type) : undefined;
     if (inner !== undefined && isStruct(inner)) {
       for (const [name, field] of fieldsOf({ btf, type: inner }, lifted.bitOffset)) fields.set(name, field);
-    } else if (!isPad(member.name)) fields.set(member.name, lifted);
+    } else if (!isHidden(btf, member)) fields.set(member.name, lifted);
   }
   return fields;
 }

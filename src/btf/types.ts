@@ -117,11 +117,21 @@ export function describe(type: BtfType): string {
   return type.name === '' ? `anonymous ${type.kind} (type ${type.id})` : `${type.kind} ${type.name}`;
 }
 
+/**
+ * Whether a member is no part of a value: it fills a hole (pad, pad0, ...), or belongs to the kernel, which shows it
+ * to nobody (struct bpf_timer, struct bpf_spin_lock).
+ */
+export function isHidden(btf: Btf, { name, type }: Member): boolean {
+  if (/^pad\d*$/.test(name)) return true;
+  const plain = resolve(btf, type);
+  return plain.kind === 'struct' && /^bpf_(timer|spin_lock|wq|list_|rb_|refcount)/.test(plain.name);
+}
+
 /** Finds a type by name and shape; undefined when there is none. */
 export function findType<K extends BtfType['kind']>(
   btf: Btf,
   kind: K,
   name: string,
-): Extract<BtfType, { kind: K }> | undefined {
-  return btf.find((type): type is Extract<BtfType, { kind: K }> => type.kind === kind && type.name === name);
+): (BtfType & { readonly kind: K }) | undefined {
+  return btf.find((type): type is BtfType & { readonly kind: K } => type.kind === kind && type.name === name);
 }

@@ -1,6 +1,6 @@
 // BTF types to TypeScript source: what a codec makes of them.
-import { isPad, type Semantics } from './codec.js';
-import { type Btf, type EnumType, type Member, resolve, type StructType, sizeOf, typeOf } from './types.js';
+import type { Semantics } from './codec.js';
+import { type Btf, type EnumType, isHidden, type Member, resolve, type StructType, sizeOf, typeOf } from './types.js';
 
 const LINE = 120;
 
@@ -25,7 +25,7 @@ export class TypePrinter {
     if ('type' in type && type.kind !== 'pointer' && type.kind !== 'function') return this.print(type.type);
     if (type.kind === 'int' && type.bool) return 'boolean';
     if (type.kind === 'array') return this.#array(type.element);
-    if (type.kind === 'enum') return type.name === '' ? 'number' : `${this.declareEnum(type)} | number`;
+    if (type.kind === 'enum') return this.#enum(type);
     if (type.kind === 'struct' || type.kind === 'union') return this.#struct(type);
     return sizeOf(this.#btf, typeId) === 8 && type.kind !== 'float' ? 'bigint' : 'number';
   }
@@ -47,6 +47,12 @@ export class TypePrinter {
     return [...this.#declarations].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, text]) => text);
   }
 
+  /** A value without a name is a number. */
+  #enum(type: EnumType): string {
+    const plain = type.size === 8 ? 'bigint' : 'number';
+    return type.name === '' ? plain : `${this.declareEnum(type)} | ${plain}`;
+  }
+
   #struct(type: StructType): string {
     if (type.name === '') return `{ ${this.#members(type).join('; ')} }`;
     const typeName = pascalCase(type.name);
@@ -59,10 +65,12 @@ export class TypePrinter {
   }
 
   #members(type: StructType, optional = type.kind === 'union'): string[] {
-    return type.members.filter(({ name }) => !isPad(name)).flatMap((member) => this.#member(member, optional));
+    return type.members.flatMap((member) => this.#member(member, optional));
   }
 
-  #member({ name, type }: Member, optional: boolean): string[] {
+  #member(member: Member, optional: boolean): string[] {
+    if (isHidden(this.#btf, member)) return [];
+    const { name, type } = member;
     if (name !== '') return [`readonly ${name}${optional ? '?' : ''}: ${this.print(type)}`];
     const inner = resolve(this.#btf, type);
     if (inner.kind !== 'struct' && inner.kind !== 'union') return [];

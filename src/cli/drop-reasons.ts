@@ -5,7 +5,8 @@ export const DROP_MEANINGS: Readonly<Record<string, string>> = {
   DROP_NONE: 'Not a drop.',
   DROP_TRUNCATED: 'The packet ends before its headers do.',
   DROP_MALFORMED: 'A header contradicts itself: version, length or header length.',
-  DROP_UNSUPPORTED_PROTOCOL: 'The transport protocol has no ports to translate; only TCP, UDP and ICMP leave an island.',
+  DROP_UNSUPPORTED_PROTOCOL:
+    'The transport protocol has no ports to translate; only TCP, UDP and ICMP leave an island.',
   DROP_UNSUPPORTED_ETHERTYPE: 'The frame is neither IPv4, IPv6 nor ARP.',
   DROP_SPOOFED: 'The pod sent from an address that is not its own.',
   DROP_NOT_ROUTABLE: 'The destination is never forwarded: multicast, loopback or link-local.',
@@ -16,7 +17,8 @@ export const DROP_MEANINGS: Readonly<Record<string, string>> = {
   DROP_NO_FLOW: 'A packet for a translated port that no flow owns: a late answer, a scan, or a flow that timed out.',
   DROP_PORTS_EXHAUSTED:
     'Every port of the pod is in use towards this remote; use more remotes, longer-lived connections or a larger block.',
-  DROP_FLOW_TABLE_FULL: 'No room for a new flow; established flows go on. See `isthmus map list` and `isthmus flow list`.',
+  DROP_FLOW_TABLE_FULL:
+    'No room for a new flow; established flows go on. See `isthmus map list` and `isthmus flow list`.',
   DROP_NO_PORT_BLOCK: 'The pod owns no ports of the translation address, so it cannot leave the island.',
   DROP_TTL_EXCEEDED: 'TTL or hop limit reached zero; the sender was told "time exceeded". A loop, or a traceroute.',
   DROP_TOO_BIG: 'The packet is larger than the MTU of its next hop; the sender was told "packet too big".',

@@ -4,7 +4,18 @@ import { type AddressFilter, formatAddressPort } from './address-port.js';
 import type { Owner } from './view/nat-owner.js';
 
 /** How a value becomes a cell. Numbers are right-aligned. */
-export type CellKind = 'text' | 'number' | 'percent' | 'duration' | 'tuple' | 'tuples' | 'pod' | 'owner' | 'list' | 'range' | 'yes';
+export type CellKind =
+  | 'text'
+  | 'number'
+  | 'percent'
+  | 'duration'
+  | 'tuple'
+  | 'tuples'
+  | 'pod'
+  | 'owner'
+  | 'list'
+  | 'range'
+  | 'yes';
 
 /** One column: where its value is in an item, and how it prints. */
 export interface Column {

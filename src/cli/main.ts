@@ -21,11 +21,19 @@ const COMMANDS: readonly Registration[] = [
   { name: 'route', description: 'where packets of pods go', load: () => import('./commands/route.js') },
   { name: 'service', description: 'frontends and their backends', load: () => import('./commands/service.js') },
   { name: 'flow', description: 'connections as the kernel tracks them', load: () => import('./commands/flow.js') },
-  { name: 'nat', description: 'translated flows, and who is behind an address', load: () => import('./commands/nat.js') },
+  {
+    name: 'nat',
+    description: 'translated flows, and who is behind an address',
+    load: () => import('./commands/nat.js'),
+  },
   { name: 'map', description: 'pinned BPF maps', load: () => import('./commands/map.js') },
   { name: 'drop', description: 'dropped packets by reason', load: () => import('./commands/drop.js') },
   { name: 'config', description: 'settings in force', load: () => import('./commands/config.js') },
-  { name: 'lab', description: 'two clusters on this machine: build, check, explore', load: () => import('./commands/lab.js') },
+  {
+    name: 'lab',
+    description: 'two clusters on this machine: build, check, explore',
+    load: () => import('./commands/lab.js'),
+  },
   { name: 'agent', description: 'run the agent in this network namespace', load: () => import('./commands/agent.js') },
 ];
 

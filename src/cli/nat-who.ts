@@ -6,7 +6,13 @@ import { readFlows } from './flows.js';
 import { readPortBlocks } from './port-blocks.js';
 import { openTable, openTables } from './table.js';
 import type { FlowItem, FlowKey, FlowValue } from './view/flow.js';
-import { explainNobody, findNatOwner, type NatOwnerItem, type NodeTranslations, type PortBlock } from './view/nat-owner.js';
+import {
+  explainNobody,
+  findNatOwner,
+  type NatOwnerItem,
+  type NodeTranslations,
+  type PortBlock,
+} from './view/nat-owner.js';
 import { indexPods } from './view/pods.js';
 import type { ServiceKey, ServiceValue } from './view/service.js';
 import { isProtocol, matches, type TranslationItem, viewTranslation } from './view/translation.js';
@@ -26,7 +32,10 @@ export async function findNatOwners(question: NatQuestion, instances: readonly I
   throw notFound(`nobody is behind ${formatAddressPort(question.query)}: ${reasons.join('; ')}`);
 }
 
-async function ask(question: NatQuestion, instance: Instance): Promise<{ instance: Instance; known: NodeTranslations }> {
+async function ask(
+  question: NatQuestion,
+  instance: Instance,
+): Promise<{ instance: Instance; known: NodeTranslations }> {
   const blocks = await readPortBlocks(instance);
   const flows = await readTranslations(question, instance);
   const known = { node: instance.node, blocks, pods: indexPods(instance.endpoints), flows, now: Date.now() };

@@ -29,7 +29,8 @@ export async function pinOf(instance: Instance, map: string): Promise<string> {
   await access(path).catch(async (cause: NodeJS.ErrnoException) => {
     if (cause.code !== 'ENOENT') throw unreadable(cause, path);
     const there = await listPins(instance);
-    if (there.length === 0) throw unreadable(cause, `the pinned maps of node ${instance.node} in ${instance.state.bpffs}`);
+    if (there.length === 0)
+      throw unreadable(cause, `the pinned maps of node ${instance.node} in ${instance.state.bpffs}`);
     throw notFound(`no map '${map}' on node ${instance.node}: there is ${there.join(', ')}`);
   });
   return path;

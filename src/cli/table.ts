@@ -125,7 +125,9 @@ function explain(cause: unknown, pin: string): unknown {
     return new CliError(EXIT.permission, `no permission to read map ${pin}; run as root`, { cause });
   }
   if (code === 'MODULE_NOT_FOUND') {
-    return new CliError(EXIT.unreachable, `cannot read maps: the native addon is not built; run \`npm run build\``, { cause });
+    return new CliError(EXIT.unreachable, `cannot read maps: the native addon is not built; run \`npm run build\``, {
+      cause,
+    });
   }
   return new CliError(EXIT.unreachable, `cannot read map ${pin}: ${cause.message}`, { cause });
 }

@@ -1,6 +1,7 @@
 // Stable numbers for services: the ids that frontends and backends meet by.
-import type { BackendKey, Service, ServiceKey } from './entries.js';
+
 import { canonical, type Table } from './table.js';
+import type { BackendKey, Service, ServiceKey } from './types.gen.js';
 
 /** Who needs an id: a name, and the frontends that the maps may know it by. */
 export interface Claimant {

@@ -3,10 +3,10 @@ import type { Endpoint } from '../model/endpoint.js';
 import type { Problem, Snapshot } from '../model/snapshot.js';
 import { compileConfig, type SnapshotConfig } from './config.js';
 import { compileEndpoints } from './endpoints.js';
-import type * as entry from './entries.js';
 import { compileRoutes } from './routes.js';
 import { type CompiledService, compileServices } from './services.js';
 import type { Table } from './table.js';
+import type * as entry from './types.gen.js';
 
 /** The contents of the maps that the agent writes. */
 export interface Tables {

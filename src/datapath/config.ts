@@ -1,9 +1,10 @@
 // The part of the datapath's load-time configuration that the snapshot decides.
 import { type Cidr, cidrBytes, FAMILIES, formatAddress, maskBytes } from '../model/address.js';
+import { POD_CIDRS_MAX } from '../model/check-network.js';
 import type { ClusterNetwork, Timeouts } from '../model/network.js';
 import type { Node } from '../model/node.js';
-import { type Config, INSIDE_MAX, type Prefix, type Timeouts as TimeoutsEntry } from './entries.js';
 import { firstAddress, UNSPECIFIED } from './node-address.js';
+import type { Config, Prefix, Timeouts as TimeoutsEntry } from './types.gen.js';
 
 /** Without what only the running machine knows. */
 export type SnapshotConfig = Omit<
@@ -21,13 +22,13 @@ export function compileConfig(network: ClusterNetwork, node: Node): SnapshotConf
   return {
     node_address: FAMILIES.map((family) => firstAddress(node, family)),
     gateway: GATEWAYS,
-    inside: [...inside, ...Array<Prefix>(INSIDE_MAX).fill(NO_PREFIX)].slice(0, INSIDE_MAX),
+    inside: [...inside, ...Array<Prefix>(POD_CIDRS_MAX).fill(NO_PREFIX)].slice(0, POD_CIDRS_MAX),
     inside_count: inside.length,
     nat_port_first: network.natPorts.first,
     nat_port_last: network.natPorts.last,
     node_port_first: network.nodePorts.first,
     node_port_last: network.nodePorts.last,
-    island: FAMILIES.map((family) => (network.families[family]?.mode === 'Island' ? 1 : 0)),
+    island: Uint8Array.from(FAMILIES, (family) => (network.families[family]?.mode === 'Island' ? 1 : 0)),
     timeouts: toTimeouts(network.timeouts),
   };
 }

@@ -7,7 +7,7 @@ import { type AttachMode, attachCgroup, attachDevice, detachPinned } from '../bp
 import type { Native, NativeLink, NativeProgram } from '../bpf/native.js';
 import { BpfObject } from '../bpf/object.js';
 import type { EventReader, RingEvent } from '../bpf/ring-buffer.js';
-import type { Config } from './entries.js';
+import type { Config } from './types.gen.js';
 import type { DatapathMaps } from './reconcile.js';
 import type { Maps } from './types.gen.js';
 

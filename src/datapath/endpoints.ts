@@ -4,9 +4,9 @@ import type { Endpoint } from '../model/endpoint.js';
 import type { ClusterNetwork } from '../model/network.js';
 import type { Node } from '../model/node.js';
 import type { Problem } from '../model/snapshot.js';
-import { ENDPOINT_HOST, type Endpoint as EndpointEntry } from './entries.js';
 import { firstAddress, UNSPECIFIED } from './node-address.js';
 import { type Table, toTable } from './table.js';
+import { ENDPOINT_FLAGS, type Endpoint as EndpointEntry } from './types.gen.js';
 
 export interface EndpointsInput {
   readonly network: ClusterNetwork;
@@ -32,7 +32,7 @@ export function compileEndpoints({ network, node, endpoints }: EndpointsInput): 
 
 function hostEntry(network: ClusterNetwork, address: IpAddress): EndpointEntry {
   const block = portBlock(network, NODE_BLOCK);
-  return { ifindex: 0, flags: ENDPOINT_HOST, mac: NO_MAC, ...block, mtu: 0, nat_address: address };
+  return { ifindex: 0, flags: ENDPOINT_FLAGS.ENDPOINT_HOST, mac: NO_MAC, ...block, mtu: 0, nat_address: address };
 }
 
 interface PodInput extends Omit<EndpointsInput, 'endpoints'> {

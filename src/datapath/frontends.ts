@@ -4,18 +4,15 @@ import type { Node } from '../model/node.js';
 import { compareText, inNameOrder } from '../model/order.js';
 import type { EndpointSlice, Protocol, Service, ServicePort } from '../model/service.js';
 import type { Snapshot } from '../model/snapshot.js';
-import type { Backend, ServiceKey } from './entries.js';
 import { canonical } from './table.js';
+import type { Backend, ServiceKey } from './types.gen.js';
 
 /** All frontends of one service port in one family share their backends, and so one service id. */
 export interface Unit {
   /** `shop/web:http/TCP/ipv4`; the port's name may be empty. */
   readonly name: string;
-  readonly namespace: string;
-  /** Name of the Service. */
-  readonly service: string;
-  /** Name of its port. */
-  readonly port: string;
+  readonly service: Service;
+  readonly port: ServicePort;
   readonly family: Family;
   readonly frontends: readonly ServiceKey[];
   /** Ready ones only, each once, in the order of address and port. */
@@ -31,10 +28,10 @@ export function listUnits(snapshot: Pick<Snapshot, 'services' | 'slices'>, node:
   return inNameOrder(snapshot.services).flatMap(([name, service]) =>
     service.ports.flatMap((port) =>
       FAMILIES.map((family): Unit => {
-        const named = { namespace: service.namespace, service: service.name, port: port.name, family };
+        const unitName = `${name}:${port.name}/${port.protocol}/${family}`;
         const frontends = listFrontends({ service, port, family, node });
         const backends = listBackends(slices.get(name) ?? [], port.name, family);
-        return { ...named, name: `${name}:${port.name}/${port.protocol}/${family}`, frontends, backends };
+        return { name: unitName, service, port, family, frontends, backends };
       }).filter(({ frontends }) => frontends.length > 0),
     ),
   );

@@ -1,9 +1,9 @@
 // Makes the maps hold what was compiled, in an order in which no packet ever meets half of a change.
 import type { Tables } from './compile.js';
 import { diff } from './diff.js';
-import type { Backend, BackendKey, Endpoint, Route, RouteKey, Service, ServiceKey } from './entries.js';
 import { ManagedMap, type WritableMap, type WriteFailure } from './managed-map.js';
 import { canonical } from './table.js';
+import type { Backend, BackendKey, Endpoint, Route, RouteKey, Service, ServiceKey } from './types.gen.js';
 
 /** The kernel's maps that the agent writes. */
 export interface DatapathMaps {

@@ -2,9 +2,9 @@
 import { type Cidr, cidrBytes, contains, FAMILIES, type Family, familyOf, formatAddress } from '../model/address.js';
 import type { ClusterNetwork, FamilyNetwork } from '../model/network.js';
 import type { Node } from '../model/node.js';
-import { ROUTE_NATIVE, ROUTE_NODE, ROUTE_UNREACHABLE, type Route, type RouteKey } from './entries.js';
 import { firstAddress, UNSPECIFIED } from './node-address.js';
 import { type Table, toTable } from './table.js';
+import { ROUTE_TYPE, type Route, type RouteKey } from './types.gen.js';
 
 export interface RoutesInput {
   readonly network: ClusterNetwork;
@@ -30,20 +30,23 @@ function nodeRoutes(family: Family, nodeName: string, nodes: ReadonlyMap<string,
     const next_hop = firstAddress(node, family);
     if (node.name === nodeName || next_hop === UNSPECIFIED) return [];
     const cidrs = node.podCIDRs.filter((cidr) => familyOf(cidr) === family);
-    return cidrs.map((cidr): Entry => [routeKey(cidr), { type: ROUTE_NODE, next_hop }]);
+    return cidrs.map((cidr): Entry => [routeKey(cidr), { type: ROUTE_TYPE.ROUTE_NODE, next_hop }]);
   });
 }
 
 /** Inside addresses that no node owns, and those of this node that no pod has, are refused; longer prefixes win. */
 function unreachable({ podCIDRs }: FamilyNetwork, own: Node | undefined): Entry[] {
   const ownCIDRs = (own?.podCIDRs ?? []).filter((cidr) => podCIDRs.some((outer) => contains(outer, cidr)));
-  return [...podCIDRs, ...ownCIDRs].map((cidr) => [routeKey(cidr), { type: ROUTE_UNREACHABLE, next_hop: UNSPECIFIED }]);
+  return [...podCIDRs, ...ownCIDRs].map((cidr) => [
+    routeKey(cidr),
+    { type: ROUTE_TYPE.ROUTE_UNREACHABLE, next_hop: UNSPECIFIED },
+  ]);
 }
 
 /** Inside the cluster nothing is translated anyway, and such a route would lead its pods' packets out of it. */
 function native({ podCIDRs, neverTranslate }: FamilyNetwork): Entry[] {
   const outside = neverTranslate.filter((cidr) => !podCIDRs.some((outer) => contains(outer, cidr)));
-  return outside.map((cidr) => [routeKey(cidr), { type: ROUTE_NATIVE, next_hop: UNSPECIFIED }]);
+  return outside.map((cidr) => [routeKey(cidr), { type: ROUTE_TYPE.ROUTE_NATIVE, next_hop: UNSPECIFIED }]);
 }
 
 function routeKey(cidr: Cidr): RouteKey {

@@ -2,9 +2,9 @@
 import type { Node } from '../model/node.js';
 import type { Snapshot } from '../model/snapshot.js';
 import { allocateServiceIds } from './allocate.js';
-import type { Backend, BackendKey, Service, ServiceKey } from './entries.js';
 import { listUnits, type Unit } from './frontends.js';
 import { canonical, type Table, toTable } from './table.js';
+import type { Backend, BackendKey, Service, ServiceKey } from './types.gen.js';
 
 /** What stands behind an id. */
 export interface CompiledService extends Unit {

@@ -8,6 +8,7 @@ import { checkInvariants } from './invariants.js';
 import { watchLeaks } from './leak-watch.js';
 import { planLab } from './plan.js';
 import type { LabRecord } from './record.js';
+import { LabError, readRecord } from './record.js';
 import type { LabCheck, Row } from './row.js';
 import { summarize } from './row.js';
 import { placesOf } from './servers.js';
@@ -26,11 +27,19 @@ export async function checkLab(record: LabRecord, { narrate, signal }: Progress)
   const leaks = await watchLeaks(plan);
   const rows = await runCases(cases, (one) => runCase(directory, places, one), signal);
   signal.throwIfAborted();
+  requireSame(record);
   narrate('long connections while every agent is killed and replaced in turn');
   const continuity = await checkContinuity(directory, { attach: record.attach, places, progress: narrate });
   const invariants = await checkInvariants(directory);
+  requireSame(record);
   const all = [...rows, ...continuity, ...(await leaks.stop()), ...invariants];
   return summarize(record.mode, all, (performance.now() - started) / 1000);
+}
+
+/** Somebody else's `lab up` or `lab down` makes every result meaningless. */
+function requireSame(record: LabRecord): void {
+  if (readRecord()?.id === record.id) return;
+  throw new LabError('the lab was taken down while it was checked: the results mean nothing. Run the check again');
 }
 
 /** A few at a time, in order; the rows come back in the order of the cases. */

@@ -1,5 +1,6 @@
 // Long connections that must not notice that agents die and programs are replaced.
 import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
 import type { Family } from '../model/address.js';
 import { FAMILIES } from '../model/address.js';
 import type { ProbeReport } from './case-runner.js';
@@ -9,13 +10,13 @@ import type { Directory } from './directory.js';
 import { targetOf } from './directory.js';
 import { PROBE } from './files.js';
 import { restartAgent } from './node-agent.js';
+import { bpffsOf } from './node-home.js';
 import type { LabNode } from './plan.js';
 import { allNodes } from './plan.js';
 import type { AttachChoice } from './record.js';
 import { LabError } from './record.js';
 import type { Row } from './row.js';
 import type { Place } from './servers.js';
-import { UPLINK } from './topology.js';
 
 interface LongFlow {
   readonly protocol: CaseProtocol;
@@ -106,11 +107,15 @@ async function replacePrograms(node: LabNode, options: ContinuityOptions): Promi
   };
 }
 
-/** Kernel ids of the programs on the node's uplink, whichever way they are attached. */
+/** Kernel ids of the node's programs: behind pinned links, and in tc filters, which have no link. */
 async function programIds(node: LabNode): Promise<number[]> {
-  const argv = ['bpftool', '-j', 'net', 'show', 'dev', UPLINK];
-  const { stdout } = await capture(argv, { netns: node.netns }).catch(() => ({ stdout: '' }));
-  return [...stdout.matchAll(/"(?:prog_)?id":(\d+)/g)].map((match) => Number(match[1])).sort((a, b) => a - b);
+  const directory = `${bpffsOf(node)}/links`;
+  const links = existsSync(directory) ? readdirSync(directory) : [];
+  const queries = links.map((link) => ['bpftool', '-j', 'link', 'show', 'pinned', `${directory}/${link}`]);
+  const filters = ['bpftool', '-j', 'net', 'show'];
+  const answers = await Promise.all([...queries, filters].map((argv) => capture(argv, { netns: node.netns })));
+  const ids = answers.flatMap(({ stdout }) => [...stdout.matchAll(/"prog_id":(\d+)|"id":(\d+)(?=[^{}]*\}[^{}]*\])/g)]);
+  return ids.map((match) => Number(match[1] ?? match[2])).sort((a, b) => a - b);
 }
 
 async function judgeFlow(flow: RunningFlow): Promise<Row> {

@@ -8,7 +8,7 @@ interface Range {
   readonly owner: string;
 }
 
-/** Sorted by first address, so that a lookup is a binary search: thousands of nodes and services are checked at once. */
+/** Sorted by first address, so that a lookup is a binary search: thousands of objects are checked at once. */
 export class CidrSet {
   readonly #ranges: Range[] = [];
 

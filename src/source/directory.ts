@@ -11,9 +11,10 @@ import { type Source, SourceError } from './source.js';
 const MANIFEST_NAME = /^[^.#].*\.(ya?ml|json)$/;
 
 export interface DirectorySourceOptions {
+  readonly directory: string;
   /** How long the directory must be quiet after a change, milliseconds. */
   readonly debounceMs?: number;
-  /** How often it is read without having heard of a change, milliseconds: notices get lost, on some file systems all. */
+  /** How often it is read unasked, milliseconds: notices get lost, on some file systems all of them. */
   readonly rescanMs?: number;
 }
 
@@ -23,7 +24,6 @@ interface Reading {
 }
 
 export class DirectorySource implements Source {
-  readonly #directory: string;
   readonly #options: Required<DirectorySourceOptions>;
   #onSnapshot: (snapshot: Snapshot) => void = () => undefined;
   #readings: ReadonlyMap<string, Reading> = new Map();
@@ -36,13 +36,12 @@ export class DirectorySource implements Source {
   #scanning: Promise<void> = Promise.resolve();
   #closed = false;
 
-  constructor(directory: string, options: DirectorySourceOptions = {}) {
-    this.#directory = directory;
+  constructor(options: DirectorySourceOptions) {
     this.#options = { debounceMs: 50, rescanMs: 3000, ...options };
   }
 
   async start(onSnapshot: (snapshot: Snapshot) => void): Promise<void> {
-    const directory = this.#directory;
+    const { directory } = this.#options;
     this.#onSnapshot = onSnapshot;
     await this.#watch().catch((cause: Error) => {
       const advice = 'nothing was applied; create the directory, or name another one as source';
@@ -63,7 +62,7 @@ export class DirectorySource implements Source {
 
   /** Watches the directory that has the name now; it may have been replaced by another one. */
   async #watch(): Promise<void> {
-    const directory = this.#directory;
+    const { directory } = this.#options;
     const { ino } = await stat(directory, { bigint: true });
     if (this.#watcher !== undefined && this.#watched === ino) return;
     this.#watcher?.close();
@@ -104,7 +103,7 @@ export class DirectorySource implements Source {
 
   /** What cannot be read stays as it was read last, and is a fault. */
   async #read(): Promise<{ readings: ReadonlyMap<string, Reading>; faults: Problem[] }> {
-    const directory = this.#directory;
+    const { directory } = this.#options;
     const names = await this.#names();
     if (names instanceof Error) return { readings: this.#readings, faults: [unreadable(directory, names, true)] };
     const readings = new Map<string, Reading>();
@@ -123,7 +122,7 @@ export class DirectorySource implements Source {
   async #names(): Promise<string[] | Error> {
     try {
       await this.#watch();
-      const names = await readdir(this.#directory);
+      const names = await readdir(this.#options.directory);
       return names.filter((name) => MANIFEST_NAME.test(name)).sort();
     } catch (error) {
       return error as Error;

@@ -41,7 +41,7 @@ const schema = z.looseObject({
 
 type Manifest = z.infer<typeof schema>;
 
-/** undefined for a Service that has no frontend of ours: headless, ExternalName, or another proxy's. Throws ConvertError. */
+/** undefined for a Service without frontends of ours: headless, ExternalName, another proxy's. Throws ConvertError. */
 export function convertService(object: unknown): Service | undefined {
   const { metadata, spec, status } = validate(schema, object);
   const clusterIPs = spec.clusterIPs ?? (spec.clusterIP === undefined ? [] : [spec.clusterIP]);

@@ -233,5 +233,7 @@ describe('the benchmark', () => {
   test('a server that is away is an error and no measurement', async () => {
     const report = await probe('bench', 'crr', '127.0.0.1', '7001', '--seconds', '5');
     expect(report).toMatchObject({ ok: false, error: 'ECONNREFUSED', count: 0, errors: 10 });
+    const never = await probe('bench', 'rr', '127.0.0.1', '7001', '--seconds', '5');
+    expect(never).toMatchObject({ ok: false, error: 'ECONNREFUSED', count: 0, perSecond: 0 });
   });
 });

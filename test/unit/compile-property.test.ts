@@ -2,12 +2,12 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { compile } from '../../src/datapath/compile.js';
-import type * as entry from '../../src/datapath/entries.js';
 import { Reconciler } from '../../src/datapath/reconcile.js';
+import type * as entry from '../../src/datapath/types.gen.js';
 import { checkSnapshot } from '../../src/model/check.js';
 import type { Snapshot } from '../../src/model/snapshot.js';
-import { MemoryMap } from '../support/memory-map.js';
 import { aNetwork, aNode, anEndpoint, aService, aSlice, aSnapshot } from '../support/objects.js';
+import { RecordingMap } from '../support/recording-map.js';
 import { resolveFrontends, tableLines } from '../support/tables.js';
 
 /** Few names and addresses, so that events meet: the same object twice, a service without slices, a taken address. */
@@ -89,10 +89,10 @@ class Agent {
     for (const line of this.meaning.frontends) this.seen.add(line);
   };
   readonly maps = {
-    endpoints: new MemoryMap<string, entry.Endpoint>('endpoints'),
-    routes: new MemoryMap<entry.RouteKey, entry.Route>('routes'),
-    services: new MemoryMap<entry.ServiceKey, entry.Service>('services', this.#note),
-    backends: new MemoryMap<entry.BackendKey, entry.Backend>('backends', this.#note),
+    endpoints: new RecordingMap<string, entry.Endpoint>('endpoints'),
+    routes: new RecordingMap<entry.RouteKey, entry.Route>('routes'),
+    services: new RecordingMap<entry.ServiceKey, entry.Service>('services', this.#note),
+    backends: new RecordingMap<entry.BackendKey, entry.Backend>('backends', this.#note),
   };
   #reconciler = new Reconciler(this.maps);
   #serviceIds: ReadonlyMap<string, number> = new Map();

@@ -16,7 +16,7 @@ beforeEach(async () => {
   directory = join(root, 'manifests');
   await mkdir(directory);
   snapshots = [];
-  source = new DirectorySource(directory, { debounceMs: 20, rescanMs: 60_000 });
+  source = new DirectorySource({ directory, debounceMs: 20, rescanMs: 60_000 });
 });
 
 afterEach(async () => {
@@ -195,7 +195,7 @@ test('many writes in a row are one delivery, and an unchanged text is none', asy
 });
 
 test('without notices the re-scan finds a change, also in a directory that took the place of the first', async () => {
-  source = new DirectorySource(directory, { debounceMs: 60_000, rescanMs: 30 });
+  source = new DirectorySource({ directory, debounceMs: 60_000, rescanMs: 30 });
   await write('a.yaml', service('web', '10.96.0.1'));
   await start();
   await write('a.yaml', service('web', '10.96.0.2'));
@@ -218,6 +218,6 @@ test('nothing is delivered after close', async () => {
 });
 
 test('start fails when there is no directory', async () => {
-  source = new DirectorySource(join(directory, 'missing'));
+  source = new DirectorySource({ directory: join(directory, 'missing') });
   await expect(start()).rejects.toThrow(/cannot read the source directory .*missing: ENOENT.*; nothing was applied/);
 });

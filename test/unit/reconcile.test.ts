@@ -5,24 +5,24 @@ import type { WritableMap } from '../../src/datapath/managed-map.js';
 import { type DatapathMaps, Reconciler } from '../../src/datapath/reconcile.js';
 import type { Backend } from '../../src/model/service.js';
 import type { Snapshot } from '../../src/model/snapshot.js';
-import { MemoryMap } from '../support/memory-map.js';
 import { aNetwork, aNode, anEndpoint, aService, aSlice, aSnapshot, backends } from '../support/objects.js';
+import { RecordingMap } from '../support/recording-map.js';
 import { resolveFrontends } from '../support/tables.js';
 
-type MemoryMapOf<M> = M extends WritableMap<infer K, infer V> ? MemoryMap<K, V> : never;
+type RecordingMapOf<M> = M extends WritableMap<infer K, infer V> ? RecordingMap<K, V> : never;
 
 let log: string[];
-let maps: { [Name in keyof DatapathMaps]: MemoryMapOf<DatapathMaps[Name]> };
+let maps: { [Name in keyof DatapathMaps]: RecordingMapOf<DatapathMaps[Name]> };
 let reconciler: Reconciler;
 
 beforeEach(() => {
   log = [];
   const note = (write: string) => log.push(write);
   maps = {
-    endpoints: new MemoryMap('endpoints', note),
-    routes: new MemoryMap('routes', note),
-    services: new MemoryMap('services', note),
-    backends: new MemoryMap('backends', note),
+    endpoints: new RecordingMap('endpoints', note),
+    routes: new RecordingMap('routes', note),
+    services: new RecordingMap('services', note),
+    backends: new RecordingMap('backends', note),
   };
   reconciler = new Reconciler(maps);
 });
@@ -118,7 +118,7 @@ test('a failed write is reported by name, keeps no other from being written, and
   const report = await apply(one);
   expect(
     report.failures.map(({ map, operation, key, error }) => `${map} ${operation} ${key}: ${error.message}`),
-  ).toEqual(['endpoints set 198.51.100.1: no space left on device']);
+  ).toEqual(['endpoints set 198.51.100.1: bpf_map_update_elem: refused (ENOMEM)']);
   expect(inMaps()).toEqual(['10.96.0.10:80/6 -> 10.244.1.2:80']);
   expect([...maps.endpoints.contents.keys()]).toContain('10.244.1.2');
   maps.endpoints.refused.clear();

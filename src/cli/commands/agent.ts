@@ -11,13 +11,20 @@ export function register(command: Command): void {
     .option('--bpffs <dir>', 'where maps and links are pinned (default: /sys/fs/bpf/isthmus)')
     .option('--device <name>', 'uplink (default: the device of the default route)')
     .option('--cgroup <path>', 'cgroup whose sockets are kept from the NAT ports')
-    .addOption(new Option('--compile <when>', 'compile the C programs (default: auto)').choices(['auto', 'always', 'never']))
+    .addOption(
+      new Option('--compile <when>', 'compile the C programs (default: auto)').choices(['auto', 'always', 'never']),
+    )
     .addOption(new Option('--attach <how>', 'kind of attachment (default: auto)').choices(['auto', 'tcx', 'clsact']))
     .option('--flow-entries <n>', 'size of the flow table, two entries a flow (default: 1048576)')
     .addOption(
-      new Option('--log-level <level>', 'least level that is logged (default: info)').choices(
-        ['trace', 'debug', 'info', 'warn', 'error', 'fatal'],
-      ),
+      new Option('--log-level <level>', 'least level that is logged (default: info)').choices([
+        'trace',
+        'debug',
+        'info',
+        'warn',
+        'error',
+        'fatal',
+      ]),
     )
     .action(async (flags: AgentFlags) => {
       const { runAgent } = await import('../../agent/main.js');

@@ -7,7 +7,15 @@ import { DROP_LIST, DROP_WATCH } from '../fields.js';
 import { addGlobalOptions, type Format, globalOptions, parseCount } from '../options.js';
 import { printList } from '../output.js';
 import { openTables, type Tables } from '../table.js';
-import { byPackets, type DropCounter, type DropGrowth, type DropItem, type DropKey, growth, viewDrop } from '../view/drop.js';
+import {
+  byPackets,
+  type DropCounter,
+  type DropGrowth,
+  type DropItem,
+  type DropKey,
+  growth,
+  viewDrop,
+} from '../view/drop.js';
 
 const STREAMING: ReadonlySet<Format> = new Set(['table', 'wide', 'jsonl']);
 

@@ -10,8 +10,8 @@ import { type Noun, printList } from '../output.js';
 import { listPins } from '../pins.js';
 import { openTables, type Table, type Tables } from '../table.js';
 import { type DumpItem, dumpColumns, RAW_COLUMNS, rawItems, viewEntry } from '../view/dump.js';
-import { isWalkable } from '../view/map-type.js';
 import { viewMap } from '../view/map.js';
+import { isWalkable } from '../view/map-type.js';
 
 interface DumpOptions {
   readonly raw?: true;

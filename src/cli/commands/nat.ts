@@ -110,5 +110,8 @@ async function showOwner(what: string, options: WhoOptions, command: Command): P
 
 function sayNoFlow(output: Output, { remote, protocol }: NatQuestion): void {
   const which = [protocol, remote === undefined ? '' : 'with that remote'].filter(Boolean).join(' ');
-  note(output, `no live flow${which === '' ? '' : ` (${which})`} uses this port now; the answer is the owner of its block`);
+  note(
+    output,
+    `no live flow${which === '' ? '' : ` (${which})`} uses this port now; the answer is the owner of its block`,
+  );
 }

@@ -10,9 +10,9 @@ import { type RouteItem, type RouteKey, type RouteValue, viewRoute } from '../vi
 
 /** Adds the verbs of `isthmus route`. */
 export function register(command: Command): void {
-  addGlobalOptions(command.command('list').description('prefixes of other nodes and of what is never translated')).action(
-    listRoutes,
-  );
+  addGlobalOptions(
+    command.command('list').description('prefixes of other nodes and of what is never translated'),
+  ).action(listRoutes);
 }
 
 async function listRoutes(_options: object, command: Command): Promise<void> {

@@ -57,7 +57,8 @@ export function viewEndpoint(
   record: Endpoint,
   { state, blocks, now }: { state: AgentState; blocks: ReadonlyMap<IpAddress, PortBlock>; now: number },
 ): EndpointItem {
-  const { addresses, block, hostInterface, mac, mtu, ifindex, podUID, containerID, interfaceName, netns, created } = record;
+  const { addresses, block, hostInterface, mac, mtu, ifindex, podUID, containerID, interfaceName, netns, created } =
+    record;
   const rows = addresses.map((address) => blocks.get(address));
   const first = state.natPorts.first + block * state.blockSize;
   return {

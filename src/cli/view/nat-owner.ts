@@ -133,8 +133,8 @@ export function explainNobody(query: AddressPort, ranges: PortRanges): string {
   }
   const addresses = [...new Set(ranges.blocks.map((block) => block.natAddress))].filter((address) => address !== '::');
   if (!addresses.includes(query.address)) {
-    const has = addresses.length === 0 ? 'translates nothing' : `translates to ${addresses.join(' and ')}`;
-    return `node ${node} ${has}, not to ${query.address}`;
+    if (addresses.length === 0) return `node ${node} translates nothing`;
+    return `node ${node} translates to ${addresses.join(' and ')}, not to ${query.address}`;
   }
   const range = `the NAT ports ${natPorts.first}-${natPorts.last} of node ${node}`;
   if (query.port < natPorts.first || query.port > natPorts.last) {

@@ -28,7 +28,7 @@ export interface RouteItem {
 const MEANINGS: Readonly<Record<string, string>> = {
   node: 'pods of another node',
   native: "never translated; the host's routing table decides",
-  unreachable: 'inside the cluster, but no node owns it',
+  unreachable: 'inside the cluster, but of no pod here and of no other node',
 };
 
 export function viewRoute(key: RouteKey, value: RouteValue, types: readonly EnumValue[]): RouteItem {

@@ -66,7 +66,11 @@ export interface ServiceRow {
 }
 
 /** `names`: by id. */
-export function viewService(row: ServiceRow, names: ReadonlyMap<number, ServiceName>, index: BackendIndex): ServiceItem {
+export function viewService(
+  row: ServiceRow,
+  names: ReadonlyMap<number, ServiceName>,
+  index: BackendIndex,
+): ServiceItem {
   const { key, value } = row;
   const name = names.get(value.id);
   const backends = index.get(`${value.id}.${value.generation}`) ?? [];

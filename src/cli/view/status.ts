@@ -50,7 +50,7 @@ export function viewStatus(instance: Instance, pins: readonly string[] | undefin
     agent: agentOf(status, now),
     ...(status === undefined ? {} : { source: status.source }),
     endpoints: instance.endpoints.length,
-    services: state.services.length,
+    services: new Set(state.services.map(({ namespace, name }) => `${namespace}/${name}`)).size,
     programs: state.attachments.length,
     maps: pins?.length ?? 0,
     problems: state.problems,
@@ -74,7 +74,9 @@ function healthOf({ status }: Instance, reasons: readonly string[]): Health {
 function agentReasons({ agentError, status, state }: Instance): string[] {
   if (status === undefined) {
     const why = agentError?.message ?? 'it does not answer';
-    return [`the agent is down: ${why}; packets are forwarded as before, new pods and changes wait until it is started`];
+    return [
+      `the agent is down: ${why}; packets are forwarded as before, new pods and changes wait until it is started`,
+    ];
   }
   const unsynced = `the source ${status.source.where} is not read yet; the maps hold the last state`;
   const detached = 'no program is attached: packets of pods are not forwarded';
