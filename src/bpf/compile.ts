@@ -58,9 +58,12 @@ function withoutSources({ sourceDir, objectPath, recorded }: WithoutSources): Co
 
 function staleError(objectPath: string, recorded: string | undefined): BpfError {
   const why = recorded === undefined ? 'is missing' : 'was made from other sources than those installed';
-  return new BpfError(`${objectPath} ${why}, and compiling is switched off; run \`npm run build\`, or allow compiling`, {
-    code: 'ERR_STALE_OBJECT',
-  });
+  return new BpfError(
+    `${objectPath} ${why}, and compiling is switched off; run \`npm run build\`, or allow compiling`,
+    {
+      code: 'ERR_STALE_OBJECT',
+    },
+  );
 }
 
 async function exists(path: string): Promise<boolean> {

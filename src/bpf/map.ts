@@ -54,8 +54,10 @@ export class KernelMap<K, V> implements BpfMap<K, V>, Disposable {
     this.#key = codecs<K>(keyTypeId);
     this.#value = isPerCpu(handle.info) ? (perCpuCodec(value, cpus) as Codec<V>) : value;
     if (this.#key.size !== keySize || value.size !== valueSize) {
-      throw new BpfError(`map ${name}: BTF says ${this.#key.size} + ${value.size} bytes an entry, the kernel says ` +
-        `${keySize} + ${valueSize}; the map is left alone`);
+      throw new BpfError(
+        `map ${name}: BTF says ${this.#key.size} + ${value.size} bytes an entry, the kernel says ` +
+          `${keySize} + ${valueSize}; the map is left alone`,
+      );
     }
   }
 
@@ -165,7 +167,8 @@ function perCpuCodec<T>(value: Codec<T>, cpus: number): Codec<T[]> {
       return bytes;
     },
     encodeInto(values, bytes, offset) {
-      if (values.length !== cpus) throw new RangeError(`${values.length} values instead of one for each of ${cpus} CPUs`);
+      if (values.length !== cpus)
+        throw new RangeError(`${values.length} values instead of one for each of ${cpus} CPUs`);
       bytes.fill(0, offset, offset + size);
       values.forEach((item, cpu) => {
         value.encodeInto(item, bytes, offset + cpu * stride);

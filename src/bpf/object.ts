@@ -104,7 +104,9 @@ export class BpfObject<M extends MapTypes = Record<string, unknown>, C extends o
     try {
       await this.#handle.load();
     } catch (cause) {
-      throw new BpfError(`cannot load ${this.path}: ${messageOf(cause)}; nothing was attached${this.#advice()}`, { cause });
+      throw new BpfError(`cannot load ${this.path}: ${messageOf(cause)}; nothing was attached${this.#advice()}`, {
+        cause,
+      });
     }
   }
 

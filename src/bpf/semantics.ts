@@ -1,5 +1,5 @@
 // What the typedef names of bpf/lib/types.h mean to user space: addresses are text, __be16 and __be32 host numbers.
-import type { Semantic, Semantics } from '../btf/codec.js';
+import type { Semantic, Semantics } from '../btf/field.js';
 import { addressBytes } from '../model/address.js';
 
 /** Canonical text, as src/model/address.ts has it: a v4-mapped address is dotted IPv4. */

@@ -4,30 +4,19 @@
 // number when it has none; char arrays are text, __u8 arrays are Buffers, other arrays are arrays. Anonymous structs
 // and unions show their members as the outer struct's own. Pads and the kernel's own fields are no part of a value.
 import { pathed, requireByte, requireRange, requireSize } from './check.js';
+import { type Field, type Semantics, windowOf } from './field.js';
 import { scalarFields } from './scalar.js';
-import { type Btf, BtfError, describe, isHidden, type Member, resolve, type StructType, sizeOf, typeOf } from './types.js';
-
-/** Bytes with both ways to look at them. */
-export interface Window {
-  readonly bytes: Uint8Array;
-  readonly view: DataView;
-}
-
-/** Reads and writes one value at an offset; the size is checked by who calls. */
-export interface Field {
-  decode(window: Window, offset: number): unknown;
-  encode(window: Window, offset: number, value: unknown): void;
-}
-
-/** What a typedef's name means: it takes precedence over the type behind it. */
-export interface Semantic extends Field {
-  /** Bytes; a typedef of another size keeps its plain meaning. */
-  readonly size: number;
-  /** The TypeScript type of a decoded value. */
-  readonly typescript: string;
-}
-
-export type Semantics = Readonly<Record<string, Semantic>>;
+import {
+  type Btf,
+  BtfError,
+  describe,
+  isHidden,
+  type Member,
+  resolve,
+  type StructType,
+  sizeOf,
+  typeOf,
+} from './types.js';
 
 /** Encodes and decodes one type. All methods throw RangeError when bytes are missing or a value does not fit. */
 export interface Codec<T = unknown> {
@@ -51,10 +40,6 @@ export function createCodecs(btf: Btf, semantics: Semantics): Codecs {
     if (codec === undefined) codecs.set(typeId, (codec = createCodec(sizeOf(btf, typeId), fields.of(typeId))));
     return codec as Codec<T>;
   };
-}
-
-export function windowOf(bytes: Uint8Array): Window {
-  return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength) };
 }
 
 function createCodec(size: number, field: Field): Codec {
@@ -188,7 +173,8 @@ function bytesField(length: number): Field {
   return {
     decode: ({ bytes }, offset) => Buffer.from(bytes.subarray(offset, offset + length)),
     encode({ bytes }, offset, value) {
-      if (!(value instanceof Uint8Array) && !Array.isArray(value)) throw new RangeError(`${String(value)} is not bytes`);
+      if (!(value instanceof Uint8Array) && !Array.isArray(value))
+        throw new RangeError(`${String(value)} is not bytes`);
       requireRange(value.length, { length }, 'bytes');
       value.forEach(requireByte);
       bytes.set(value as ArrayLike<number>, offset);

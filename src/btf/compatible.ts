@@ -44,7 +44,8 @@ function compareStructs(before: StructIn, after: StructIn, path: string): string
   for (const [name, member] of wanted) {
     const old = had.get(name);
     if (old === undefined) differences.push(`${path}.${name}: is new`);
-    else differences.push(...compareMembers({ btf: before.btf, old }, { btf: after.btf, old: member }, `${path}.${name}`));
+    else
+      differences.push(...compareMembers({ btf: before.btf, old }, { btf: after.btf, old: member }, `${path}.${name}`));
   }
   return differences;
 }

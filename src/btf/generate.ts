@@ -1,5 +1,5 @@
 // An object's BTF to the TypeScript module that describes its maps, its configuration and its events.
-import type { Semantics } from './codec.js';
+import type { Semantics } from './field.js';
 import { TypePrinter } from './typescript.js';
 import { type Btf, findType, resolve, type StructType, typeOf } from './types.js';
 
@@ -63,7 +63,9 @@ function eventsInterface(btf: Btf, printer: TypePrinter): string {
     .filter((type): type is StructType => type.kind === 'struct' && isEvent(btf, type))
     .map((type) => `  readonly ${type.name}: ${printer.print(type.id)};\n`)
     .sort();
-  return rows.length === 0 ? '' : `/** Every record of the ring buffer, by its struct. */\nexport interface Events {\n${rows.join('')}}\n`;
+  return rows.length === 0
+    ? ''
+    : `/** Every record of the ring buffer, by its struct. */\nexport interface Events {\n${rows.join('')}}\n`;
 }
 
 function isEvent(btf: Btf, { members }: StructType): boolean {

@@ -1,5 +1,5 @@
 // Codecs of single values: integers, booleans, enums, pointers, floats.
-import type { Field } from './codec.js';
+import type { Field } from './field.js';
 import type { BtfType, EnumType } from './types.js';
 
 /** undefined when the type is not a single value. */

@@ -1,5 +1,5 @@
 // BTF types to TypeScript source: what a codec makes of them.
-import type { Semantics } from './codec.js';
+import type { Semantics } from './field.js';
 import { type Btf, type EnumType, isHidden, type Member, resolve, type StructType, sizeOf, typeOf } from './types.js';
 
 const LINE = 120;
@@ -59,7 +59,10 @@ export class TypePrinter {
     if (!this.#declarations.has(typeName)) {
       this.#declarations.set(typeName, ''); // a struct that refers to itself is being declared
       const lines = this.#members(type).map((line) => `  ${line};\n`);
-      this.#declarations.set(typeName, `/** ${type.kind} ${type.name} */\nexport interface ${typeName} {\n${lines.join('')}}\n`);
+      this.#declarations.set(
+        typeName,
+        `/** ${type.kind} ${type.name} */\nexport interface ${typeName} {\n${lines.join('')}}\n`,
+      );
     }
     return typeName;
   }

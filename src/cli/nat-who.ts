@@ -28,7 +28,11 @@ export async function findNatOwners(question: NatQuestion, instances: readonly I
   const answers = await Promise.all(instances.map((instance) => ask(question, instance)));
   const items = answers.flatMap(({ known }) => findNatOwner(question.query, known));
   if (items.length > 0) return items;
-  const reasons = await Promise.all(answers.map(({ instance, known }) => explain(question, instance, known.blocks)));
+  const owners = answers.filter(({ known }) =>
+    known.blocks.some((block) => block.natAddress === question.query.address),
+  );
+  const asked = owners.length > 0 ? owners : answers;
+  const reasons = await Promise.all(asked.map(({ instance, known }) => explain(question, instance, known.blocks)));
   throw notFound(`nobody is behind ${formatAddressPort(question.query)}: ${reasons.join('; ')}`);
 }
 
@@ -44,11 +48,11 @@ async function ask(
 
 async function readTranslations(question: NatQuestion, instance: Instance): Promise<TranslationItem[]> {
   using tables = await openTables<FlowKey, FlowValue>([instance], 'flows');
-  const wanted = (flow: FlowItem): boolean => asked(viewTranslation(flow), question);
+  const wanted = (flow: FlowItem): boolean => isWanted(viewTranslation(flow), question);
   return [...readFlows(tables, wanted)].map(viewTranslation).filter((item) => item !== undefined);
 }
 
-function asked(item: TranslationItem | undefined, { query, protocol, remote }: NatQuestion): boolean {
+function isWanted(item: TranslationItem | undefined, { query, protocol, remote }: NatQuestion): boolean {
   if (item === undefined || !matches(item.outside, query)) return false;
   if (protocol !== undefined && !isProtocol(item.protocol, protocol)) return false;
   return remote === undefined || matches(item.remote, remote);

@@ -20,7 +20,12 @@ export function compileRoutes({ network, nodeName, nodes }: RoutesInput): Table<
       const carried = network.families[family];
       if (carried === undefined) return [];
       // Of one prefix the first entry stays: a node that has the cluster's whole CIDR is reached.
-      return [...nodeRoutes(family, nodeName, nodes), ...unreachable(carried, nodes.get(nodeName)), ...native(carried)];
+      return [
+        ...nodeRoutes(family, nodeName, nodes),
+        ...unreachable(carried, nodes.get(nodeName)),
+        ...native(carried),
+        ...nodeAddresses(family, nodes),
+      ];
     }),
   );
 }
@@ -47,6 +52,16 @@ function unreachable({ podCIDRs }: FamilyNetwork, own: Node | undefined): Entry[
 function native({ podCIDRs, neverTranslate }: FamilyNetwork): Entry[] {
   const outside = neverTranslate.filter((cidr) => !podCIDRs.some((outer) => contains(outer, cidr)));
   return outside.map((cidr) => [routeKey(cidr), { type: ROUTE_TYPE.ROUTE_NATIVE, next_hop: UNSPECIFIED }]);
+}
+
+/** Pods and nodes of a cluster see each other as they are; and the answer to a node's request must find its flow. */
+function nodeAddresses(family: Family, nodes: ReadonlyMap<string, Node>): Entry[] {
+  const addresses = [...nodes.values()].flatMap((node) => node.addresses.filter((one) => familyOf(one) === family));
+  const suffix = family === 'ipv4' ? 32 : 128;
+  return addresses.map((address) => [
+    routeKey(`${address}/${suffix}`),
+    { type: ROUTE_TYPE.ROUTE_NATIVE, next_hop: UNSPECIFIED },
+  ]);
 }
 
 function routeKey(cidr: Cidr): RouteKey {

@@ -1,8 +1,10 @@
 // The command line on real pinned maps of the real object, without an agent: what was written is what is shown.
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { openPinnedMap } from '../../src/bpf/map.js';
 import { loadNative } from '../../src/bpf/native.js';
 import { BpfObject } from '../../src/bpf/object.js';
 import { runCli } from '../support/cli.js';
@@ -10,6 +12,7 @@ import { agentState, createStateDir } from '../support/fake-agent.js';
 import { anEndpoint } from '../support/objects.js';
 
 const ROOT = join(import.meta.dirname, '../..');
+const MAIN = join(ROOT, 'build/src/cli/main.js');
 const PINS = `/sys/fs/bpf/ist-cli-${process.pid}`;
 const MAPS = ['endpoints', 'routes', 'services', 'backends', 'flows', 'drops'];
 const MANY = 20_000;
@@ -174,13 +177,18 @@ test('drops are summed over CPUs', async () => {
   ]);
 });
 
-test('drop list --watch prints what grows until it is ended', async () => {
-  const result = spawnSync('timeout', [
-    ...['1.5', process.execPath, join(ROOT, 'build/src/cli/main.js')],
-    ...['drop', 'list', '--watch', '-o', 'jsonl', '--state-dir', dir.path],
-  ]);
-  const lines = result.stdout.toString().trimEnd().split('\n');
-  expect(lines.map((line) => JSON.parse(line).reason)).toEqual(['DROP_NO_FLOW']);
+test('drop list --watch prints what is there, and then what grows, at once', async () => {
+  const args = ['drop', 'list', '--watch', '-o', 'jsonl', '--state-dir', dir.path];
+  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const next = async () => JSON.parse((await lines.next()).value as string);
+  expect(await next()).toMatchObject({ reason: 'DROP_NO_FLOW' });
+  using drops = openPinnedMap(native, join(PINS, 'drops'));
+  const grown = Array.from({ length: native.possibleCpus }, () => ({ packets: 1n, bytes: 60n }));
+  drops.set({ reason: 5, direction: 0 }, grown);
+  expect(await next()).toMatchObject({ reason: 'DROP_SPOOFED', newPackets: native.possibleCpus });
+  drops.delete({ reason: 5, direction: 0 });
+  child.kill();
 });
 
 test('map list counts entries', async () => {
@@ -223,7 +231,7 @@ test('a map that is not there ends with 5 and names those that are', async () =>
 });
 
 test('a long dump streams, and ends quietly when the reader goes away', async () => {
-  using map = (await import('../../src/bpf/map.js')).openPinnedMap(native, join(PINS, 'backends'));
+  using map = openPinnedMap(native, join(PINS, 'backends'));
   const rows = Array.from({ length: MANY }, (_, slot) => {
     return [
       { service_id: 8, generation: 1, slot },
@@ -233,7 +241,7 @@ test('a long dump streams, and ends quietly when the reader goes away', async ()
   map.setMany(rows);
   const { stdout } = await runCli('map', 'dump', 'backends', '--no-headers', '--state-dir', dir.path);
   expect(stdout.trimEnd().split('\n')).toHaveLength(MANY + 2);
-  const command = `'${process.execPath}' '${ROOT}/build/src/cli/main.js' map dump backends --state-dir '${dir.path}'`;
+  const command = `'${process.execPath}' '${MAIN}' map dump backends --state-dir '${dir.path}'`;
   const piped = spawnSync('bash', ['-c', `${command} 2>/dev/null | head -1; echo "\${PIPESTATUS[0]}"`]);
   expect(piped.stdout.toString()).toMatch(/^KEY\.SERVICE_ID .*\n0\n$/);
 });

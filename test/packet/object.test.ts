@@ -36,7 +36,11 @@ describe('an object before load', () => {
       ...{ type: 1, id: 0, keySize: 40, maxEntries: 262144, flags: 1 },
       keyTypeId: expect.any(Number),
     });
-    expect(object.programs().map(({ name, section, id }) => [name, section, id])).toContainEqual(['mark_packet', 'tc', 0]);
+    expect(object.programs().map(({ name, section, id }) => [name, section, id])).toContainEqual([
+      'mark_packet',
+      'tc',
+      0,
+    ]);
   });
 
   it('keeps the fields of the configuration that are not set', () => {
@@ -115,10 +119,14 @@ describe('a loaded object', () => {
 
   it('walks and empties a longest-prefix trie', () => {
     using map = object.map('trie');
-    const entries = Array.from({ length: 3000 }, (_, n) => [
-      { prefix_length: 120, prefix: `10.${n >> 8}.${n & 255}.0` },
-      { type: 1, next_hop: '192.0.2.1' },
-    ] as const);
+    const entries = Array.from(
+      { length: 3000 },
+      (_, n) =>
+        [
+          { prefix_length: 120, prefix: `10.${n >> 8}.${n & 255}.0` },
+          { type: 1, next_hop: '192.0.2.1' },
+        ] as const,
+    );
     map.setMany(entries);
     const seen = [...map.scan()];
     expect(new Set(seen.map(([key]) => key.prefix)).size).toBe(3000);
@@ -162,7 +170,9 @@ describe('a loaded object', () => {
   });
 
   it('refuses to be configured any more', () => {
-    expect(() => object.configure({ mark: 1 })).toThrow(expect.objectContaining({ code: expect.stringMatching(/^(EBUSY|EINVAL)$/) }));
+    expect(() => object.configure({ mark: 1 })).toThrow(
+      expect.objectContaining({ code: expect.stringMatching(/^(EBUSY|EINVAL)$/) }),
+    );
   });
 });
 

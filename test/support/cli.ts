@@ -12,9 +12,21 @@ export interface CliResult {
 }
 
 /** Runs `isthmus` with arguments to its end. Throws when it is not built. */
-export async function runCli(...args: readonly string[]): Promise<CliResult> {
+export function runCli(...args: readonly string[]): Promise<CliResult> {
+  return run(args, {});
+}
+
+const NOBODY = 65_534;
+
+/** The same without root's privileges. */
+export function runUnprivileged(...args: readonly string[]): Promise<CliResult> {
+  return run(args, process.geteuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {});
+}
+
+async function run(args: readonly string[], identity: { uid?: number; gid?: number }): Promise<CliResult> {
   if (!existsSync(MAIN)) throw new Error(`${MAIN} does not exist: run \`npm run build\` first`);
-  const child = spawn(process.execPath, [MAIN, ...args], { env: { ...process.env, NO_COLOR: '1' }, timeout: 30_000 });
+  const env = { ...process.env, NO_COLOR: '1' };
+  const child = spawn(process.execPath, [MAIN, ...args], { env, timeout: 30_000, ...identity });
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

@@ -28,13 +28,50 @@ describe('layoutDifferences', () => {
   });
 
   it.each<[string, TypeIn, string[]]>([
-    ['a moved field', flow(96, [['flags', 4, 84], ['seen', 4, 92]]), ['flow.seen: offset 88 became 92']],
-    ['a wider field', flow(96, [['flags', 4, 84], ['seen', 8, 88]]), ['flow.seen: unsigned 32-bit integer became unsigned 64-bit integer']],
-    ['a new field', flow(96, [['flags', 4, 84], ['seen', 4, 88], ['mark', 4, 92]]), ['flow.mark: is new']],
+    [
+      'a moved field',
+      flow(96, [
+        ['flags', 4, 84],
+        ['seen', 4, 92],
+      ]),
+      ['flow.seen: offset 88 became 92'],
+    ],
+    [
+      'a wider field',
+      flow(96, [
+        ['flags', 4, 84],
+        ['seen', 8, 88],
+      ]),
+      ['flow.seen: unsigned 32-bit integer became unsigned 64-bit integer'],
+    ],
+    [
+      'a new field',
+      flow(96, [
+        ['flags', 4, 84],
+        ['seen', 4, 88],
+        ['mark', 4, 92],
+      ]),
+      ['flow.mark: is new'],
+    ],
     ['a lost field', flow(96, [['flags', 4, 84]]), ['flow.seen: is gone']],
-    ['another size', flow(104, [['flags', 4, 84], ['seen', 4, 88]]), ['flow: size 96 became 104']],
-    ['a pad', flow(96, [['flags', 4, 84], ['seen', 4, 88], ['pad', 4, 92]]), []],
-  ])('tells %s', (_, after, differences) => { // biome-ignore format: a table
+    [
+      'another size',
+      flow(104, [
+        ['flags', 4, 84],
+        ['seen', 4, 88],
+      ]),
+      ['flow: size 96 became 104'],
+    ],
+    [
+      'a pad',
+      flow(96, [
+        ['flags', 4, 84],
+        ['seen', 4, 88],
+        ['pad', 4, 92],
+      ]),
+      [],
+    ],
+  ])('tells %s', (_, after, differences) => {
     expect(layoutDifferences(BEFORE, after)).toEqual(differences);
   });
 
@@ -43,7 +80,10 @@ describe('layoutDifferences', () => {
       const builder = new BtfBuilder();
       const list = builder.array(builder.int('u16', 2), length);
       const colour = builder.enum('colour', { RED: red, BLUE: 2 });
-      const typeId = builder.struct('paint', 16, [['list', list, 0], ['colour', colour, 12]]); // biome-ignore format: a table
+      const typeId = builder.struct('paint', 16, [
+        ['list', list, 0],
+        ['colour', colour, 12],
+      ]);
       return { btf: parseBtf(builder.build()), typeId };
     };
     expect(layoutDifferences(build(4, 1), build(5, 3))).toEqual([

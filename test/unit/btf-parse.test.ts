@@ -12,7 +12,10 @@ describe('parseBtf', () => {
     const u32 = builder.int('unsigned int', 4);
     const seconds = builder.typedef('seconds', builder.constant(u32));
     const list = builder.array(seconds, 3);
-    const pair = builder.struct('pair', 16, [['first', u32, 0], ['rest', list, 4]]); // biome-ignore format: a table
+    const pair = builder.struct('pair', 16, [
+      ['first', u32, 0],
+      ['rest', list, 4],
+    ]);
     const colour = builder.enum('colour', { RED: 1, BLUE: 2 });
     const btf = parseBtf(builder.build());
 

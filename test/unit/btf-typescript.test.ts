@@ -51,7 +51,9 @@ describe('generateModule', () => {
   it('prints every map, a per-CPU map with an array of values', () => {
     expect(text).toContain('  readonly hash: { readonly key: FlowKey; readonly value: Flow };');
     expect(text).toContain('  readonly array: { readonly key: number; readonly value: bigint };');
-    expect(text).toContain('  readonly percpu_hash: { readonly key: DropKey; readonly value: readonly DropCounter[] };');
+    expect(text).toContain(
+      '  readonly percpu_hash: { readonly key: DropKey; readonly value: readonly DropCounter[] };',
+    );
     expect(text).not.toContain('rodata');
   });
 

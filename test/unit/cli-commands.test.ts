@@ -1,6 +1,7 @@
 // The built program as people call it: exit codes, what goes to which stream, and sentences for mistakes.
+import { chmodSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { runCli } from '../support/cli.js';
+import { runCli, runUnprivileged } from '../support/cli.js';
 import { agentState, agentStatus, answering, createStateDir, startFakeAgent } from '../support/fake-agent.js';
 import { anEndpoint } from '../support/objects.js';
 
@@ -58,6 +59,15 @@ describe('without an agent and without state', () => {
       expect(stderr.trimEnd().split('\n')).toHaveLength(1);
     },
   );
+});
+
+test('without permission for the state directory a command ends with 4', async () => {
+  using dir = createStateDir();
+  dir.writeState(agentState());
+  chmodSync(dir.path, 0);
+  const { status, stderr } = await runUnprivileged('flow', 'list', '--state-dir', dir.path);
+  expect(status).toBe(4);
+  expect(stderr).toContain(`no permission to use the agent's socket ${dir.path}/agent.sock`);
 });
 
 describe('with the agent down', () => {

@@ -51,7 +51,11 @@ describe('compileDatapath', () => {
   it('gives the same hash to the same sources elsewhere', async () => {
     const { sourceHash } = await auto();
     cpSync(sourceDir, join(folder, 'copy'), { recursive: true });
-    const copy = await compileDatapath({ sourceDir: join(folder, 'copy'), outputDir: join(folder, 'o2'), mode: 'auto' });
+    const copy = await compileDatapath({
+      sourceDir: join(folder, 'copy'),
+      outputDir: join(folder, 'o2'),
+      mode: 'auto',
+    });
     expect(copy.sourceHash).toBe(sourceHash);
   });
 

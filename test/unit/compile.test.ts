@@ -248,7 +248,7 @@ test('config says what the snapshot knows', () => {
         },
       ],
       "inside_count": 2,
-      "island": [
+      "island": Uint8Array [
         1,
         0,
       ],

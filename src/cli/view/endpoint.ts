@@ -1,6 +1,6 @@
 // An endpoint as people see it: the pod's record joined with its rows in the endpoints map.
 import type { AgentState } from '../../api/protocol.js';
-import { familyOf, type IpAddress } from '../../model/address.js';
+import type { IpAddress } from '../../model/address.js';
 import type { Endpoint } from '../../model/endpoint.js';
 import type { PortBlock } from './nat-owner.js';
 import { type PodName, podName } from './pods.js';
@@ -24,7 +24,7 @@ export interface EndpointRow {
 export interface EndpointItem {
   readonly pod: PodName;
   readonly addresses: readonly IpAddress[];
-  /** What the outside sees; empty where nothing is translated. */
+  /** Of which the pod owns ports. A flat family uses them only where a service needs them. */
   readonly natAddresses: readonly IpAddress[];
   /** Ports of the translation addresses, ends included. */
   readonly ports: { readonly first: number; readonly last: number };
@@ -64,7 +64,7 @@ export function viewEndpoint(
   return {
     pod: podName(record),
     addresses,
-    natAddresses: rows.flatMap((row) => (row !== undefined && isTranslated(row, state) ? [row.natAddress] : [])),
+    natAddresses: rows.flatMap((row) => (row !== undefined && ownsPorts(row) ? [row.natAddress] : [])),
     ports: { first, last: first + state.blockSize - 1 },
     block,
     hostInterface,
@@ -74,7 +74,6 @@ export function viewEndpoint(
   };
 }
 
-/** A flat family has a translation address too, but nothing leaves with it. */
-function isTranslated({ address, natAddress, count }: PortBlock, { modes }: AgentState): boolean {
-  return count > 0 && natAddress !== '::' && modes[familyOf(address)] === 'Island';
+function ownsPorts({ natAddress, count }: PortBlock): boolean {
+  return count > 0 && natAddress !== '::';
 }
