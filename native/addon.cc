@@ -12,8 +12,10 @@
 
 #include <bpf/libbpf.h>
 
-namespace isthmus {
-namespace {
+namespace isthmus
+{
+namespace
+{
 
 void DefineClasses(Napi::Env env)
 {
@@ -38,6 +40,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports)
 	exports["openPinnedLink"] = Napi::Function::New(env, Link::OpenPinned, "openPinnedLink");
 	exports["attachTcx"] = Napi::Function::New(env, Link::AttachTcx, "attachTcx");
 	exports["attachClsact"] = Napi::Function::New(env, Link::AttachClsact, "attachClsact");
+	exports["detachClsact"] = Napi::Function::New(env, Link::DetachClsact, "detachClsact");
 	exports["attachXdp"] = Napi::Function::New(env, Link::AttachXdp, "attachXdp");
 	exports["attachCgroup"] = Napi::Function::New(env, Link::AttachCgroup, "attachCgroup");
 	exports["openRingBuffer"] = Napi::Function::New(env, RingBuffer::Open, "openRingBuffer");

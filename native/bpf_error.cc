@@ -7,8 +7,10 @@
 #include <cstdarg>
 #include <cstdio>
 
-namespace isthmus {
-namespace {
+namespace isthmus
+{
+namespace
+{
 
 constexpr int kTailLines = 20;
 
@@ -64,7 +66,7 @@ void WarningScope::Install()
 Failure BpfFailure(int rc, const char *operation, const std::string &subject,
 		   const std::string &log)
 {
-	Failure failure{ -rc, operation, subject, "", log };
+	Failure failure{-rc, operation, subject, "", log};
 	if (-rc < __LIBBPF_ERRNO__START)
 		return failure;
 	char text[128];

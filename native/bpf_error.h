@@ -6,7 +6,8 @@
 
 #include <string>
 
-namespace isthmus {
+namespace isthmus
+{
 
 /* The same as Check(), for libbpf's own error numbers too. */
 int CheckBpf(Napi::Env env, int rc, const char *operation, const std::string &subject = "",
@@ -17,7 +18,8 @@ int CheckBpf(Napi::Env env, int rc, const char *operation, const std::string &su
 				 const std::string &log);
 
 /* Collects libbpf's warnings of the calling thread while it lives; otherwise they are lost. */
-class WarningScope {
+class WarningScope
+{
 public:
 	WarningScope();
 	~WarningScope();

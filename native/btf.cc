@@ -14,8 +14,10 @@
 #include <memory>
 #include <string>
 
-namespace isthmus {
-namespace {
+namespace isthmus
+{
+namespace
+{
 
 struct BtfFree {
 	void operator()(struct btf *btf) const

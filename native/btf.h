@@ -4,7 +4,8 @@
 
 #include <napi.h>
 
-namespace isthmus {
+namespace isthmus
+{
 
 Napi::Value KernelBtf(const Napi::CallbackInfo &info);
 Napi::Value DumpBtfAsC(const Napi::CallbackInfo &info);

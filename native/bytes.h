@@ -8,7 +8,8 @@
 #include <span>
 #include <string>
 
-namespace isthmus {
+namespace isthmus
+{
 
 /* The bytes of a Uint8Array, valid while the caller's handle scope is. */
 inline std::span<uint8_t> BytesOf(const Napi::Value &value)
@@ -16,7 +17,7 @@ inline std::span<uint8_t> BytesOf(const Napi::Value &value)
 	if (!value.IsTypedArray())
 		throw Napi::TypeError::New(value.Env(), "a Uint8Array is needed");
 	auto array = value.As<Napi::Uint8Array>();
-	return { array.Data(), array.ByteLength() };
+	return {array.Data(), array.ByteLength()};
 }
 
 /* The same, of exactly this length. */
@@ -24,10 +25,9 @@ inline std::span<uint8_t> BytesOf(const Napi::Value &value, size_t size, const c
 {
 	const auto bytes = BytesOf(value);
 	if (bytes.size() != size)
-		throw Napi::RangeError::New(value.Env(), std::string(what) + " has " +
-							    std::to_string(bytes.size()) +
-							    " bytes instead of " +
-							    std::to_string(size));
+		throw Napi::RangeError::New(
+			value.Env(), std::string(what) + " has " + std::to_string(bytes.size()) +
+					     " bytes instead of " + std::to_string(size));
 	return bytes;
 }
 

@@ -4,7 +4,8 @@
 
 #include <napi.h>
 
-namespace isthmus {
+namespace isthmus
+{
 
 struct Classes {
 	Napi::FunctionReference object;

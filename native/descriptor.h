@@ -7,9 +7,11 @@
 
 #include <utility>
 
-namespace isthmus {
+namespace isthmus
+{
 
-class Descriptor {
+class Descriptor
+{
 public:
 	Descriptor() = default;
 	explicit Descriptor(int fd) : fd_(fd)

@@ -4,8 +4,10 @@
 
 #include <cstring>
 
-namespace isthmus {
-namespace {
+namespace isthmus
+{
+namespace
+{
 
 /* Errors that libraries number beyond errno have no name of their own. */
 std::string CodeOf(int error)
@@ -42,7 +44,7 @@ int Check(Napi::Env env, int rc, const char *operation, const std::string &subje
 {
 	if (rc >= 0)
 		return rc;
-	throw MakeError(env, { -rc, operation, subject, "", "" });
+	throw MakeError(env, {-rc, operation, subject, "", ""});
 }
 
 } // namespace isthmus

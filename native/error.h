@@ -6,7 +6,8 @@
 
 #include <string>
 
-namespace isthmus {
+namespace isthmus
+{
 
 /* What failed, without anything of JavaScript: may be made on a worker thread. */
 struct Failure {

@@ -11,8 +11,10 @@
 #include <algorithm>
 #include <cerrno>
 
-namespace isthmus {
-namespace {
+namespace isthmus
+{
+namespace
+{
 
 /* Fewer would make a hash bucket with several entries fail with ENOSPC at once. */
 constexpr uint32_t kSmallestBatch = 64;
@@ -21,19 +23,18 @@ constexpr uint32_t kSmallestBatch = 64;
 
 Napi::Function Iterator::Define(Napi::Env env)
 {
-	return DefineClass(env, "NativeMapIterator",
-			   { InstanceMethod<&Iterator::Next>("next") });
+	return DefineClass(env, "NativeMapIterator", {InstanceMethod<&Iterator::Next>("next")});
 }
 
 Napi::Object Iterator::Create(Napi::Env env, std::shared_ptr<MapState> map)
 {
 	using Holder = Napi::External<std::shared_ptr<MapState>>;
-	return Classes::Of(env).iterator.New({ Holder::New(env, &map) });
+	return Classes::Of(env).iterator.New({Holder::New(env, &map)});
 }
 
 Iterator::Iterator(const Napi::CallbackInfo &info)
-	: Napi::ObjectWrap<Iterator>(info),
-	  map_(*info[0].As<Napi::External<std::shared_ptr<MapState>>>().Data())
+    : Napi::ObjectWrap<Iterator>(info),
+      map_(*info[0].As<Napi::External<std::shared_ptr<MapState>>>().Data())
 {
 	/* A hash map's cursor is a bucket number, other maps' is a key. */
 	const size_t size = std::max<size_t>(map_->info.key_size, sizeof(uint32_t));
@@ -87,10 +88,9 @@ int Iterator::FillBatch(uint32_t count)
 {
 	Reserve(count);
 	filled_ = capacity_;
-	const int rc = bpf_map_lookup_batch(map_->descriptor.Get(),
-					    started_ ? cursor_.data() : nullptr,
-					    next_cursor_.data(), keys_.data(), values_.data(),
-					    &filled_, nullptr);
+	const int rc = bpf_map_lookup_batch(
+		map_->descriptor.Get(), started_ ? cursor_.data() : nullptr, next_cursor_.data(),
+		keys_.data(), values_.data(), &filled_, nullptr);
 	if (rc == 0 || rc == -ENOENT) {
 		started_ = true;
 		cursor_.swap(next_cursor_);

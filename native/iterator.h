@@ -8,9 +8,11 @@
 #include <memory>
 #include <vector>
 
-namespace isthmus {
+namespace isthmus
+{
 
-class Iterator : public Napi::ObjectWrap<Iterator> {
+class Iterator : public Napi::ObjectWrap<Iterator>
+{
 public:
 	static Napi::Function Define(Napi::Env env);
 	static Napi::Object Create(Napi::Env env, std::shared_ptr<MapState> map);

@@ -11,17 +11,15 @@
 #include <cerrno>
 #include <cstring>
 
-namespace isthmus {
-namespace {
+namespace isthmus
+{
+namespace
+{
 
 /* Newer than the kernel headers this may be built with (6.6). */
 constexpr auto kTcxIngress = static_cast<enum bpf_attach_type>(46);
 constexpr auto kTcxEgress = static_cast<enum bpf_attach_type>(47);
 constexpr uint32_t kLinkTypeTcx = 11;
-
-/* Our place among the filters of a device. */
-constexpr uint32_t kFilterHandle = 1;
-constexpr uint32_t kFilterPriority = 1;
 
 int ProgramFd(const Napi::Value &value)
 {
@@ -36,9 +34,14 @@ bool IsIngress(const Napi::Value &value)
 	return side == "ingress";
 }
 
+Filter FilterOf(const Napi::Value &ifindex, const Napi::Value &side)
+{
+	return {ifindex.ToNumber(), IsIngress(side) ? BPF_TC_INGRESS : BPF_TC_EGRESS};
+}
+
 Napi::Object Create(Napi::Env env, LinkArguments link)
 {
-	return Classes::Of(env).link.New({ Napi::External<LinkArguments>::New(env, &link) });
+	return Classes::Of(env).link.New({Napi::External<LinkArguments>::New(env, &link)});
 }
 
 const char *KindOf(uint32_t type)
@@ -53,31 +56,6 @@ const char *KindOf(uint32_t type)
 	default:
 		return nullptr;
 	}
-}
-
-int AttachFilter(int ifindex, enum bpf_tc_attach_point side, int program_fd)
-{
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = side);
-	LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = program_fd, .flags = BPF_TC_F_REPLACE,
-		    .handle = kFilterHandle, .priority = kFilterPriority);
-	return bpf_tc_attach(&hook, &options);
-}
-
-int CreateQdisc(int ifindex)
-{
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
-		    .attach_point = static_cast<enum bpf_tc_attach_point>(BPF_TC_INGRESS |
-									  BPF_TC_EGRESS));
-	const int rc = bpf_tc_hook_create(&hook);
-	return rc == -EEXIST ? 0 : rc;
-}
-
-int DetachFilter(int ifindex, enum bpf_tc_attach_point side)
-{
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = side);
-	LIBBPF_OPTS(bpf_tc_opts, options, .handle = kFilterHandle, .priority = kFilterPriority);
-	const int rc = bpf_tc_detach(&hook, &options);
-	return rc == -ENOENT ? 0 : rc;
 }
 
 } // namespace
@@ -107,10 +85,10 @@ Napi::Value Link::OpenPinned(const Napi::CallbackInfo &info)
 		 "bpf_obj_get_info_by_fd", path);
 	const char *kind = KindOf(link.type);
 	if (!kind)
-		throw MakeError(env, { EINVAL, "open link", path,
-				       "link type " + std::to_string(link.type) + " is unknown",
-				       "" });
-	return Create(env, { kind, std::move(descriptor), path });
+		throw MakeError(env,
+				{EINVAL, "open link", path,
+				 "link type " + std::to_string(link.type) + " is unknown", ""});
+	return Create(env, {kind, std::move(descriptor), path});
 }
 
 Napi::Value Link::AttachTcx(const Napi::CallbackInfo &info)
@@ -121,21 +99,34 @@ Napi::Value Link::AttachTcx(const Napi::CallbackInfo &info)
 	if (descriptor.Get() < 0)
 		CheckBpf(info.Env(), -errno, "bpf_link_create tcx ifindex",
 			 std::to_string(ifindex));
-	return Create(info.Env(), { "tcx", std::move(descriptor), "" });
+	return Create(info.Env(), {"tcx", std::move(descriptor), ""});
 }
 
 Napi::Value Link::AttachClsact(const Napi::CallbackInfo &info)
 {
 	const Napi::Env env = info.Env();
-	const int ifindex = info[1].ToNumber();
-	const auto side = IsIngress(info[2]) ? BPF_TC_INGRESS : BPF_TC_EGRESS;
-	const std::string subject = std::to_string(ifindex);
-	const int program_fd = ProgramFd(info[0]);
+	const Filter filter = FilterOf(info[1], info[2]);
+	const std::string subject = std::to_string(filter.ifindex);
+	const auto *program = Program::Unwrap(info[0].ToObject());
 	const WarningScope warnings;
-	CheckBpf(env, CreateQdisc(ifindex), "bpf_tc_hook_create ifindex", subject);
-	CheckBpf(env, AttachFilter(ifindex, side, program_fd), "bpf_tc_attach ifindex", subject,
+	const std::string there = filter.ProgramName();
+	if (!there.empty() && there != program->Name())
+		throw MakeError(env, {EEXIST, "bpf_tc_attach ifindex", subject,
+				      "the filter there is another's: " + there, ""});
+	CheckBpf(env, filter.Attach(program->Fd()), "bpf_tc_attach ifindex", subject,
 		 warnings.Tail());
-	return Create(env, { "clsact", Descriptor(), "", ifindex, side });
+	return Create(env, {"clsact", Descriptor(), "", filter});
+}
+
+Napi::Value Link::DetachClsact(const Napi::CallbackInfo &info)
+{
+	const Filter filter = FilterOf(info[1], info[2]);
+	const auto *program = Program::Unwrap(info[0].ToObject());
+	const bool ours = filter.ProgramName() == program->Name();
+	if (ours)
+		CheckBpf(info.Env(), filter.Detach(), "bpf_tc_detach ifindex",
+			 std::to_string(filter.ifindex));
+	return Napi::Boolean::New(info.Env(), ours);
 }
 
 Napi::Value Link::AttachXdp(const Napi::CallbackInfo &info)
@@ -146,7 +137,7 @@ Napi::Value Link::AttachXdp(const Napi::CallbackInfo &info)
 	if (descriptor.Get() < 0)
 		CheckBpf(info.Env(), -errno, "bpf_link_create xdp ifindex",
 			 std::to_string(ifindex));
-	return Create(info.Env(), { "xdp", std::move(descriptor), "" });
+	return Create(info.Env(), {"xdp", std::move(descriptor), ""});
 }
 
 Napi::Value Link::AttachCgroup(const Napi::CallbackInfo &info)
@@ -159,12 +150,12 @@ Napi::Value Link::AttachCgroup(const Napi::CallbackInfo &info)
 	Descriptor descriptor(bpf_link_create(ProgramFd(info[0]), cgroup.Get(), type, nullptr));
 	if (descriptor.Get() < 0)
 		CheckBpf(info.Env(), -errno, "bpf_link_create cgroup", path);
-	return Create(info.Env(), { "cgroup", std::move(descriptor), "" });
+	return Create(info.Env(), {"cgroup", std::move(descriptor), ""});
 }
 
 Link::Link(const Napi::CallbackInfo &info)
-	: Napi::ObjectWrap<Link>(info),
-	  link_(std::move(*info[0].As<Napi::External<LinkArguments>>().Data()))
+    : Napi::ObjectWrap<Link>(info),
+      link_(std::move(*info[0].As<Napi::External<LinkArguments>>().Data()))
 {
 }
 
@@ -183,8 +174,8 @@ void Link::Update(const Napi::CallbackInfo &info)
 	const int program_fd = ProgramFd(info[0]);
 	const WarningScope warnings;
 	if (IsFilter())
-		CheckBpf(info.Env(), AttachFilter(link_.ifindex, link_.side, program_fd),
-			 "bpf_tc_attach ifindex", std::to_string(link_.ifindex), warnings.Tail());
+		CheckBpf(info.Env(), link_.filter.Attach(program_fd), "bpf_tc_attach ifindex",
+			 std::to_string(link_.filter.ifindex), warnings.Tail());
 	else
 		CheckBpf(info.Env(), bpf_link_update(link_.descriptor.Get(), program_fd, nullptr),
 			 "bpf_link_update", link_.path);
@@ -205,8 +196,8 @@ void Link::Detach(const Napi::CallbackInfo &info)
 {
 	const Napi::Env env = info.Env();
 	if (IsFilter()) {
-		CheckBpf(env, DetachFilter(link_.ifindex, link_.side), "bpf_tc_detach ifindex",
-			 std::to_string(link_.ifindex));
+		CheckBpf(env, link_.filter.Detach(), "bpf_tc_detach ifindex",
+			 std::to_string(link_.filter.ifindex));
 		return;
 	}
 	const int rc = bpf_link_detach(link_.descriptor.Get());

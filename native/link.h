@@ -3,29 +3,31 @@
 #pragma once
 
 #include "descriptor.h"
+#include "filter.h"
 
-#include <bpf/libbpf.h>
 #include <napi.h>
 
 #include <string>
 
-namespace isthmus {
+namespace isthmus
+{
 
 /* What a link is made from. */
 struct LinkArguments {
 	const char *kind;
 	Descriptor descriptor; /* of the bpf_link; none for clsact */
 	std::string path; /* of its pin; empty when there is none */
-	int ifindex = 0; /* clsact only */
-	enum bpf_tc_attach_point side = BPF_TC_INGRESS; /* clsact only */
+	Filter filter = {}; /* clsact only */
 };
 
-class Link : public Napi::ObjectWrap<Link> {
+class Link : public Napi::ObjectWrap<Link>
+{
 public:
 	static Napi::Function Define(Napi::Env env);
 	static Napi::Value OpenPinned(const Napi::CallbackInfo &info);
 	static Napi::Value AttachTcx(const Napi::CallbackInfo &info);
 	static Napi::Value AttachClsact(const Napi::CallbackInfo &info);
+	static Napi::Value DetachClsact(const Napi::CallbackInfo &info);
 	static Napi::Value AttachXdp(const Napi::CallbackInfo &info);
 	static Napi::Value AttachCgroup(const Napi::CallbackInfo &info);
 

@@ -13,8 +13,10 @@
 
 #include <cerrno>
 
-namespace isthmus {
-namespace {
+namespace isthmus
+{
+namespace
+{
 
 [[nodiscard]] bool IsPerCpu(uint32_t type)
 {
@@ -72,7 +74,7 @@ Napi::Function Map::Define(Napi::Env env)
 
 Napi::Object Map::Create(Napi::Env env, Descriptor descriptor)
 {
-	return Classes::Of(env).map.New({ Napi::External<Descriptor>::New(env, &descriptor) });
+	return Classes::Of(env).map.New({Napi::External<Descriptor>::New(env, &descriptor)});
 }
 
 Napi::Value Map::OpenPinned(const Napi::CallbackInfo &info)
@@ -85,7 +87,7 @@ Napi::Value Map::OpenPinned(const Napi::CallbackInfo &info)
 }
 
 Map::Map(const Napi::CallbackInfo &info)
-	: Napi::ObjectWrap<Map>(info), state_(std::make_shared<MapState>())
+    : Napi::ObjectWrap<Map>(info), state_(std::make_shared<MapState>())
 {
 	state_->descriptor = std::move(*info[0].As<Napi::External<Descriptor>>().Data());
 	uint32_t length = sizeof(state_->info);
@@ -102,10 +104,9 @@ int Map::Fd() const
 Napi::Value Map::Info(const Napi::CallbackInfo &info)
 {
 	const auto &map = state_->info;
-	return DescribeMap(info.Env(),
-			   { map.name, map.type, map.id, map.key_size, map.value_size,
-			     map.max_entries, map.map_flags, map.btf_key_type_id,
-			     map.btf_value_type_id });
+	return DescribeMap(info.Env(), {map.name, map.type, map.id, map.key_size, map.value_size,
+					map.max_entries, map.map_flags, map.btf_key_type_id,
+					map.btf_value_type_id});
 }
 
 Napi::Value Map::Btf(const Napi::CallbackInfo &info)

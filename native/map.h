@@ -10,7 +10,8 @@
 #include <memory>
 #include <span>
 
-namespace isthmus {
+namespace isthmus
+{
 
 /* What all handles of one map need: shared, because a walk may outlive the handle. */
 struct MapState {
@@ -19,7 +20,8 @@ struct MapState {
 	size_t value_bytes; /* as user space sees a value: per-CPU maps have one a CPU */
 };
 
-class Map : public Napi::ObjectWrap<Map> {
+class Map : public Napi::ObjectWrap<Map>
+{
 public:
 	static Napi::Function Define(Napi::Env env);
 	static Napi::Object Create(Napi::Env env, Descriptor descriptor);

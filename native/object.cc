@@ -6,6 +6,7 @@
 #include "bytes.h"
 #include "classes.h"
 #include "descriptor.h"
+#include "load_worker.h"
 #include "map.h"
 #include "program.h"
 
@@ -15,55 +16,16 @@
 
 #include <cerrno>
 
-namespace isthmus {
+namespace isthmus
+{
 
 void ObjectClose::operator()(struct bpf_object *object) const
 {
 	bpf_object__close(object);
 }
 
-/* Verification takes up to seconds. */
-class LoadWorker : public Napi::AsyncWorker {
-public:
-	LoadWorker(Napi::Env env, Object *object)
-		: Napi::AsyncWorker(env), deferred_(env), object_(object)
-	{
-		object_->Ref();
-		object_->loading_ = true;
-	}
-
-	Napi::Promise Promise() const
-	{
-		return deferred_.Promise();
-	}
-
-	void Execute() override
-	{
-		const WarningScope warnings;
-		rc_ = bpf_object__load(object_->object_.get());
-		log_ = warnings.Tail();
-	}
-
-	void OnOK() override
-	{
-		object_->loading_ = false;
-		if (rc_ == 0)
-			deferred_.Resolve(Env().Undefined());
-		else
-			deferred_.Reject(MakeError(Env(), BpfFailure(rc_, "bpf_object__load",
-								     object_->path_, log_))
-						 .Value());
-		object_->Unref();
-	}
-
-private:
-	Napi::Promise::Deferred deferred_;
-	Object *object_;
-	std::string log_;
-	int rc_ = 0;
-};
-
-namespace {
+namespace
+{
 
 Napi::Object Describe(Napi::Env env, const struct bpf_map *map)
 {
@@ -72,11 +34,10 @@ Napi::Object Describe(Napi::Env env, const struct bpf_map *map)
 	if (bpf_map__fd(map) >= 0)
 		CheckBpf(env, bpf_obj_get_info_by_fd(bpf_map__fd(map), &info, &length),
 			 "bpf_obj_get_info_by_fd", bpf_map__name(map));
-	return DescribeMap(env, { bpf_map__name(map), static_cast<uint32_t>(bpf_map__type(map)),
-				  info.id, bpf_map__key_size(map), bpf_map__value_size(map),
-				  bpf_map__max_entries(map), bpf_map__map_flags(map),
-				  bpf_map__btf_key_type_id(map),
-				  bpf_map__btf_value_type_id(map) });
+	return DescribeMap(env, {bpf_map__name(map), static_cast<uint32_t>(bpf_map__type(map)),
+				 info.id, bpf_map__key_size(map), bpf_map__value_size(map),
+				 bpf_map__max_entries(map), bpf_map__map_flags(map),
+				 bpf_map__btf_key_type_id(map), bpf_map__btf_value_type_id(map)});
 }
 
 Napi::Object Describe(Napi::Env env, const struct bpf_program *program)
@@ -87,8 +48,8 @@ Napi::Object Describe(Napi::Env env, const struct bpf_program *program)
 		CheckBpf(env, bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &length),
 			 "bpf_obj_get_info_by_fd", bpf_program__name(program));
 	info.type = bpf_program__type(program);
-	return DescribeProgram(env, bpf_program__name(program),
-			       bpf_program__section_name(program), info);
+	return DescribeProgram(env, bpf_program__name(program), bpf_program__section_name(program),
+			       info);
 }
 
 Descriptor DuplicateOf(Napi::Env env, int fd, const std::string &name)
@@ -123,11 +84,11 @@ Napi::Function Object::Define(Napi::Env env)
 
 Napi::Value Object::Open(const Napi::CallbackInfo &info)
 {
-	return Classes::Of(info.Env()).object.New({ info[0].ToString() });
+	return Classes::Of(info.Env()).object.New({info[0].ToString()});
 }
 
 Object::Object(const Napi::CallbackInfo &info)
-	: Napi::ObjectWrap<Object>(info), path_(info[0].ToString())
+    : Napi::ObjectWrap<Object>(info), path_(info[0].ToString())
 {
 	const WarningScope warnings;
 	object_.reset(bpf_object__open(path_.c_str()));
@@ -138,9 +99,9 @@ Object::Object(const Napi::CallbackInfo &info)
 struct bpf_object *Object::Handle(Napi::Env env) const
 {
 	if (loading_)
-		throw MakeError(env, { EBUSY, "object", path_, "it is being loaded", "" });
+		throw MakeError(env, {EBUSY, "object", path_, "it is being loaded", ""});
 	if (!object_)
-		throw MakeError(env, { EBADF, "object", path_, "it is closed", "" });
+		throw MakeError(env, {EBADF, "object", path_, "it is closed", ""});
 	return object_.get();
 }
 
@@ -148,16 +109,15 @@ struct bpf_map *Object::FindMap(Napi::Env env, const std::string &name) const
 {
 	struct bpf_map *map = bpf_object__find_map_by_name(Handle(env), name.c_str());
 	if (!map)
-		throw MakeError(env, { ENOENT, "find map", name, "not in " + path_, "" });
+		throw MakeError(env, {ENOENT, "find map", name, "not in " + path_, ""});
 	return map;
 }
 
 struct bpf_program *Object::FindProgram(Napi::Env env, const std::string &name) const
 {
-	struct bpf_program *program =
-		bpf_object__find_program_by_name(Handle(env), name.c_str());
+	struct bpf_program *program = bpf_object__find_program_by_name(Handle(env), name.c_str());
 	if (!program)
-		throw MakeError(env, { ENOENT, "find program", name, "not in " + path_, "" });
+		throw MakeError(env, {ENOENT, "find program", name, "not in " + path_, ""});
 	return program;
 }
 
@@ -175,8 +135,7 @@ Napi::Value Object::Maps(const Napi::CallbackInfo &info)
 	const Napi::Env env = info.Env();
 	Napi::Array result = Napi::Array::New(env);
 	struct bpf_map *map;
-	bpf_object__for_each_map(map, Handle(env))
-		result[result.Length()] = Describe(env, map);
+	bpf_object__for_each_map(map, Handle(env)) result[result.Length()] = Describe(env, map);
 	return result;
 }
 
@@ -185,8 +144,8 @@ Napi::Value Object::Programs(const Napi::CallbackInfo &info)
 	const Napi::Env env = info.Env();
 	Napi::Array result = Napi::Array::New(env);
 	struct bpf_program *program;
-	bpf_object__for_each_program(program, Handle(env))
-		result[result.Length()] = Describe(env, program);
+	bpf_object__for_each_program(program, Handle(env)) result[result.Length()] =
+		Describe(env, program);
 	return result;
 }
 
@@ -236,8 +195,13 @@ void Object::ReuseMap(const Napi::CallbackInfo &info)
 
 Napi::Value Object::Load(const Napi::CallbackInfo &info)
 {
-	(void)Handle(info.Env());
-	auto *worker = new LoadWorker(info.Env(), this);
+	struct bpf_object *object = Handle(info.Env());
+	auto *worker = new LoadWorker(info.Env(), object, path_, [this] {
+		loading_ = false;
+		Unref();
+	});
+	loading_ = true;
+	Ref();
 	worker->Queue(); /* deletes itself when done */
 	return worker->Promise();
 }
@@ -260,8 +224,7 @@ Napi::Value Object::GetProgram(const Napi::CallbackInfo &info)
 {
 	const std::string name = info[0].ToString();
 	const struct bpf_program *program = FindProgram(info.Env(), name);
-	return Program::Create(info.Env(),
-			       DuplicateOf(info.Env(), bpf_program__fd(program), name),
+	return Program::Create(info.Env(), DuplicateOf(info.Env(), bpf_program__fd(program), name),
 			       bpf_program__section_name(program));
 }
 

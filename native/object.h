@@ -11,13 +11,15 @@ struct bpf_map;
 struct bpf_object;
 struct bpf_program;
 
-namespace isthmus {
+namespace isthmus
+{
 
 struct ObjectClose {
 	void operator()(struct bpf_object *object) const;
 };
 
-class Object : public Napi::ObjectWrap<Object> {
+class Object : public Napi::ObjectWrap<Object>
+{
 public:
 	static Napi::Function Define(Napi::Env env);
 	static Napi::Value Open(const Napi::CallbackInfo &info);
@@ -39,7 +41,6 @@ private:
 	Napi::Value GetProgram(const Napi::CallbackInfo &info);
 	void Close(const Napi::CallbackInfo &info);
 
-	friend class LoadWorker;
 	[[nodiscard]] struct bpf_object *Handle(Napi::Env env) const;
 	[[nodiscard]] struct bpf_map *FindMap(Napi::Env env, const std::string &name) const;
 	[[nodiscard]] struct bpf_program *FindProgram(Napi::Env env, const std::string &name) const;

@@ -11,8 +11,10 @@
 #include <cerrno>
 #include <cstdio>
 
-namespace isthmus {
-namespace {
+namespace isthmus
+{
+namespace
+{
 
 /* What Create() hands to the constructor. */
 struct Arguments {
@@ -21,11 +23,11 @@ struct Arguments {
 };
 
 /* Runs off the event loop: a program that walks a large map takes long. */
-class RunWorker : public Napi::AsyncWorker {
+class RunWorker : public Napi::AsyncWorker
+{
 public:
 	RunWorker(Napi::Env env, TestRun run, std::string name)
-		: Napi::AsyncWorker(env), deferred_(env), run_(std::move(run)),
-		  name_(std::move(name))
+	    : Napi::AsyncWorker(env), deferred_(env), run_(std::move(run)), name_(std::move(name))
 	{
 	}
 
@@ -44,10 +46,9 @@ public:
 		if (rc_ == 0)
 			deferred_.Resolve(run_.Result(Env()));
 		else
-			deferred_.Reject(
-				MakeError(Env(),
-					  BpfFailure(rc_, "bpf_prog_test_run_opts", name_, ""))
-					.Value());
+			deferred_.Reject(MakeError(Env(), BpfFailure(rc_, "bpf_prog_test_run_opts",
+								     name_, ""))
+						 .Value());
 	}
 
 private:
@@ -107,8 +108,8 @@ Napi::Function Program::Define(Napi::Env env)
 
 Napi::Object Program::Create(Napi::Env env, Descriptor descriptor, const std::string &section)
 {
-	Arguments arguments{ std::move(descriptor), section };
-	return Classes::Of(env).program.New({ Napi::External<Arguments>::New(env, &arguments) });
+	Arguments arguments{std::move(descriptor), section};
+	return Classes::Of(env).program.New({Napi::External<Arguments>::New(env, &arguments)});
 }
 
 Napi::Value Program::OpenPinned(const Napi::CallbackInfo &info)
@@ -133,6 +134,11 @@ Program::Program(const Napi::CallbackInfo &info) : Napi::ObjectWrap<Program>(inf
 int Program::Fd() const
 {
 	return descriptor_.Get();
+}
+
+std::string Program::Name() const
+{
+	return info_.name;
 }
 
 Napi::Value Program::Info(const Napi::CallbackInfo &info)

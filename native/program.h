@@ -9,9 +9,11 @@
 
 #include <string>
 
-namespace isthmus {
+namespace isthmus
+{
 
-class Program : public Napi::ObjectWrap<Program> {
+class Program : public Napi::ObjectWrap<Program>
+{
 public:
 	static Napi::Function Define(Napi::Env env);
 	static Napi::Object Create(Napi::Env env, Descriptor descriptor,
@@ -20,6 +22,8 @@ public:
 
 	explicit Program(const Napi::CallbackInfo &info);
 	[[nodiscard]] int Fd() const;
+	/* As the kernel keeps it: cut after 15 bytes. */
+	[[nodiscard]] std::string Name() const;
 
 private:
 	Napi::Value Info(const Napi::CallbackInfo &info);

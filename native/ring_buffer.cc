@@ -14,8 +14,10 @@
 #include <memory>
 #include <vector>
 
-namespace isthmus {
-namespace {
+namespace isthmus
+{
+namespace
+{
 
 /* More waits for the next turn of the event loop. */
 constexpr size_t kDrainBytes = 1 << 20;
@@ -32,7 +34,7 @@ struct RingFree {
 /* Owned by the event loop from Start() on: freed when its handle is closed. */
 struct RingReader {
 	RingReader(Napi::Env env, const Napi::Function &callback)
-		: callback(Napi::Persistent(callback)), context(env, "isthmus:ring_buffer")
+	    : callback(Napi::Persistent(callback)), context(env, "isthmus:ring_buffer")
 	{
 	}
 
@@ -49,17 +51,18 @@ struct RingReader {
 	bool closing = false;
 };
 
-namespace {
+namespace
+{
 
 int Append(void *context, void *data, size_t size) noexcept
 {
 	auto &records = static_cast<RingReader *>(context)->records;
-	const uint32_t header[2] = { static_cast<uint32_t>(size), 0 };
+	const uint32_t header[2] = {static_cast<uint32_t>(size), 0};
 	const auto *head = reinterpret_cast<const uint8_t *>(header);
 	const auto *bytes = static_cast<const uint8_t *>(data);
 	records.insert(records.end(), head, head + sizeof(header));
 	records.insert(records.end(), bytes, bytes + size);
-	records.resize((records.size() + 7) & ~size_t{ 7 });
+	records.resize((records.size() + 7) & ~size_t{7});
 	return records.size() < kDrainBytes ? 0 : -ENOBUFS;
 }
 
@@ -112,7 +115,7 @@ void RingReader::Drain()
 		return;
 	try {
 		const auto bytes = CopyBytes(env, records.data(), records.size());
-		callback.Value().MakeCallback(env.Global(), { bytes }, context);
+		callback.Value().MakeCallback(env.Global(), {bytes}, context);
 	} catch (const Napi::Error &error) {
 		napi_fatal_exception(env, error.Value());
 	}
@@ -120,13 +123,12 @@ void RingReader::Drain()
 
 Napi::Function RingBuffer::Define(Napi::Env env)
 {
-	return DefineClass(env, "NativeRingBuffer",
-			   { InstanceMethod<&RingBuffer::Close>("close") });
+	return DefineClass(env, "NativeRingBuffer", {InstanceMethod<&RingBuffer::Close>("close")});
 }
 
 Napi::Value RingBuffer::Open(const Napi::CallbackInfo &info)
 {
-	return Classes::Of(info.Env()).ring_buffer.New({ info[0], info[1] });
+	return Classes::Of(info.Env()).ring_buffer.New({info[0], info[1]});
 }
 
 RingBuffer::RingBuffer(const Napi::CallbackInfo &info) : Napi::ObjectWrap<RingBuffer>(info)

@@ -4,11 +4,13 @@
 
 #include <napi.h>
 
-namespace isthmus {
+namespace isthmus
+{
 
 struct RingReader;
 
-class RingBuffer : public Napi::ObjectWrap<RingBuffer> {
+class RingBuffer : public Napi::ObjectWrap<RingBuffer>
+{
 public:
 	static Napi::Function Define(Napi::Env env);
 	static Napi::Value Open(const Napi::CallbackInfo &info);

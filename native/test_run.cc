@@ -7,8 +7,10 @@
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
 
-namespace isthmus {
-namespace {
+namespace isthmus
+{
+namespace
+{
 
 /* Room for headers that a program may put in front of the packet. */
 constexpr size_t kGrowth = 4096;
@@ -19,14 +21,14 @@ std::vector<uint8_t> CopyOption(const Napi::Object &options, const char *name)
 	if (value.IsUndefined())
 		return {};
 	const auto bytes = BytesOf(value);
-	return { bytes.begin(), bytes.end() };
+	return {bytes.begin(), bytes.end()};
 }
 
 } // namespace
 
 TestRun::TestRun(Descriptor descriptor, uint32_t program_type, const Napi::Object &options)
-	: descriptor_(std::move(descriptor)), type_(program_type),
-	  data_(CopyOption(options, "data")), context_(CopyOption(options, "context"))
+    : descriptor_(std::move(descriptor)), type_(program_type), data_(CopyOption(options, "data")),
+      context_(CopyOption(options, "context"))
 {
 	const Napi::Value repeat = options.Get("repeat");
 	if (!repeat.IsUndefined())

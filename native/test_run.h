@@ -9,9 +9,11 @@
 #include <cstdint>
 #include <vector>
 
-namespace isthmus {
+namespace isthmus
+{
 
-class TestRun {
+class TestRun
+{
 public:
 	/* Copies what the options hold: Execute() may be called on another thread. */
 	TestRun(Descriptor descriptor, uint32_t program_type, const Napi::Object &options);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Called by the agent: starts the timer once, and walks the flow table now. */
+/* Called by the agent: starts the timer, walks the flow table now, or clears it of a pod. */
 #ifndef ISTHMUS_HOOK_SWEEP_H
 #define ISTHMUS_HOOK_SWEEP_H
 
@@ -25,6 +25,14 @@ int sweep_flows(void *context)
 	struct sweep *sweep = bpf_map_lookup_elem(&sweeps, &zero);
 
 	return sweep ? sweep_walk(sweep) : 1;
+}
+
+SEC("syscall")
+int sweep_endpoint(struct sweep_request *request)
+{
+	__u32 ifindex = request->ifindex;
+
+	return bpf_for_each_map_elem(&flows, sweep_device, &ifindex, 0) < 0;
 }
 
 #endif

@@ -160,22 +160,6 @@ static __always_inline int flow_apply(struct packet *pkt, struct flow *flow)
 	return rc ?: flow_forward(pkt, flow);
 }
 
-/* An established flow ends here. Goes on (0) with a packet that belongs to none. */
-static __always_inline int flow_lookup(struct packet *pkt)
-{
-	struct flow *flow;
-
-	if (pkt->flags & (PACKET_ICMP_ERROR | PACKET_ICMP_OTHER))
-		return 0;
-	flow = bpf_map_lookup_elem(&flows, &pkt->key);
-	if (!flow)
-		return 0;
-	/* The device stands for the pod: a neighbour cannot send into another pod's flow. */
-	if (flow->ifindex_in != pkt->skb->ifindex)
-		return -DROP_WRONG_DEVICE;
-	return flow_apply(pkt, flow);
-}
-
 /* Removes an entry and its pair. The pair is only removed when it still is the pair. */
 static __always_inline void flow_remove(const struct flow_key *key, const struct flow *flow,
 					struct flow_key *pair_key)
@@ -190,6 +174,37 @@ static __always_inline void flow_remove(const struct flow_key *key, const struct
 	    pair->destination_port == key->source_port)
 		bpf_map_delete_elem(&flows, pair_key);
 	bpf_map_delete_elem(&flows, key);
+}
+
+/*
+ * The device stands for the pod: a neighbour cannot send into another pod's flow. But when the
+ * address has a new owner, what is left of the old one's flow gives way (0).
+ */
+static __noinline int flow_at_wrong_device(struct packet *pkt, struct flow *flow)
+{
+	struct endpoint *owner = bpf_map_lookup_elem(&endpoints, &pkt->key.source);
+	struct scratch *s = scratch_get();
+
+	if (!s || !owner || owner->ifindex != pkt->skb->ifindex)
+		return -DROP_WRONG_DEVICE;
+	s->key = pkt->key;
+	flow_remove(&s->key, flow, &s->pair_key);
+	return 0;
+}
+
+/* An established flow ends here. Goes on (0) with a packet that belongs to none. */
+static __always_inline int flow_lookup(struct packet *pkt)
+{
+	struct flow *flow;
+
+	if (pkt->flags & (PACKET_ICMP_ERROR | PACKET_ICMP_OTHER))
+		return 0;
+	flow = bpf_map_lookup_elem(&flows, &pkt->key);
+	if (!flow)
+		return 0;
+	if (flow->ifindex_in != pkt->skb->ifindex)
+		return flow_at_wrong_device(pkt, flow);
+	return flow_apply(pkt, flow);
 }
 
 #endif

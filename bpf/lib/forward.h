@@ -20,9 +20,7 @@ static __always_inline __u32 packet_wire_length(const struct packet *pkt)
 
 	if (!segment)
 		return pkt->length;
-	/* Transport header of at most 60 bytes; the exact length is not needed for segments
-	 * that the sender's own stack has fitted to its MTU. */
-	return segment + pkt->transport - ETHERNET_BYTES + PORTS_BYTES;
+	return segment + pkt->transport - ETHERNET_BYTES + pkt->transport_bytes;
 }
 
 /* Hop limit and MTU of a packet that is going to be forwarded (RFC 1812, RFC 8200). */

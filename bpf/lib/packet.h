@@ -63,6 +63,7 @@ struct packet {
 	__u8 tcp_flags;
 	__u8 icmp_type;
 	__u8 ttl;
+	__u8 transport_bytes; /* length of a TCP or UDP header */
 };
 
 /*
@@ -145,11 +146,13 @@ static __always_inline int packet_parse_transport(struct packet *pkt)
 		if (header[12] < 0x50)
 			return -DROP_MALFORMED;
 		pkt->tcp_flags = header[13];
+		pkt->transport_bytes = (header[12] >> 4) * 4;
 		break;
 	case IPPROTO_UDP:
 		header = packet_pull(pkt, pkt->transport, PORTS_BYTES);
 		if (!header)
 			return -DROP_TRUNCATED;
+		pkt->transport_bytes = PORTS_BYTES;
 		break;
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:

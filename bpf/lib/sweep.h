@@ -48,6 +48,20 @@ static long sweep_flow(void *map, struct flow_key *key, struct flow *flow, struc
 	return 0;
 }
 
+/* What is left of a pod that is gone: all entries of its device, however young. */
+static long sweep_device(void *map, struct flow_key *key, struct flow *flow, __u32 *ifindex)
+{
+	struct scratch *s = scratch_get();
+
+	if (!s)
+		return 1;
+	if (flow->ifindex_in != *ifindex && flow->ifindex_out != *ifindex)
+		return 0;
+	s->key = *key;
+	flow_remove(&s->key, flow, &s->pair_key);
+	return 0;
+}
+
 static __always_inline int sweep_walk(struct sweep *sweep)
 {
 	struct walk walk = {};

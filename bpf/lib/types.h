@@ -241,6 +241,11 @@ struct sweep {
 	__u64 removed_total;
 };
 
+/* Argument of the program sweep_endpoint. */
+struct sweep_request {
+	__u32 ifindex; /* of the pod's device, never 0 */
+};
+
 enum answer_limits {
 	ANSWER_QUOTE_BYTES = 128, /* of the packet that an ICMP error is about */
 	ANSWERS_PER_SECOND = 1000, /* of one reason and direction (RFC 1812 section 4.3.2.8) */

@@ -165,7 +165,7 @@ export class Agent {
       this.#reconciler = reconciler;
       datapath.attachNetdev(uplink.name, uplink.ifindex);
       if (settings.cgroup !== '') datapath.guardBinds(settings.cgroup);
-      const { adopted, gone } = this.#pods.adopt();
+      const { adopted, gone } = await this.#pods.adopt();
       log.info({ pods: adopted, gone: gone.length, attached: datapath.attachments.length }, 'adopted');
     }
     log.info({ programs: datapath.attachments.length, uplink: uplink.name }, 'programs loaded');

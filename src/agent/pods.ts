@@ -36,7 +36,7 @@ export class Pods {
   }
 
   /** At start: programs on the pods that are still there; records of pods that went away meanwhile are dropped. */
-  adopt(): { adopted: number; gone: Endpoint[] } {
+  async adopt(): Promise<{ adopted: number; gone: Endpoint[] }> {
     const { store, wiring } = this.#options;
     const gone: Endpoint[] = [];
     for (const endpoint of store.list()) {
@@ -50,6 +50,7 @@ export class Pods {
       wiring.datapath.attachContainer(endpoint.hostInterface, link.ifindex);
     }
     for (const endpoint of gone) {
+      if (endpoint.ifindex !== 0) await wiring.datapath.removeFlows(endpoint.ifindex);
       wiring.datapath.detachContainer(endpoint.hostInterface);
       store.remove(endpoint);
     }
@@ -153,6 +154,7 @@ export class Pods {
     } catch (error) {
       throw ioError(`could not remove ${endpoint.hostInterface} of ${describe(endpoint)}`, error);
     }
+    if (endpoint.ifindex !== 0) await wiring.datapath.removeFlows(endpoint.ifindex);
     store.remove(endpoint);
     // The veth is gone, so what the maps still say about it leads nowhere; the next reconcile says it again.
     await reconcile().catch(() => undefined);

@@ -52,7 +52,9 @@ function createTcx(target: DeviceTarget): Attached {
     if (mode === 'tcx' || !isNativeError(error)) throw error;
     return { ...attachFilter(target), fallback: error };
   }
-  return pinned(link, pin);
+  const attached = pinned(link, pin);
+  native.detachClsact(program, ifindex, side); // of a time when the mode was another: a packet is seen once
+  return attached;
 }
 
 /** Attaches to a cgroup, or replaces the program there. Throws BpfError. */

@@ -134,8 +134,13 @@ export interface Native {
   openPinnedLink(path: string): NativeLink;
   /** Throws NativeError with errno name EINVAL or similar where the kernel has no tcx. Kernel 6.6. */
   attachTcx(program: NativeProgram, ifindex: number, side: Side): NativeLink;
-  /** Adds the clsact qdisc when absent and replaces the filter (priority 1, handle 1). */
+  /**
+   * Adds the clsact qdisc when absent and replaces the filter (priority 1, handle 1). Throws EEXIST when the filter
+   * there has a program of another name: it is another's.
+   */
   attachClsact(program: NativeProgram, ifindex: number, side: Side): NativeLink;
+  /** Removes that filter when its program has this program's name; false when it is not there. */
+  detachClsact(program: NativeProgram, ifindex: number, side: Side): boolean;
   /** flags: XDP_FLAGS_*; 0 lets the kernel choose. */
   attachXdp(program: NativeProgram, ifindex: number, flags: number): NativeLink;
   /** attachType: enum bpf_attach_type, e.g. 8 = BPF_CGROUP_INET4_BIND. */

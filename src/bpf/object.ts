@@ -126,6 +126,13 @@ export class BpfObject<M extends MapTypes = Record<string, unknown>, C extends o
     return this.#handle.program(name);
   }
 
+  /** Bytes of one of the object's structs, e.g. the argument of a syscall program. */
+  encodeStruct(name: string, value: object): Buffer {
+    const type = findType(this.btf, 'struct', name);
+    if (type === undefined) throw new BpfError(`${this.path} has no struct ${name}`);
+    return this.#codecs<object>(type.id).encode(value);
+  }
+
   /** Reads the events of a ring buffer map until the reader is closed. */
   readEvents(map: string, onEvents: (events: readonly RingEvent[]) => void): EventReader {
     const handle = this.#handle.map(map);

@@ -36,8 +36,8 @@ export function createCodecs(btf: Btf, semantics: Semantics): Codecs {
   const fields = new FieldTable(btf, semantics);
   const codecs = new Map<number, Codec<unknown>>();
   return <T>(typeId: number) => {
-    let codec = codecs.get(typeId);
-    if (codec === undefined) codecs.set(typeId, (codec = createCodec(sizeOf(btf, typeId), fields.of(typeId))));
+    const codec = codecs.get(typeId) ?? createCodec(sizeOf(btf, typeId), fields.of(typeId));
+    codecs.set(typeId, codec);
     return codec as Codec<T>;
   };
 }
@@ -81,8 +81,8 @@ class FieldTable {
   }
 
   of(typeId: number): Field {
-    let field = this.#fields.get(typeId);
-    if (field === undefined) this.#fields.set(typeId, (field = this.#make(typeId)));
+    const field = this.#fields.get(typeId) ?? this.#make(typeId);
+    this.#fields.set(typeId, field);
     return field;
   }
 

@@ -1,7 +1,7 @@
 // An object's BTF to the TypeScript module that describes its maps, its configuration and its events.
 import type { Semantics } from './field.js';
-import { TypePrinter } from './typescript.js';
 import { type Btf, findType, resolve, type StructType, typeOf } from './types.js';
+import { TypePrinter } from './typescript.js';
 
 /** A map as the object file describes it. */
 export interface MapDescription {

@@ -130,6 +130,12 @@ export class Datapath {
     if (this.#object !== undefined) await this.#run('sweep_flows');
   }
 
+  /** Removes the flows of a pod that is gone, so that the next owner of its address and ports finds them free. */
+  async removeFlows(ifindex: number): Promise<void> {
+    if (this.#object === undefined) return;
+    await this.#run('sweep_endpoint', this.#object.encodeStruct('sweep_request', { ifindex }));
+  }
+
   /** Closes descriptors; what is pinned or attached stays. */
   close(): void {
     this.#events?.close();
@@ -175,8 +181,8 @@ export class Datapath {
     return program;
   }
 
-  async #run(name: string): Promise<void> {
-    const { retval } = await this.#program(name).run({});
+  async #run(name: string, context?: Uint8Array): Promise<void> {
+    const { retval } = await this.#program(name).run(context === undefined ? {} : { context });
     if (retval !== 0) throw new BpfError(`program ${name} returned ${retval}`);
   }
 

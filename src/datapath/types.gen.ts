@@ -14,10 +14,6 @@ export interface BackendKey {
   readonly slot: number;
 }
 
-/** struct bpf_timer */
-export interface BpfTimer {
-}
-
 /** struct config */
 export interface Config {
   readonly node_address: readonly string[];
@@ -279,7 +275,6 @@ export interface ServiceKey {
 
 /** struct sweep */
 export interface Sweep {
-  readonly timer: BpfTimer;
   readonly last: number;
   readonly walked: number;
   readonly removed: number;

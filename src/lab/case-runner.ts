@@ -38,7 +38,9 @@ export async function runCase(directory: Directory, places: ReadonlyMap<string, 
   const target = targetOf(directory, of.to, of.family);
   const started = performance.now();
   const judged =
-    of.protocol === 'ICMP' ? await ping(place, of, target) : judge(directory, of, await runProbe(probeWords(directory, of, target), place));
+    of.protocol === 'ICMP'
+      ? await ping(place, of, target)
+      : judge(directory, of, await runProbe(probeWords(directory, of, target), place));
   return {
     name: of.name,
     family: of.family,

@@ -46,6 +46,7 @@ const PORTS: readonly CaseProtocol[] = ['TCP', 'UDP'];
 /** A pod's packets to the outside. */
 const LEAVING = { Island: 'block', Flat: 'own' } as const;
 
+// biome-ignore format: one case a line
 const REACH: readonly CaseTemplate[] = [
   { name: 'pod to pod, same node', protocols: ALL, from: 'c1/a', to: 'c1/b', expectedSource: 'own' },
   { name: 'pod to pod, other node', protocols: ALL, from: 'c1/a', to: 'c1/c', expectedSource: 'own' },
@@ -63,6 +64,7 @@ const REACH: readonly CaseTemplate[] = [
   { name: 'pod to a node of the other cluster', protocols: ALL, from: 'c1/b', to: 'c2-n2', expectedSource: LEAVING },
 ];
 
+// biome-ignore format: one case a line
 const SERVICES: readonly CaseTemplate[] = [
   { name: 'other client to pod by VIP', protocols: PORTS, from: 'client', to: 'vip:c1/web', expectedSource: 'own' },
   { name: 'by VIP, backend on the other node', protocols: PORTS, from: 'client', to: 'vip:c1/far', expectedSource: 'gateway' },
@@ -83,6 +85,7 @@ const SERVICES: readonly CaseTemplate[] = [
   { name: 'service without endpoints', protocols: PORTS, from: 'c1/c', to: 'clusterip:c1/empty', expectedSource: 'refused' },
 ];
 
+// biome-ignore format: one case a line
 const LARGE: readonly CaseTemplate[] = [
   { name: '100 MB there and back, verified', protocols: ['TCP'], from: 'c1/b', to: 'server', expectedSource: 'reply', action: 'transfer' },
   { name: '100 MB there and back, verified', protocols: ['TCP'], from: 'c1/a', to: 'c1/c', expectedSource: 'reply', action: 'transfer' },
@@ -111,7 +114,8 @@ export function listCases(plan: LabPlan): LabCase[] {
 function expand(template: CaseTemplate, family: Family, mode: Mode): LabCase[] {
   if (template.mode && template.mode !== mode) return [];
   const { name, from, to, action = 'who' } = template;
-  const expected = typeof template.expectedSource === 'string' ? template.expectedSource : template.expectedSource[mode];
+  const expected =
+    typeof template.expectedSource === 'string' ? template.expectedSource : template.expectedSource[mode];
   return template.protocols.map((protocol) => ({
     name,
     family,

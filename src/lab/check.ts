@@ -30,7 +30,7 @@ export async function checkLab(record: LabRecord, { narrate, signal }: Progress)
   requireSame(record);
   narrate('long connections while every agent is killed and replaced in turn');
   const continuity = await checkContinuity(directory, { attach: record.attach, places, progress: narrate });
-  const invariants = await checkInvariants(directory);
+  const invariants = await checkInvariants(directory, record.attach);
   requireSame(record);
   const all = [...rows, ...continuity, ...(await leaks.stop()), ...invariants];
   return summarize(record.mode, all, (performance.now() - started) / 1000);

@@ -63,7 +63,9 @@ export async function run(argv: readonly string[], options: CommandOptions = {})
   if (result.status === 0) return result.stdout;
   const where = options.netns ? ` in ${options.netns}` : '';
   const said = (result.stderr || result.stdout).trim().split('\n').slice(-5).join('; ');
-  throw new CommandError(`'${argv.join(' ')}'${where} failed with status ${result.status}: ${said || 'it said nothing'}`);
+  throw new CommandError(
+    `'${argv.join(' ')}'${where} failed with status ${result.status}: ${said || 'it said nothing'}`,
+  );
 }
 
 /** Starts a program that outlives us, its output appended to a file; returns its pid. */

@@ -36,13 +36,18 @@ export interface ContinuityOptions {
   readonly progress: (what: string) => void;
 }
 
-/** Each in both families: ten TCP connections and four datagram streams, over every kind of path. */
+/** Each in both families: ten TCP connections and two datagram streams, over every kind of path. */
 const FLOWS: readonly LongFlow[] = [
   { protocol: 'TCP', from: 'c1/a', to: 'server' },
   { protocol: 'TCP', from: 'c2/c', to: 'server' },
   { protocol: 'TCP', from: 'client', to: 'vip:c1/web' },
   { protocol: 'TCP', from: 'c1/a', to: 'c1/c' },
   { protocol: 'TCP', from: 'c1/b', to: 'vip:c2/far' },
+  { protocol: 'TCP', from: 'c1/b', to: 'server' },
+  { protocol: 'TCP', from: 'c1/c', to: 'server' },
+  { protocol: 'TCP', from: 'c2/a', to: 'server' },
+  { protocol: 'TCP', from: 'client', to: 'vip:c1/far' },
+  { protocol: 'TCP', from: 'client', to: 'nodeport:c2-n2/web' },
   { protocol: 'UDP', from: 'c1/a', to: 'server' },
   { protocol: 'UDP', from: 'client', to: 'vip:c2/web' },
 ];
@@ -81,9 +86,12 @@ function startFlow(directory: Directory, flow: LongFlow & { family: Family }, op
 
 async function readReport(child: ChildProcess): Promise<ProbeReport> {
   let text = '';
-  for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', (part: string) => (text += part));
+  for (const stream of [child.stdout, child.stderr])
+    stream?.setEncoding('utf8').on('data', (part: string) => (text += part));
   await new Promise((resolve) => child.on('close', resolve).on('error', resolve));
-  return text.startsWith('{') ? (JSON.parse(text) as ProbeReport) : { ok: false, ms: 0, error: text.trim() || 'no report' };
+  return text.startsWith('{')
+    ? (JSON.parse(text) as ProbeReport)
+    : { ok: false, ms: 0, error: text.trim() || 'no report' };
 }
 
 /** A restart with the same node: the new agent adopts the maps and puts its own programs into the links. */

@@ -137,7 +137,11 @@ function gatewayOf(directory: Directory, of: LabCase): IpAddress {
   return addressOf(directory, node, of.family);
 }
 
-function serviceOf(directory: Directory, cluster: string, name: string): LabPlan['clusters'][number]['services'][number] {
+function serviceOf(
+  directory: Directory,
+  cluster: string,
+  name: string,
+): LabPlan['clusters'][number]['services'][number] {
   const found = clusterOf(directory.plan, cluster).services.find((service) => service.name === name);
   if (found) return found;
   throw new LabError(`cluster ${cluster} has no service '${name}'`);

@@ -1,18 +1,21 @@
 // What must hold on every node while it carries traffic: no netfilter rule, no tracked connection, guarded NAT ports.
+import type { Attachment } from '../api/protocol.js';
 import { capture } from './command.js';
 import type { Directory } from './directory.js';
 import { PROBE } from './files.js';
+import { askAgent } from './node-agent.js';
 import { cgroupOf } from './node-home.js';
 import type { LabNode } from './plan.js';
 import { allNodes } from './plan.js';
+import type { AttachChoice } from './record.js';
 import type { Row } from './row.js';
 
 /** One row for each node and invariant. */
-export async function checkInvariants(directory: Directory): Promise<Row[]> {
+export async function checkInvariants(directory: Directory, attach: AttachChoice): Promise<Row[]> {
   const rows: Row[] = [];
   for (const node of allNodes(directory.plan)) {
     rows.push(await checkNftables(node), await checkLegacy(node), await checkConntrack(node));
-    rows.push(await checkBindGuard(node, directory));
+    rows.push(await checkBindGuard(node, directory), await checkAttachments(node, attach));
   }
   return rows;
 }
@@ -20,7 +23,12 @@ export async function checkInvariants(directory: Directory): Promise<Row[]> {
 async function checkNftables(node: LabNode): Promise<Row> {
   const { status, stdout, stderr } = await capture(['nft', 'list', 'ruleset'], { netns: node.netns }).catch(missing);
   const ok = status === 0 && stdout.trim() === '';
-  return row(node, { name: 'no nftables rule', expected: 'empty', ok, detail: ok ? '' : stderr || stdout.slice(0, 200) });
+  return row(node, {
+    name: 'no nftables rule',
+    expected: 'empty',
+    ok,
+    detail: ok ? '' : stderr || stdout.slice(0, 200),
+  });
 }
 
 /** Legacy tables are listed by the kernel: where the list is empty there is no table, and the tool is not needed. */
@@ -52,6 +60,20 @@ async function checkBindGuard(node: LabNode, directory: Directory): Promise<Row>
   const refused = block !== undefined && result.status === 2 && /not permitted|in use/.test(result.stderr);
   const detail = refused ? '' : `port ${port}: status ${result.status} ${result.stderr.trim()}`;
   return row(node, { name: 'the host cannot take a NAT port', expected: 'refused', ok: refused, detail });
+}
+
+/** That the kind which was asked for is the kind that runs: a silent fallback would make the whole check another one. */
+async function checkAttachments(node: LabNode, attach: AttachChoice): Promise<Row> {
+  const attachments = (await askAgent(node))?.state.attachments ?? [];
+  const kinds = new Set(attachments.filter(({ kind }) => kind !== 'cgroup').map(({ kind }) => kind));
+  const saw = [...kinds].join(',') || 'none';
+  const expected = attach === 'auto' ? 'tcx or clsact' : attach;
+  const ok = kinds.size === 1 && (attach === 'auto' || saw === attach);
+  return row(node, { name: 'programs attached', expected, saw, ok, detail: describeAttachments(attachments) });
+}
+
+function describeAttachments(attachments: readonly Attachment[]): string {
+  return attachments.map(({ program, target }) => `${program}@${target.replace(/^.*\//, '')}`).join(' ');
 }
 
 function missing(error: Error): { status: number; stdout: string; stderr: string } {

@@ -52,12 +52,14 @@ async function planWatches(plan: LabPlan): Promise<Watch[]> {
   const islands = plan.clusters.filter((cluster) => cluster.modes.ipv4 === 'Island');
   if (islands.length === 0) return [];
   const hidden = [...new Set(islands.map((cluster) => cluster.podCIDRs.ipv4))].map(carries).join(' or ');
-  const segments = islands.map(async (cluster): Promise<Watch> => ({
-    device: cluster.bridge,
-    leak: `(${hidden}) and not (${await ownTraffic(cluster)})`,
-    gateway: cluster.gateway.ipv4,
-    sender: cluster.nodes[0]?.netns ?? '',
-  }));
+  const segments = islands.map(
+    async (cluster): Promise<Watch> => ({
+      device: cluster.bridge,
+      leak: `(${hidden}) and not (${await ownTraffic(cluster)})`,
+      gateway: cluster.gateway.ipv4,
+      sender: cluster.nodes[0]?.netns ?? '',
+    }),
+  );
   const outside: Watch = {
     device: plan.router.bridge,
     leak: hidden,
@@ -95,7 +97,9 @@ function startCapture(netns: string, watch: Watch): Capture {
   const [file = '', ...args] = enter(argv, { netns });
   const child = spawn(file, args);
   const capture: Capture = { watch, child, lines: [], diagnostics: '' };
-  child.stdout.setEncoding('utf8').on('data', (text: string) => capture.lines.push(...text.split('\n').filter(Boolean)));
+  child.stdout
+    .setEncoding('utf8')
+    .on('data', (text: string) => capture.lines.push(...text.split('\n').filter(Boolean)));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (capture.diagnostics += text));
   child.on('error', (error) => (capture.diagnostics += error.message));
   return capture;

@@ -9,12 +9,9 @@ const WIDTH = 2 * COLUMN + GAP.length;
 /** Lines of ASCII, at most 103 columns wide. */
 export function drawPicture(plan: LabPlan, record: LabRecord): string[] {
   const [left, right] = plan.clusters.map((cluster) => drawCluster(cluster, record));
-  return [
-    ...drawOutside(plan),
-    ...sideBySide(left ?? [], right ?? []),
-    '',
-    ...legend(plan),
-  ].map((line) => line.trimEnd());
+  return [...drawOutside(plan), ...sideBySide(left ?? [], right ?? []), '', ...legend(plan)].map((line) =>
+    line.trimEnd(),
+  );
 }
 
 function drawOutside(plan: LabPlan): string[] {
@@ -70,7 +67,7 @@ function legend(plan: LabPlan): string[] {
           `IPv4 island: both clusters use ${range}. A pod leaves as its node's address with a port of its own block;`,
           'it is reached by a VIP (routed to node n1) or a NodePort. Inside a cluster pods see each other as they are.',
         ]
-      : ["IPv4 flat: every cluster has its own pod range; every pod is reached by, and leaves with, its own address."];
+      : ['IPv4 flat: every cluster has its own pod range; every pod is reached by, and leaves with, its own address.'];
   return [...ipv4, 'IPv6 flat: the same for IPv6 pods, side by side with IPv4 on the same nodes.'];
 }
 

@@ -109,7 +109,8 @@ export function allNamespaces(plan: LabPlan): string[] {
 
 export function clusterOf(plan: LabPlan, name: string): LabCluster {
   const found = plan.clusters.find((cluster) => cluster.name === name);
-  if (!found) throw new Error(`the lab has no cluster '${name}'; it has ${plan.clusters.map((c) => c.name).join(', ')}`);
+  if (!found)
+    throw new Error(`the lab has no cluster '${name}'; it has ${plan.clusters.map((c) => c.name).join(', ')}`);
   return found;
 }
 

@@ -1,7 +1,7 @@
 // A small process of its own that removes the lab when its owner dies, however it dies.
 import { spawn } from 'node:child_process';
-import { ISTHMUS } from './files.js';
 import { takeDown } from './down.js';
+import { ISTHMUS } from './files.js';
 import { readRecord } from './record.js';
 
 export interface Reaper {

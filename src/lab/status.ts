@@ -51,7 +51,9 @@ function podRows(plan: LabPlan, record: LabRecord): StatusRow[] {
 function outsideRows(plan: LabPlan): StatusRow[] {
   const router = { name: 'router', kind: 'router', netns: plan.router.netns } as const;
   return [
-    ...plan.hosts.map((host) => placeRow({ name: host.name, kind: 'outside', netns: host.netns }, host.addresses, 'up')),
+    ...plan.hosts.map((host) =>
+      placeRow({ name: host.name, kind: 'outside', netns: host.netns }, host.addresses, 'up'),
+    ),
     placeRow(router, plan.router.gateway, 'up'),
   ];
 }

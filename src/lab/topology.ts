@@ -15,7 +15,10 @@ export const UPLINK = 'eth0';
 
 /** Creates namespaces, links, addresses and routes; the pods' namespaces stay without a link until CNI wires them. */
 export async function buildTopology(plan: LabPlan): Promise<void> {
-  await batch(undefined, allNamespaces(plan).map((netns) => `netns add ${netns}`));
+  await batch(
+    undefined,
+    allNamespaces(plan).map((netns) => `netns add ${netns}`),
+  );
   const router = plan.router.netns;
   await Promise.all([
     setSysctls(router, [...NO_DAD, ...FORWARDING]),
@@ -63,9 +66,19 @@ export function linkLines(plan: LabPlan): string[] {
 /** Bridges, addresses, and routes to the VIPs and to the pods of flat families. */
 export function routerLines(plan: LabPlan): string[] {
   return [
-    ...bridgeLines(plan.router.bridge, plan.hosts.map((host) => host.name), plan.router.gateway, plan.outside),
+    ...bridgeLines(
+      plan.router.bridge,
+      plan.hosts.map((host) => host.name),
+      plan.router.gateway,
+      plan.outside,
+    ),
     ...plan.clusters.flatMap((cluster) => [
-      ...bridgeLines(cluster.bridge, cluster.nodes.map((node) => node.name), cluster.gateway, cluster.segment),
+      ...bridgeLines(
+        cluster.bridge,
+        cluster.nodes.map((node) => node.name),
+        cluster.gateway,
+        cluster.segment,
+      ),
       ...FAMILIES.flatMap((family) => clusterRoutes(cluster, family)),
     ]),
   ];
@@ -130,6 +143,8 @@ function addressLine(address: string, prefix: string, device: string): string {
 }
 
 async function setSysctls(netns: string, settings: readonly string[]): Promise<void> {
-  const script = settings.map((setting) => `echo ${setting.split('=')[1]} > /proc/sys/${setting.split('=')[0]}`).join(' && ');
+  const script = settings
+    .map((setting) => `echo ${setting.split('=')[1]} > /proc/sys/${setting.split('=')[0]}`)
+    .join(' && ');
   await run(['/bin/sh', '-c', script], { netns });
 }

@@ -27,7 +27,9 @@ afterEach(async () => {
 /** Everything of a lab that can be left behind, by kind. */
 function remains(): string[] {
   const namespaces = existsSync('/run/netns') ? readdirSync('/run/netns').filter((name) => NAMES.includes(name)) : [];
-  const mounts = readFileSync('/proc/mounts', 'utf8').split('\n').filter((line) => line.includes(` ${LAB_DIR}/`));
+  const mounts = readFileSync('/proc/mounts', 'utf8')
+    .split('\n')
+    .filter((line) => line.includes(` ${LAB_DIR}/`));
   const cgroups = readdirSync(cgroupRoot()).filter((name) => NAMES.includes(name));
   const processes = listResidents(NAMES).map(({ pid, command }) => `${pid} ${command}`);
   return [...namespaces, ...mounts, ...cgroups, ...processes, ...(existsSync(LAB_DIR) ? [LAB_DIR] : [])];
@@ -63,14 +65,18 @@ test('kill -9 of a running check removes the lab and ends its traffic', { timeou
   expect(await until(() => remains().length === 0, GONE_MS)).toBe(true);
 });
 
-test.each(['SIGINT', 'SIGTERM'] as const)('%s removes the lab before the command ends', { timeout: 60_000 }, async (signal) => {
-  const child = startLab('run');
-  expect(await halfBuilt()).toBe(true);
-  await pause(200);
-  child.kill(signal);
-  expect(await ended(child)).toBe(signal === 'SIGINT' ? 130 : 143);
-  expect(remains()).toEqual([]);
-});
+test.each(['SIGINT', 'SIGTERM'] as const)(
+  '%s removes the lab before the command ends',
+  { timeout: 60_000 },
+  async (signal) => {
+    const child = startLab('run');
+    expect(await halfBuilt()).toBe(true);
+    await pause(200);
+    child.kill(signal);
+    expect(await ended(child)).toBe(signal === 'SIGINT' ? 130 : 143);
+    expect(remains()).toEqual([]);
+  },
+);
 
 test('down removes what is left of a half-built lab without a record', async () => {
   await capture(['ip', 'netns', 'add', 'ist-c1-n1']);

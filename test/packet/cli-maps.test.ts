@@ -1,6 +1,6 @@
 // The command line on real pinned maps of the real object, without an agent: what was written is what is shown.
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -19,7 +19,15 @@ const MANY = 20_000;
 const native = loadNative();
 const dir = createStateDir();
 
+/** Pins outlive a run that was killed. */
+function removeLeftPins(): void {
+  for (const name of readdirSync('/sys/fs/bpf').filter((each) => /^ist-cli-\d+$/.test(each))) {
+    if (!existsSync(`/proc/${name.slice('ist-cli-'.length)}`)) rmSync(`/sys/fs/bpf/${name}`, { recursive: true });
+  }
+}
+
 beforeAll(async () => {
+  removeLeftPins();
   mkdirSync(PINS);
   using object = BpfObject.open(native, join(ROOT, 'build/bpf/datapath.bpf.o'));
   object.setMaxEntries('flows', 65_536);

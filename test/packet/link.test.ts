@@ -3,8 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type AttachMode, type Attached, attachCgroup, attachDevice, detachPinned } from '../../src/bpf/link.js';
-import { loadNative, type NativeProgram } from '../../src/bpf/native.js';
+import { type Attached, type AttachMode, attachCgroup, attachDevice, detachPinned } from '../../src/bpf/link.js';
+import { loadNative, type Native, type NativeProgram } from '../../src/bpf/native.js';
 import { BpfObject } from '../../src/bpf/object.js';
 import { describeIsolated, mountBpffs } from '../support/isolated.js';
 import { compileSample } from '../support/sample.js';
@@ -108,6 +108,36 @@ describeIsolated('links', import.meta.filename, () => {
     attach(ifindex, 'clsact').link.close();
     expect(reached(name)).toBe(1n);
     expect(existsSync(pinOf(ifindex))).toBe(false);
+  });
+
+  it('change from clsact to tcx without being there twice', () => {
+    const { name, ifindex } = addDevice();
+    attach(ifindex, 'clsact').link.close();
+    attach(ifindex, 'tcx').link.close();
+    expect(reached(name)).toBe(1n);
+  });
+
+  it('fall back to clsact where the kernel refuses tcx, and say why', () => {
+    const { name, ifindex } = addDevice();
+    const refusal = Object.assign(new Error('no tcx'), { code: 'EINVAL', errno: 22, operation: 'bpf_link_create' });
+    const old: Native = {
+      ...native,
+      attachTcx: () => {
+        throw refusal;
+      },
+    };
+    const program = object.program('mark_packet');
+    const target = { native: old, program, ifindex, side: 'ingress', pin: pinOf(ifindex) } as const;
+    expect(attachDevice({ ...target, mode: 'auto' })).toMatchObject({ link: { kind: 'clsact' }, fallback: refusal });
+    expect(() => attachDevice({ ...target, mode: 'tcx' })).toThrow('(mode tcx): no tcx');
+    program.close();
+    expect(reached(name)).toBe(1n);
+  });
+
+  it('leave the filter of another program where it is', () => {
+    const { ifindex } = addDevice();
+    attach(ifindex, 'clsact', 'drop_packet').link.close();
+    expect(() => attach(ifindex, 'clsact', 'mark_packet')).toThrow("the filter there is another's: drop_packet");
   });
 
   it('whose device is gone are made new', () => {

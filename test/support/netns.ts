@@ -22,7 +22,10 @@ export interface TestNamespaces extends Disposable {
 export function openNamespaces(...shorts: string[]): TestNamespaces {
   const prefix = `ist-${process.pid}-`;
   const names = shorts.map((short) => `${prefix}${short}`);
-  const reaper = spawn('/bin/sh', ['-c', REAPER, 'sh', ...names], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
+  const reaper = spawn('/bin/sh', ['-c', REAPER, 'sh', ...names], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  });
   reaper.unref();
   const children: ChildProcess[] = [];
   const name = (short: string): string => `${prefix}${short}`;

@@ -110,8 +110,8 @@ int mark_packet(struct __sk_buff *skb)
 	if (count)
 		__sync_fetch_and_add(count, 1);
 
-	struct drop_key key = { .reason = DROP_TOO_BIG };
-	struct drop_counter one = { .packets = 1, .bytes = skb->len };
+	struct drop_key key = {.reason = DROP_TOO_BIG};
+	struct drop_counter one = {.packets = 1, .bytes = skb->len};
 	struct drop_counter *counter = bpf_map_lookup_elem(&percpu_hash, &key);
 	if (counter)
 		counter->packets++;

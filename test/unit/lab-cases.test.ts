@@ -1,13 +1,7 @@
 // The lab's cases can be resolved, and the judgement of a source is exact.
 import { describe, expect, test } from 'vitest';
 import { listCases } from '../../src/lab/cases.js';
-import {
-  type Directory,
-  expectedSources,
-  formatSource,
-  matchesSource,
-  targetOf,
-} from '../../src/lab/directory.js';
+import { type Directory, expectedSources, formatSource, matchesSource, targetOf } from '../../src/lab/directory.js';
 import { type AddressPair, allNodes, allPods, type LabMode, planLab } from '../../src/lab/plan.js';
 import { FAMILIES } from '../../src/model/address.js';
 

@@ -9,15 +9,16 @@ const MODES: readonly LabMode[] = ['island', 'flat'];
 describe.each(MODES)('the %s lab', (mode) => {
   const plan = planLab(mode);
 
-  test('has nodes inside their segment and their pod CIDRs inside the cluster’s', () => {
-    for (const cluster of plan.clusters) {
-      for (const family of FAMILIES) {
-        for (const node of cluster.nodes) {
-          expect(contains(cluster.segment[family], node.addresses[family])).toBe(true);
-          expect(contains(cluster.podCIDRs[family], node.podCIDRs[family])).toBe(true);
-        }
-        for (const service of cluster.services) expect(contains(cluster.vips[family], service.vip[family])).toBe(true);
-      }
+  test.each(FAMILIES)('has nodes inside their segment and their pod CIDRs inside the cluster’s, %s', (family) => {
+    for (const { segment, podCIDRs, nodes } of plan.clusters) {
+      expect(nodes.every((node) => contains(segment[family], node.addresses[family]))).toBe(true);
+      expect(nodes.every((node) => contains(podCIDRs[family], node.podCIDRs[family]))).toBe(true);
+    }
+  });
+
+  test.each(FAMILIES)('has VIPs inside the range that the router sends to the cluster, %s', (family) => {
+    for (const { vips, services } of plan.clusters) {
+      expect(services.every((service) => contains(vips[family], service.vip[family]))).toBe(true);
     }
   });
 
@@ -36,7 +37,8 @@ describe.each(MODES)('the %s lab', (mode) => {
   });
 
   test('creates every device inside a namespace of the lab', () => {
-    for (const line of linkLines(plan)) expect(line).toMatch(/ netns ist-\S+ type veth peer name \S+ netns ist-router$/);
+    for (const line of linkLines(plan))
+      expect(line).toMatch(/ netns ist-\S+ type veth peer name \S+ netns ist-router$/);
   });
 
   test('routes a pod CIDR at the router exactly when its family is flat', () => {

@@ -175,7 +175,11 @@ function describe(row: Row): string {
 }
 
 /** A document of its own shape as json or yaml; everything else is a table. */
-async function printDocument(document: LabCheck | LabStatus, options: GlobalOptions, table: () => unknown): Promise<void> {
+async function printDocument(
+  document: LabCheck | LabStatus,
+  options: GlobalOptions,
+  table: () => unknown,
+): Promise<void> {
   if (options.format === 'json') {
     process.stdout.write(`${JSON.stringify(document, undefined, 2)}\n`);
   } else if (options.format === 'yaml') {
