@@ -47,6 +47,7 @@ export class KernelMap<K, V> implements BpfMap<K, V>, Disposable {
 
   constructor({ handle, btf, keyTypeId, valueTypeId, cpus }: KernelMapOptions) {
     const { name, keySize, valueSize } = handle.info;
+    if (keyTypeId === 0 || valueTypeId === 0) throw new BpfError(`cannot read map ${name}: its layout is not in BTF`);
     const codecs = createCodecs(btf, SEMANTICS);
     const value = codecs<V>(valueTypeId);
     this.btf = btf;

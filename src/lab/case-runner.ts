@@ -57,7 +57,7 @@ type Judgement = Pick<Row, 'saw' | 'expected' | 'ok' | 'detail'>;
 async function ping(place: Place, of: LabCase, { address }: Target): Promise<Judgement> {
   const size = of.action === 'large' ? ['-s', String(PING_BYTES)] : [];
   const { status, stdout, stderr } = await capture(['ping', '-n', '-c', '1', '-W', '2', ...size, address], place);
-  const said = `${stdout}\n${stderr}`.split('\n').filter((line) => /^(From|ping:)|packet loss/.test(line));
+  const said = `${stdout}\n${stderr}`.split('\n').filter((line) => /^(From|ping:|nsenter:)|packet loss/.test(line));
   return { saw: '-', expected: 'reply', ok: status === 0, detail: status === 0 ? '' : said.join('; ') };
 }
 

@@ -86,6 +86,14 @@ struct {
 	__type(value, __u32);
 } percpu_array SEC(".maps");
 
+/* A type for which the kernel has no batch calls. */
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);
+	__uint(max_entries, 16);
+	__type(key, __u32);
+	__type(value, __u32);
+} devices SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 65536);

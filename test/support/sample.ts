@@ -72,6 +72,7 @@ export interface SampleMaps {
     readonly value: readonly { readonly packets: bigint; readonly bytes: bigint }[];
   };
   readonly percpu_array: { readonly key: number; readonly value: readonly number[] };
+  readonly devices: { readonly key: number; readonly value: number };
   readonly events: unknown;
 }
 
