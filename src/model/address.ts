@@ -30,7 +30,8 @@ export function addressBytes(text: string): Uint8Array {
   try {
     if (text.includes('/') || text.includes('%')) throw new Error('not a plain address');
     if (text.includes(':')) {
-      bytes.set(new Address6(text).toUnsignedByteArray(), 16 - new Address6(text).toUnsignedByteArray().length);
+      const parsed = new Address6(text).toUnsignedByteArray();
+      bytes.set(parsed, 16 - parsed.length);
       return bytes;
     }
     bytes.set([0xff, 0xff, ...new Address4(text).toArray()], 10);
