@@ -24,15 +24,21 @@ std::vector<uint8_t> CopyOption(const Napi::Object &options, const char *name)
 	return {bytes.begin(), bytes.end()};
 }
 
+uint32_t NumberOption(const Napi::Object &options, const char *name, uint32_t absent)
+{
+	const Napi::Value value = options.Get(name);
+	return value.IsUndefined() ? absent : value.ToNumber().Uint32Value();
+}
+
 } // namespace
 
 TestRun::TestRun(Descriptor descriptor, uint32_t program_type, const Napi::Object &options)
     : descriptor_(std::move(descriptor)), type_(program_type), data_(CopyOption(options, "data")),
       context_(CopyOption(options, "context"))
 {
-	const Napi::Value repeat = options.Get("repeat");
-	if (!repeat.IsUndefined())
-		repeat_ = repeat.ToNumber();
+	repeat_ = NumberOption(options, "repeat", 1);
+	flags_ = NumberOption(options, "flags", 0);
+	batch_size_ = NumberOption(options, "batchSize", 0);
 }
 
 int TestRun::Execute()
@@ -60,7 +66,9 @@ int TestRun::ExecutePacket()
 	options.data_size_in = data_.size();
 	options.data_out = data.data();
 	options.data_size_out = data.size();
-	options.repeat = repeat_;
+	options.repeat = static_cast<int>(repeat_);
+	options.flags = flags_;
+	options.batch_size = batch_size_;
 	if (!context_.empty()) {
 		options.ctx_in = context_.data();
 		options.ctx_size_in = context_.size();

@@ -28,7 +28,9 @@ private:
 
 	Descriptor descriptor_;
 	uint32_t type_;
-	int repeat_ = 1;
+	uint32_t repeat_ = 1;
+	uint32_t flags_ = 0;
+	uint32_t batch_size_ = 0;
 	std::vector<uint8_t> data_, context_;
 	uint32_t retval_ = 0;
 	uint32_t duration_ = 0;

@@ -13,10 +13,18 @@ static __always_inline int refuse_link_local(struct packet *pkt)
 	return packet_is_not_routable(pkt) ? -DROP_NOT_ROUTABLE : 0;
 }
 
+/* A pod leaves no ports for the fragments of another: unlike a flow, an entry knows no device. */
+static __always_inline int container_fragment(struct packet *pkt)
+{
+	if (!(pkt->flags & (PACKET_FIRST_FRAGMENT | PACKET_LATER_FRAGMENT)))
+		return 0;
+	return endpoint_check_source(pkt) ?: fragment_track(pkt);
+}
+
 /* Towards outside: an established flow first, then whatever can begin one. */
 static __always_inline int container_to_outside(struct packet *pkt)
 {
-	int rc = fragment_track(pkt);
+	int rc = container_fragment(pkt);
 
 	rc = rc ?: flow_lookup(pkt);
 	rc = rc ?: refuse_link_local(pkt);

@@ -191,6 +191,8 @@ static __noinline int answer_icmp(struct packet *pkt, __u32 reason, const struct
 	from = pkt->key.destination;
 	if (!answer->from_destination)
 		config_copy(&from, &config.node_address[family], sizeof(from));
+	if (address_is_unspecified(&from))
+		return VERDICT_DROPPED; /* nobody to answer as */
 	s->icmp[0] = ipv4 ? answer->type[FAMILY_IPV4] : answer->type[FAMILY_IPV6];
 	s->icmp[1] = ipv4 ? answer->code[FAMILY_IPV4] : answer->code[FAMILY_IPV6];
 	/* Both families keep the MTU in the last bytes of the second word (RFC 1191, RFC 4443). */

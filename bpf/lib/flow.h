@@ -160,11 +160,12 @@ static __always_inline int flow_apply(struct packet *pkt, struct flow *flow)
 	return rc ?: flow_forward(pkt, flow);
 }
 
-/* Removes an entry and its pair. The pair is only removed when it still is the pair. */
-static __always_inline void flow_remove(const struct flow_key *key, const struct flow *flow,
-					struct flow_key *pair_key)
+/* Removes an entry and its pair. The pair is only removed when it still is the pair. Returns how many. */
+static __always_inline __u32 flow_remove(const struct flow_key *key, const struct flow *flow,
+					 struct flow_key *pair_key)
 {
 	struct flow *pair;
+	__u32 removed = 0;
 
 	flow_pair_key(pair_key, key, flow);
 	pair = bpf_map_lookup_elem(&flows, pair_key);
@@ -172,8 +173,8 @@ static __always_inline void flow_remove(const struct flow_key *key, const struct
 	    address_equals(&pair->destination, &key->source) &&
 	    pair->source_port == key->destination_port &&
 	    pair->destination_port == key->source_port)
-		bpf_map_delete_elem(&flows, pair_key);
-	bpf_map_delete_elem(&flows, key);
+		removed += !bpf_map_delete_elem(&flows, pair_key);
+	return removed + !bpf_map_delete_elem(&flows, key);
 }
 
 /*

@@ -52,6 +52,8 @@ static __always_inline int quote_parse(struct packet *pkt, struct quote *quote)
 	} else {
 		struct ipv6hdr *ip = (struct ipv6hdr *)quote->bytes;
 
+		if (ip->version != 6)
+			return -DROP_ICMP_UNSUPPORTED;
 		key->protocol = ip->nexthdr;
 		__builtin_memcpy(&key->destination, &ip->saddr, sizeof(ip_addr));
 		__builtin_memcpy(&key->source, &ip->daddr, sizeof(ip_addr));
@@ -134,8 +136,7 @@ static __always_inline int icmp_error_store(struct packet *pkt, struct quote *qu
 		return -DROP_REWRITE_FAILED;
 	if (bpf_l4_csum_replace(pkt->skb, transport + 2, 0, checksum_fold(difference), 0))
 		return -DROP_REWRITE_FAILED;
-	if (!ipv4 && bpf_l4_csum_replace(pkt->skb, transport + 2, 0, checksum_fold(addresses),
-					 BPF_F_PSEUDO_HDR))
+	if (!ipv4 && rewrite_pseudo_header(pkt, transport + 2, addresses, 0))
 		return -DROP_REWRITE_FAILED;
 	return 0;
 }

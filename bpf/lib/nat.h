@@ -61,7 +61,8 @@ static __always_inline int nat_search(struct scratch *s, const struct endpoint *
 {
 	s->port_first = owner->port_first;
 	s->port_count = owner->port_count;
-	if (!s->port_count)
+	/* A node without an address of the family has no ports of it. */
+	if (!s->port_count || address_is_unspecified(&owner->nat_address))
 		return -DROP_NO_PORT_BLOCK;
 	s->port_start = bpf_ntohs(source_port) % s->port_count;
 	s->result = NAT_CONFLICT;
@@ -198,8 +199,10 @@ static __always_inline int nat_check(struct packet *pkt)
 		return 0;
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:
-		if (pkt->icmp_type == ICMP4_ECHO || pkt->icmp_type == ICMP6_ECHO)
+		if (pkt->icmp_type == (pkt->family == FAMILY_IPV4 ? ICMP4_ECHO : ICMP6_ECHO))
 			return 0;
+		if (pkt->flags & PACKET_ICMP_ERROR)
+			return -DROP_ICMP_ERROR_NO_FLOW;
 		return -DROP_ICMP_UNSUPPORTED;
 	default:
 		return -DROP_UNSUPPORTED_PROTOCOL;

@@ -132,6 +132,14 @@ static __always_inline int packet_parse_icmp(struct packet *pkt, const __u8 *icm
 	return 0;
 }
 
+/* The first bytes of the transport header; NULL when the IP packet ends before, whatever pads the frame. */
+static __always_inline __u8 *packet_pull_transport(const struct packet *pkt, __u32 bytes)
+{
+	if (pkt->transport + bytes > pkt->length + ETHERNET_BYTES)
+		return NULL;
+	return packet_pull(pkt, pkt->transport, bytes);
+}
+
 static __always_inline int packet_parse_transport(struct packet *pkt)
 {
 	__u8 *header;
@@ -140,7 +148,7 @@ static __always_inline int packet_parse_transport(struct packet *pkt)
 		return 0;
 	switch (pkt->key.protocol) {
 	case IPPROTO_TCP:
-		header = packet_pull(pkt, pkt->transport, TCP_BYTES);
+		header = packet_pull_transport(pkt, TCP_BYTES);
 		if (!header)
 			return -DROP_TRUNCATED;
 		if (header[12] < 0x50)
@@ -149,14 +157,16 @@ static __always_inline int packet_parse_transport(struct packet *pkt)
 		pkt->transport_bytes = (header[12] >> 4) * 4;
 		break;
 	case IPPROTO_UDP:
-		header = packet_pull(pkt, pkt->transport, PORTS_BYTES);
+		header = packet_pull_transport(pkt, PORTS_BYTES);
 		if (!header)
 			return -DROP_TRUNCATED;
 		pkt->transport_bytes = PORTS_BYTES;
 		break;
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:
-		header = packet_pull(pkt, pkt->transport, PORTS_BYTES);
+		if ((pkt->key.protocol == IPPROTO_ICMP) != (pkt->family == FAMILY_IPV4))
+			return -DROP_MALFORMED;
+		header = packet_pull_transport(pkt, PORTS_BYTES);
 		if (!header)
 			return -DROP_TRUNCATED;
 		return packet_parse_icmp(pkt, header);
@@ -261,6 +271,12 @@ static __noinline int packet_parse_extensions(struct packet *pkt, __u8 next)
 	return 0;
 }
 
+/* An IPv4 address in an IPv6 header: the keys of maps could not tell it from IPv4. */
+static __always_inline bool ipv6_is_mapped(const ip_addr *address)
+{
+	return !address->halves[0] && address->words[2] == bpf_htonl(0xffff);
+}
+
 static __always_inline int packet_parse_ipv6(struct packet *pkt)
 {
 	struct ipv6hdr *ip = packet_pull(pkt, ETHERNET_BYTES, IPV6_BYTES);
@@ -284,6 +300,8 @@ static __always_inline int packet_parse_ipv6(struct packet *pkt)
 	pkt->key.protocol = next;
 	__builtin_memcpy(&pkt->key.source, &ip->saddr, sizeof(ip_addr));
 	__builtin_memcpy(&pkt->key.destination, &ip->daddr, sizeof(ip_addr));
+	if (ipv6_is_mapped(&pkt->key.source) || ipv6_is_mapped(&pkt->key.destination))
+		return -DROP_MALFORMED;
 	if (next != IPPROTO_TCP && next != IPPROTO_UDP && next != IPPROTO_ICMPV6) {
 		rc = packet_parse_extensions(pkt, next);
 		if (rc)

@@ -31,6 +31,9 @@ static __always_inline int packet_decrement_ttl(struct packet *pkt)
 	if (!ip)
 		return -DROP_REWRITE_FAILED;
 	ip->hop_limit--;
+	/* A device's sum over the whole packet has the hop limit; IPv4's header balances its own. */
+	if (!config.fast_checksum || packet_ip_summed(pkt) == CHECKSUM_COMPLETE)
+		bpf_csum_update(pkt->skb, (__u16)~bpf_htons(1));
 	return 0;
 }
 
@@ -85,6 +88,14 @@ static __always_inline __be16 flow_identifier(const struct packet *pkt, const st
 	return request ? flow->source_port : flow->destination_port;
 }
 
+/* Where no checksum in the packet balances what changed, the device's sum over all of it moves. */
+static __always_inline void rewrite_sum_alone(struct packet *pkt, __u64 addresses, __u64 ports)
+{
+	/* IPv4 addresses have the header's checksum. */
+	bpf_csum_update(pkt->skb,
+			checksum_fold(pkt->family == FAMILY_IPV4 ? ports : addresses + ports));
+}
+
 /* Ports and checksum by direct writes. `addresses` is what rewrite_addresses() found. */
 static __always_inline int rewrite_transport_fast(struct packet *pkt, const struct flow *flow,
 						  __u64 addresses)
@@ -123,8 +134,10 @@ static __always_inline int rewrite_transport_fast(struct packet *pkt, const stru
 			checksum = (__sum16 *)(header + 16);
 		} else {
 			checksum = (__sum16 *)(header + 6);
-			if (!*checksum && summed != CHECKSUM_PARTIAL)
+			if (!*checksum && summed != CHECKSUM_PARTIAL) {
+				rewrite_sum_alone(pkt, addresses, ports);
 				return 0; /* UDP without a checksum stays so (RFC 768) */
+			}
 		}
 	}
 	if (summed == CHECKSUM_PARTIAL) {
@@ -137,6 +150,21 @@ static __always_inline int rewrite_transport_fast(struct packet *pkt, const stru
 	/* The device's sum over the whole packet: all but the IPv4 pseudo header cancels out. */
 	if (summed == CHECKSUM_COMPLETE && pkt->family == FAMILY_IPV4)
 		bpf_csum_update(pkt->skb, ~checksum_fold(addresses) & 0xffff);
+	return 0;
+}
+
+/*
+ * The transport's checksum after a change of addresses. The helper takes every pseudo header for
+ * IPv4's, whose own header checksum keeps the device's sum; BPF_F_IPV6 tells it, but only in 6.16.
+ */
+static __always_inline int rewrite_pseudo_header(struct packet *pkt, __u32 offset, __u64 addresses,
+						 __u64 flags)
+{
+	if (bpf_l4_csum_replace(pkt->skb, offset, 0, checksum_fold(addresses),
+				BPF_F_PSEUDO_HDR | flags))
+		return -1;
+	if (pkt->family == FAMILY_IPV6)
+		bpf_csum_update(pkt->skb, checksum_fold(addresses));
 	return 0;
 }
 
@@ -154,7 +182,7 @@ static __noinline int rewrite_transport_slow(struct packet *pkt, const struct fl
 		return -DROP_UNSUPPORTED_PROTOCOL;
 	offset += transport;
 	if (pkt->key.protocol != IPPROTO_ICMP &&
-	    bpf_l4_csum_replace(skb, offset, 0, checksum_fold(addresses), BPF_F_PSEUDO_HDR | mangled))
+	    rewrite_pseudo_header(pkt, offset, addresses, mangled))
 		return -DROP_REWRITE_FAILED;
 	if (icmp) {
 		__be16 from = pkt->key.source_port ?: pkt->key.destination_port;
@@ -169,6 +197,14 @@ static __noinline int rewrite_transport_slow(struct packet *pkt, const struct fl
 		__be16 source;
 		__be16 destination;
 	} ports = {flow->source_port, flow->destination_port};
+	__sum16 checksum = 0;
+
+	if (mangled && !bpf_skb_load_bytes(skb, offset, &checksum, sizeof(checksum)) && !checksum) {
+		__u64 change = checksum_change(0, pkt->key.source_port, ports.source);
+
+		change = checksum_change(change, pkt->key.destination_port, ports.destination);
+		bpf_csum_update(skb, checksum_fold(change));
+	}
 
 	if (bpf_l4_csum_replace(skb, offset, pkt->key.source_port, ports.source, 2 | mangled) ||
 	    bpf_l4_csum_replace(skb, offset, pkt->key.destination_port, ports.destination,

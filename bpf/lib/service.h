@@ -33,14 +33,15 @@ static __always_inline struct backend *service_select_backend(const struct servi
  * Whose ports the source is translated to. A pod that reaches a service by its frontend goes
  * out and comes back in by its outside name (RFC 4787 REQ-9), so that the answer passes here
  * also when the backend is the pod itself. A client from outside keeps its address towards a
- * backend of this node; towards another node it takes the address of this one.
+ * backend of this node; towards another node it takes the address of this one. So does a pod of
+ * another node: answers to addresses inside the cluster go straight to them, past this flow.
  */
 static __always_inline struct endpoint *service_owner(const struct packet *pkt,
 						      const struct endpoint *target)
 {
 	if (pkt->source)
 		return pkt->source;
-	if (target)
+	if (target && !address_is_inside(&pkt->key.source))
 		return NULL;
 	return bpf_map_lookup_elem(&endpoints, (const void *)&config.node_address[pkt->family & 1]);
 }

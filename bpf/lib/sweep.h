@@ -41,10 +41,10 @@ static long sweep_flow(void *map, struct flow_key *key, struct flow *flow, struc
 	pair = bpf_map_lookup_elem(&flows, &s->reply_key);
 	if (pair && !flow_is_idle(&s->reply_key, pair, now))
 		return 0;
-	walk->removed += pair ? 2 : 1;
 	/* The walk's key belongs to the table: a copy outlives the entry. */
 	s->key = *key;
-	flow_remove(&s->key, flow, &s->pair_key);
+	/* A pair in the same bucket may be walked though it is gone: only what was there counts. */
+	walk->removed += flow_remove(&s->key, flow, &s->pair_key);
 	return 0;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Counts of times, in buckets that are at most 1/128 wide of their value. */
+/* Counts of times, in buckets that are at most 1/1024 wide of their value. */
 #include "histogram.h"
 
 #define SUB (1U << HISTOGRAM_SUB_BITS)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Counts of times, in buckets that are at most 1/128 wide of their value. */
+/* Counts of times, in buckets that are at most 1/1024 wide of their value. */
 #ifndef PROBE_HISTOGRAM_H
 #define PROBE_HISTOGRAM_H
 
 #include <stdint.h>
 
-#define HISTOGRAM_SUB_BITS 7
+#define HISTOGRAM_SUB_BITS 10
 #define HISTOGRAM_BUCKETS  ((64 - HISTOGRAM_SUB_BITS + 1) << HISTOGRAM_SUB_BITS)
 
 struct histogram {

@@ -5,21 +5,20 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { type AgentState, type AgentStatus, SOCKET_NAME, STATE_NAME } from '../api/protocol.js';
 import { CompileError, compile, type Desired } from '../datapath/compile.js';
-import type { Datapath, DatapathConfig } from '../datapath/datapath.js';
-import { Reconciler, type Report } from '../datapath/reconcile.js';
-import { canonical } from '../datapath/table.js';
+import type { Datapath } from '../datapath/datapath.js';
+import type { Reconciler, Report } from '../datapath/reconcile.js';
 import type { Snapshot } from '../model/snapshot.js';
 import type { LinkInfo, NativeNet, Netlink } from '../net/native.js';
 import type { Source } from '../source/source.js';
 import { type CniRequest, parseCniRequest } from './cni.js';
 import { EndpointStore, writeDurably } from './endpoint-store.js';
-import { reserveNatPorts } from './host-ports.js';
-import { reconcileHostRoutes } from './host-routes.js';
+import { describeRouteFailure, reconcileHostRoutes } from './host-routes.js';
+import { NodePrograms } from './node-programs.js';
+import { prepareNode } from './node-setup.js';
 import { Pods } from './pods.js';
 import { type Handlers, serve } from './server.js';
 import type { Origin, Settings } from './settings.js';
-import { describeState } from './state.js';
-import { GATEWAY_MAC } from './wiring.js';
+import { describeRefusal, describeState } from './state.js';
 
 export interface AgentOptions {
   readonly settings: Settings;
@@ -37,16 +36,21 @@ export interface AgentOptions {
 const SWEEP_PERIOD = 5000;
 /** Milliseconds until what the kernel refused is tried again. */
 const RETRY_PERIOD = 5000;
+/** Milliseconds that answers have to get out when the agent ends. */
+const CLOSE_GRACE = 300;
 
 export class Agent {
   readonly #options: AgentOptions;
   readonly #store: EndpointStore;
   readonly #pods: Pods;
+  readonly #programs: NodePrograms;
   readonly #started = new Date().toISOString();
-  #reconciler: Reconciler | undefined;
   #snapshot: Snapshot | undefined;
   #desired: Desired | undefined;
-  #loaded = '';
+  #state: AgentState | undefined;
+  /** Why the newest snapshot is not in force; empty when it is. */
+  #fault = '';
+  readonly #ready = Promise.withResolvers<void>();
   #server: Server | undefined;
   #sweeper: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
@@ -54,9 +58,9 @@ export class Agent {
 
   constructor(options: AgentOptions) {
     const { net, node, datapath, settings, uplink } = options;
-    mkdirSync(settings.stateDir, { recursive: true, mode: 0o755 });
     this.#options = options;
     this.#store = new EndpointStore(settings.stateDir);
+    this.#ready.promise.catch(() => undefined); // nobody may be waiting
     this.#pods = new Pods({
       store: this.#store,
       wiring: { net, node, datapath },
@@ -64,11 +68,19 @@ export class Agent {
       current: () => this.#current(),
       reconcile: () => this.#requestReconcile(),
     });
+    this.#programs = new NodePrograms(options, this.#pods);
   }
 
-  /** Resolves when the first state is in force and the socket answers. */
+  /**
+   * Resolves when the first snapshot was handled. Rejects when another agent serves the socket (nothing was touched
+   * then) or the source cannot be read. Pods wait from the beginning, so that no request meets half of a start.
+   */
   async start(): Promise<void> {
-    const { source, settings, log } = this.#options;
+    const { source, settings, log, node, uplink } = this.#options;
+    mkdirSync(settings.stateDir, { recursive: true, mode: 0o755 });
+    this.#server = await serve(join(settings.stateDir, SOCKET_NAME), this.#handlers());
+    prepareNode(node, uplink);
+    this.#store.load();
     for (const [file, reason] of this.#store.unreadable) log.error({ file, reason }, 'endpoint record left alone');
     await source.start((snapshot) => {
       this.#snapshot = snapshot;
@@ -76,7 +88,7 @@ export class Agent {
       this.#reconcileOrRetry();
     });
     await this.#pending.catch(() => undefined);
-    this.#server = await serve(join(settings.stateDir, SOCKET_NAME), this.#handlers());
+    this.#ready.resolve();
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_PERIOD);
     log.info({ node: settings.node, stateDir: settings.stateDir }, 'ready');
   }
@@ -84,12 +96,22 @@ export class Agent {
   /** Programs, maps and pods stay as they are. */
   async close(): Promise<void> {
     clearInterval(this.#sweeper);
-    clearTimeout(this.#retry);
+    this.#ready.reject(new Error('the agent could not start; nothing was changed; its log says why'));
     await this.#options.source.close();
-    const server = this.#server;
-    if (server !== undefined) await new Promise((resolve) => server.close(resolve));
+    await this.#closeServer();
     await this.#pending.catch(() => undefined);
+    clearTimeout(this.#retry);
     this.#options.datapath.close();
+  }
+
+  /** What pods asked for is carried out and answered; a connection that asks nothing does not hold up the end. */
+  async #closeServer(): Promise<void> {
+    const server = this.#server;
+    if (server === undefined) return;
+    const closed = new Promise((resolve) => server.close(resolve));
+    await this.#pods.idle();
+    const grace = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE);
+    await closed.finally(() => clearTimeout(grace));
   }
 
   #current() {
@@ -99,14 +121,10 @@ export class Agent {
   }
 
   #reconcileOrRetry(): void {
-    clearTimeout(this.#retry);
-    this.#requestReconcile().catch((error: Error) => {
-      this.#options.log.error({ err: error, retryMs: RETRY_PERIOD }, 'could not reconcile; what was in force stays');
-      this.#retry = setTimeout(() => this.#reconcileOrRetry(), RETRY_PERIOD);
-    });
+    this.#requestReconcile().catch(() => undefined); // it was logged, and is tried again
   }
 
-  /** One reconcile at a time; each sees all that happened before it began. */
+  /** One reconcile at a time; each sees all that happened before it began. What fails is tried again by itself too. */
   #requestReconcile(): Promise<void> {
     const next = this.#pending.catch(() => undefined).then(() => this.#reconcile());
     this.#pending = next;
@@ -114,90 +132,77 @@ export class Agent {
   }
 
   async #reconcile(): Promise<void> {
-    const { log, settings, node, uplink } = this.#options;
-    if (this.#snapshot === undefined) return;
+    const { log, settings } = this.#options;
+    const snapshot = this.#snapshot;
+    if (snapshot === undefined) return;
+    clearTimeout(this.#retry);
     try {
-      const { want, reconciler } = await this.#prepare(this.#snapshot);
-      const report = await reconciler.reconcile(want);
-      reconcileHostRoutes({ node, uplink, nodeName: settings.node, snapshot: this.#snapshot });
-      this.#desired = want;
-      this.#writeState(this.#snapshot, want);
-      this.#report(report);
+      await this.#apply(snapshot);
     } catch (error) {
-      if (!(error instanceof CompileError)) throw error;
-      log.warn({ reason: error.message, node: settings.node }, 'nothing to compile yet');
+      const waits = error instanceof CompileError;
+      if (waits) log.warn({ reason: error.message, node: settings.node }, 'nothing to compile yet');
+      else this.#retryLater(error as Error);
+      this.#refuse(snapshot, (error as Error).message);
+      if (!waits) throw error;
     }
+  }
+
+  #retryLater(error: Error): void {
+    this.#options.log.error({ err: error, retryMs: RETRY_PERIOD }, 'could not reconcile; what was in force stays');
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => this.#reconcileOrRetry(), RETRY_PERIOD);
+  }
+
+  /** Maps before programs: a program that is attached anew finds everything in place. */
+  async #apply(snapshot: Snapshot): Promise<void> {
+    const { settings, node, uplink } = this.#options;
+    const { want, reconciler } = await this.#prepare(snapshot);
+    const report = await reconciler.reconcile(want);
+    this.#programs.attach();
+    const routeFailures = reconcileHostRoutes({ node, uplink, nodeName: settings.node, snapshot });
+    this.#desired = want;
+    this.#fault = '';
+    this.#writeState(describeState({ ...this.#options, snapshot, desired: want, routeFailures }));
+    this.#report(report);
+    const [refused] = routeFailures;
+    if (refused !== undefined) this.#retryLater(new Error(describeRouteFailure(refused)));
+  }
+
+  #refuse(snapshot: Snapshot, reason: string): void {
+    this.#fault = reason;
+    if (this.#state !== undefined) this.#writeState(describeRefusal(this.#state, snapshot, reason));
   }
 
   /** Compiles, and loads programs when what they are compiled for has changed. */
   async #prepare(snapshot: Snapshot): Promise<{ want: Desired; reconciler: Reconciler }> {
-    let reconciler = this.#reconciler;
-    let want = this.#compile(snapshot, reconciler);
-    const config = this.#config(want);
-    const text = canonical(config);
-    if (text !== this.#loaded || reconciler === undefined) {
-      reconciler = await this.#load(snapshot, config);
-      this.#loaded = text;
-      // The maps may hold what an earlier agent wrote: ids and generations go on from there.
-      want = this.#compile(snapshot, reconciler);
-    }
-    return { want, reconciler };
+    const before = this.#programs.reconciler;
+    const want = this.#compile(snapshot);
+    const reconciler = await this.#programs.load(want.config);
+    // The maps may hold what an earlier agent wrote: ids and generations go on from there.
+    return { want: reconciler === before ? want : this.#compile(snapshot), reconciler };
   }
 
-  #compile(snapshot: Snapshot, reconciler: Reconciler | undefined): Desired {
+  #compile(snapshot: Snapshot): Desired {
     return compile({
       snapshot,
       nodeName: this.#options.settings.node,
       endpoints: this.#store.list().filter(({ ifindex }) => ifindex !== 0),
       serviceIds: this.#desired?.serviceIds ?? new Map(),
-      have: reconciler?.have ?? { services: new Map(), backends: new Map() },
+      have: this.#programs.reconciler?.have ?? { services: new Map(), backends: new Map() },
     });
-  }
-
-  async #load(snapshot: Snapshot, config: DatapathConfig): Promise<Reconciler> {
-    const { datapath, node, uplink, settings, log } = this.#options;
-    const first = this.#reconciler === undefined;
-    if (snapshot.network !== undefined) reserveNatPorts(node, snapshot.network.natPorts);
-    await datapath.load(config);
-    const reconciler = first ? new Reconciler(datapath.maps) : (this.#reconciler as Reconciler);
-    if (first) {
-      await reconciler.adopt();
-      this.#reconciler = reconciler;
-      datapath.attachNetdev(uplink.name, uplink.ifindex);
-      if (settings.cgroup !== '') datapath.guardBinds(settings.cgroup);
-      const { adopted, gone } = await this.#pods.adopt();
-      log.info({ pods: adopted, gone: gone.length, attached: datapath.attachments.length }, 'adopted');
-    }
-    log.info({ programs: datapath.attachments.length, uplink: uplink.name }, 'programs loaded');
-    return reconciler;
-  }
-
-  #config(want: Desired): DatapathConfig {
-    const { uplink, node } = this.#options;
-    return {
-      ...want.config,
-      uplink_ifindex: uplink.ifindex,
-      uplink_mtu: uplink.mtu,
-      gateway_mac: GATEWAY_MAC,
-      netns_cookie: node.cookie,
-    };
   }
 
   #report({ written, removed, failures, postponed }: Report): void {
     const { log } = this.#options;
-    for (const { map, key, operation, error } of failures) log.error({ map, key, operation, err: error }, 'map write failed');
+    for (const { map, key, operation, error } of failures)
+      log.error({ map, key, operation, err: error }, 'map write failed');
     if (written + removed > 0) log.info({ written, removed, postponed: postponed.length }, 'reconciled');
     if (failures.length > 0) throw new Error(`${failures.length} map writes failed`);
   }
 
-  #writeState(snapshot: Snapshot, desired: Desired): void {
-    const state = this.#state(snapshot, desired);
+  #writeState(state: AgentState): void {
+    this.#state = state;
     writeDurably(join(this.#options.settings.stateDir, STATE_NAME), `${JSON.stringify(state, null, 2)}\n`);
-  }
-
-  #state(snapshot: Snapshot, desired: Desired): AgentState {
-    const { settings, origins, version, uplink, datapath } = this.#options;
-    return describeState({ settings, origins, version, uplink, datapath, snapshot, desired });
   }
 
   #sweep(): void {
@@ -215,11 +220,10 @@ export class Agent {
   }
 
   #requireState(): AgentState {
-    if (this.#snapshot === undefined || this.#desired === undefined) {
-      const problems = this.#snapshot?.problems.map(({ where, reason }) => `${where}: ${reason}`).join('; ') ?? '';
-      throw new Error(`nothing is in force yet: the ClusterNetwork or this Node is missing or refused ${problems}`);
-    }
-    return this.#state(this.#snapshot, this.#desired);
+    if (this.#state !== undefined) return this.#state;
+    const problems = this.#snapshot?.problems.map(({ where, reason }) => `${where}: ${reason}`) ?? [];
+    const fault = this.#fault === '' ? 'the agent is starting' : this.#fault;
+    throw new Error(`nothing is in force yet: ${[fault, ...problems].join('; ')}`);
   }
 
   #status(): AgentStatus {
@@ -237,6 +241,7 @@ export class Agent {
     const { log } = this.#options;
     const call = { command: request.command, container: request.containerID, interface: request.interfaceName };
     try {
+      await this.#ready.promise;
       const result = await this.#pods.handle(parseCniRequest(request));
       log.info(call, 'cni request');
       return result;

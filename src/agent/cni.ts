@@ -62,20 +62,22 @@ export interface CniCall {
 const Config = z.looseObject({
   cniVersion: z.enum(CNI_VERSIONS),
   name: z.string().min(1),
-  'cni.dev/valid-attachments': z
-    .array(z.looseObject({ containerID: z.string(), ifname: z.string() }))
-    .optional(),
+  'cni.dev/valid-attachments': z.array(z.looseObject({ containerID: z.string(), ifname: z.string() })).optional(),
 });
 
 const CALLS_WITH_CONTAINER = ['ADD', 'DEL', 'CHECK'];
 
 /** Throws CniError for whatever cannot be understood; nothing was changed then. */
 export function parseCniRequest(request: CniRequest): CniCall {
-  const command = (['ADD', 'DEL', 'CHECK', 'STATUS', 'GC', 'VERSION'] as const).find((name) => name === request.command);
+  const command = (['ADD', 'DEL', 'CHECK', 'STATUS', 'GC', 'VERSION'] as const).find(
+    (name) => name === request.command,
+  );
   if (command === undefined) {
     throw new CniError(CNI_CODES.invalidEnvironment, `CNI_COMMAND '${request.command}' is not a command`);
   }
   const config = parseConfig(request.config);
+  const attachments = config['cni.dev/valid-attachments'];
+  if (command === 'GC' && attachments === undefined) throw missingAttachments();
   if (CALLS_WITH_CONTAINER.includes(command)) checkContainer(command, request);
   const args = parseArgs(request.args);
   return {
@@ -87,7 +89,7 @@ export function parseCniRequest(request: CniRequest): CniCall {
     namespace: args.get('K8S_POD_NAMESPACE') ?? '',
     pod: args.get('K8S_POD_NAME') ?? request.containerID,
     podUID: args.get('K8S_POD_UID') ?? '',
-    attachments: config['cni.dev/valid-attachments'] ?? [],
+    attachments: attachments ?? [],
   };
 }
 
@@ -104,6 +106,12 @@ function parseConfig(text: string): z.infer<typeof Config> {
   const code = version ? CNI_CODES.incompatibleVersion : CNI_CODES.invalidConfig;
   const what = version ? `cniVersion is none of ${CNI_VERSIONS.join(', ')}` : 'the network configuration is invalid';
   throw new CniError(code, what, z.prettifyError(parsed.error));
+}
+
+/** Without the list, everything would count as stale. */
+function missingAttachments(): CniError {
+  const what = 'GC without cni.dev/valid-attachments: nobody knows which attachments still exist';
+  return new CniError(CNI_CODES.invalidConfig, what, 'nothing was changed');
 }
 
 /** Names become parts of paths and of interface names, so only what the specification allows gets through. */

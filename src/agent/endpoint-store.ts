@@ -1,6 +1,17 @@
 // Records of this node's pods on disk: an address and a port block are taken as long as their record exists.
-import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { z } from 'zod';
 import { ENDPOINTS_NAME } from '../api/protocol.js';
 import type { Endpoint } from '../model/endpoint.js';
 
@@ -16,6 +27,10 @@ export class EndpointStore {
 
   constructor(stateDir: string) {
     this.#directory = join(stateDir, ENDPOINTS_NAME);
+  }
+
+  /** Reads the records, and creates their directory when it is missing. Once, before anything else. */
+  load(): void {
     mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
     for (const name of readdirSync(this.#directory)) this.#load(name);
   }
@@ -25,17 +40,24 @@ export class EndpointStore {
   }
 
   get(id: EndpointId): Endpoint | undefined {
-    return this.#endpoints.get(fileName(id));
+    const endpoint = this.#endpoints.get(fileName(id));
+    return endpoint !== undefined && isSame(endpoint, id) ? endpoint : undefined;
   }
 
+  /** Throws when another attachment has a record of that name: `a-b` with `c` and `a` with `b-c` would share one. */
   put(endpoint: Endpoint): void {
     const name = fileName(endpoint);
+    const other = this.#endpoints.get(name);
+    if (other !== undefined && !isSame(other, endpoint)) {
+      throw new Error(`the record ${name} belongs to ${other.interfaceName} of container ${other.containerID}`);
+    }
     writeDurably(join(this.#directory, name), JSON.stringify(endpoint));
     this.#endpoints.set(name, endpoint);
   }
 
   /** Whether there was one. */
   remove(id: EndpointId): boolean {
+    if (this.get(id) === undefined) return false;
     const name = fileName(id);
     rmSync(join(this.#directory, name), { force: true });
     return this.#endpoints.delete(name);
@@ -43,15 +65,47 @@ export class EndpointStore {
 
   #load(name: string): void {
     const path = join(this.#directory, name);
-    if (name.endsWith('.tmp')) return rmSync(path, { force: true });
+    if (name.endsWith(TEMPORARY)) {
+      rmSync(path, { force: true });
+      return;
+    }
     try {
-      const endpoint = JSON.parse(readFileSync(path, 'utf8')) as Endpoint;
+      const endpoint = parseRecord(readFileSync(path, 'utf8'));
       if (fileName(endpoint) !== name) throw new Error('its name and its content differ');
       this.#endpoints.set(name, endpoint);
     } catch (error) {
       this.unreadable.set(name, (error as Error).message);
     }
   }
+}
+
+/** What a crash in the middle of a write leaves behind; never a record. */
+const TEMPORARY = '.json.tmp';
+
+const EndpointRecord = z.object({
+  containerID: z.string(),
+  interfaceName: z.string(),
+  netns: z.string(),
+  namespace: z.string(),
+  pod: z.string(),
+  podUID: z.string(),
+  addresses: z.array(z.string()),
+  mac: z.string(),
+  hostInterface: z.string(),
+  ifindex: z.int(),
+  mtu: z.int(),
+  block: z.int(),
+  created: z.string(),
+}) satisfies z.ZodType<Endpoint>;
+
+function parseRecord(text: string): Endpoint {
+  const parsed = EndpointRecord.safeParse(JSON.parse(text));
+  if (parsed.success) return parsed.data;
+  throw new Error(`not a record of a pod: ${z.prettifyError(parsed.error).replace(/\s+/g, ' ')}`);
+}
+
+function isSame(a: EndpointId, b: EndpointId): boolean {
+  return a.containerID === b.containerID && a.interfaceName === b.interfaceName;
 }
 
 /** Container ids and interface names are checked by who takes them from outside: no slash can be in them. */

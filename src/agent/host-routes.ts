@@ -1,5 +1,5 @@
 // Routes of the node's own stack to the pods of other nodes: for its processes, and for what asks bpf_fib_lookup.
-import { contains, type Cidr, FAMILIES, familyOf, parseCidr } from '../model/address.js';
+import { type Cidr, contains, FAMILIES, familyOf, parseCidr } from '../model/address.js';
 import type { Snapshot } from '../model/snapshot.js';
 import type { LinkInfo, Netlink, RouteInfo } from '../net/native.js';
 
@@ -10,19 +10,38 @@ export interface HostRoutesInput {
   readonly snapshot: Snapshot;
 }
 
+/** A route that the kernel refused. */
+export interface RouteFailure {
+  readonly route: RouteInfo;
+  readonly reason: string;
+}
+
+export function describeRouteFailure({ route: { destination, gateway }, reason }: RouteFailure): string {
+  return `the node's own route to ${destination} by ${gateway}: ${reason}`;
+}
+
 /**
  * Makes the node's routes to pods of other nodes what the snapshot says. A route by a gateway to addresses inside the
- * cluster's pod CIDRs is ours; any other is left alone. Throws NativeError for a route that the kernel refuses.
+ * cluster's pod CIDRs is ours; any other is left alone. One that fails does not keep the others from being written.
  */
-export function reconcileHostRoutes(input: HostRoutesInput): void {
+export function reconcileHostRoutes(input: HostRoutesInput): RouteFailure[] {
   const { node, uplink } = input;
+  const failures: RouteFailure[] = [];
+  const attempt = (route: RouteInfo, change: () => void): void => {
+    try {
+      change();
+    } catch (error) {
+      failures.push({ route, reason: (error as Error).message });
+    }
+  };
   const want = new Map(wantedRoutes(input).map((route) => [route.destination, route]));
   for (const route of ownRoutes(input)) {
     const wanted = want.get(parseCidr(route.destination));
-    if (wanted === undefined) node.deleteRoute(route);
+    if (wanted === undefined) attempt(route, () => node.deleteRoute(route));
     else if (wanted.gateway === route.gateway && route.ifindex === uplink.ifindex) want.delete(wanted.destination);
   }
-  for (const route of want.values()) node.replaceRoute(route);
+  for (const route of want.values()) attempt(route, () => node.replaceRoute(route));
+  return failures;
 }
 
 function wantedRoutes({ snapshot, nodeName, uplink }: HostRoutesInput): RouteInfo[] {

@@ -1,15 +1,14 @@
 // Entry of the daemon: settings, logger, what must exist before anything starts, and signals.
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { type Logger, pino } from 'pino';
 import { compileDatapath } from '../bpf/compile.js';
 import { loadNative } from '../bpf/native.js';
 import { Datapath } from '../datapath/datapath.js';
-import { loadNativeNet } from '../net/native.js';
+import { loadNativeNet, type Netlink } from '../net/native.js';
 import { findUplink } from '../net/uplink.js';
 import { DirectorySource } from '../source/directory.js';
 import { Agent } from './agent.js';
-import { prepareNode } from './node-setup.js';
-import { type AgentFlags, resolveSettings, type Settings } from './settings.js';
+import { type AgentFlags, resolveSettings, type Settings, SettingsError } from './settings.js';
 
 export type { AgentFlags } from './settings.js';
 
@@ -20,11 +19,11 @@ export async function runAgent(flags: AgentFlags): Promise<void> {
   const { settings, origins } = resolveSettings(flags, process.env);
   const log = createLogger(settings);
   requireRoot();
-  const datapath = await openDatapath(settings, log);
+  requireCgroup(settings);
   const net = loadNativeNet();
   const node = net.openNetlink();
   const uplink = findUplink(node, settings.device === '' ? undefined : settings.device);
-  prepareNode(node, uplink);
+  const datapath = await openDatapath(settings, log, node);
   const agent = new Agent({
     settings,
     origins,
@@ -36,14 +35,17 @@ export async function runAgent(flags: AgentFlags): Promise<void> {
     datapath,
     source: new DirectorySource({ directory: settings.source }),
   });
-  await agent.start();
-  await stopSignal();
-  log.info('stopping; forwarding goes on');
-  await agent.close();
-  node.close();
+  try {
+    await agent.start();
+    await stopSignal();
+    log.info('stopping; forwarding goes on');
+  } finally {
+    await agent.close();
+    node.close();
+  }
 }
 
-async function openDatapath(settings: Settings, log: Logger): Promise<Datapath> {
+async function openDatapath(settings: Settings, log: Logger, node: Netlink): Promise<Datapath> {
   const native = loadNative();
   const compiled = await compileDatapath({
     sourceDir: `${ROOT}/bpf`,
@@ -58,6 +60,7 @@ async function openDatapath(settings: Settings, log: Logger): Promise<Datapath> 
     bpffs: settings.bpffs,
     attach: settings.attach,
     flowEntries: settings.flowEntries,
+    hasDevice: (name) => node.link(name) !== undefined,
     onNote: (note, message) => log.info(note, message),
     onDrop: (drop) => log.debug({ ...drop }, 'packet dropped'),
   });
@@ -70,7 +73,15 @@ function createLogger(settings: Settings): Logger {
 
 function requireRoot(): void {
   if (process.geteuid?.() === 0) return;
-  throw new Error('the agent needs root (CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN); nothing was changed; run it as root');
+  const what = 'the agent needs root (CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN); nothing was changed; run it as root';
+  throw Object.assign(new Error(what), { code: 'EPERM' });
+}
+
+function requireCgroup({ cgroup }: Settings): void {
+  if (cgroup === '' || existsSync(`${cgroup}/cgroup.procs`)) return;
+  throw new SettingsError(
+    `cgroup '${cgroup}' is no cgroup; nothing was changed; name a directory of the cgroup2 mount`,
+  );
 }
 
 function readVersion(): string {

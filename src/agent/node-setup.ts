@@ -9,11 +9,23 @@ export function prepareNode(node: Netlink, uplink: LinkInfo): void {
 }
 
 function turnOn(node: Netlink, name: string): void {
-  if (node.readSysctl(name).trim() !== '1') node.writeSysctl(name, '1');
+  const value = readSetting(node, name);
+  if (value !== undefined && value !== '1') node.writeSysctl(name, '1');
 }
 
 /** A forwarding host ignores router advertisements unless told otherwise, and would lose its default route. */
 function keepRouterAdvertisements(node: Netlink, { name }: LinkInfo): void {
-  const setting = `net.ipv6.conf.${name}.accept_ra`;
-  if (node.readSysctl(setting).trim() === '1') node.writeSysctl(setting, '2');
+  // With slashes: a VLAN's name has a dot in it.
+  const setting = `net/ipv6/conf/${name}/accept_ra`;
+  if (readSetting(node, setting) === '1') node.writeSysctl(setting, '2');
+}
+
+/** undefined when the kernel has no such setting: one that was started with ipv6.disable=1 has none of IPv6. */
+function readSetting(node: Netlink, name: string): string | undefined {
+  try {
+    return node.readSysctl(name).trim();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
 }

@@ -1,9 +1,9 @@
 // Pods of this node: what a CNI request does to records, wiring and maps. One request at a time.
-import { existsSync } from 'node:fs';
 import type { Endpoint } from '../model/endpoint.js';
 import type { ClusterNetwork } from '../model/network.js';
 import type { Node } from '../model/node.js';
-import { type CniCall, CniError, CNI_CODES, formatResult, hostInterfaceName, randomMac } from './cni.js';
+import { namespaceCookie } from '../net/netns.js';
+import { CNI_CODES, CNI_VERSIONS, type CniCall, CniError, formatResult, hostInterfaceName, randomMac } from './cni.js';
 import type { EndpointStore } from './endpoint-store.js';
 import { allocate, ExhaustedError } from './ipam.js';
 import { checkWiring, unwire, type Wiring, wire } from './wiring.js';
@@ -35,26 +35,43 @@ export class Pods {
     return result;
   }
 
-  /** At start: programs on the pods that are still there; records of pods that went away meanwhile are dropped. */
-  async adopt(): Promise<{ adopted: number; gone: Endpoint[] }> {
+  /** Resolves when no request is being carried out. */
+  async idle(): Promise<void> {
+    await this.#queue;
+  }
+
+  /**
+   * At start: drops the records of pods that went away meanwhile, and takes back what an ADD left that never ended: its
+   * runtime was told that it failed. DEL may still come for them, and finds nothing to do.
+   */
+  async adopt(): Promise<{ adopted: number; gone: readonly Endpoint[] }> {
     const { store, wiring } = this.#options;
-    const gone: Endpoint[] = [];
-    for (const endpoint of store.list()) {
-      const link = wiring.node.link(endpoint.hostInterface);
-      if (link === undefined) {
-        // DEL may still come for it, and finds nothing to do. A crash in the middle of ADD ends here too.
-        if (!existsSync(endpoint.netns) || endpoint.ifindex === 0) gone.push(endpoint);
-        continue;
-      }
-      if (link.ifindex !== endpoint.ifindex) store.put({ ...endpoint, ifindex: link.ifindex });
-      wiring.datapath.attachContainer(endpoint.hostInterface, link.ifindex);
-    }
+    const gone = store.list().filter((endpoint) => this.#isGone(endpoint));
     for (const endpoint of gone) {
+      unwire(wiring, endpoint);
       if (endpoint.ifindex !== 0) await wiring.datapath.removeFlows(endpoint.ifindex);
-      wiring.datapath.detachContainer(endpoint.hostInterface);
       store.remove(endpoint);
     }
     return { adopted: store.list().length, gone };
+  }
+
+  /** Programs on the pods that are there, or newer ones in place of what an earlier agent attached. */
+  attach(): void {
+    const { store, wiring } = this.#options;
+    for (const { hostInterface } of store.list()) {
+      const link = wiring.node.link(hostInterface);
+      if (link !== undefined) wiring.datapath.attachContainer(hostInterface, link.ifindex);
+    }
+  }
+
+  #isGone({ ifindex, hostInterface, netns }: Endpoint): boolean {
+    if (ifindex === 0) return true;
+    const { node } = this.#options.wiring;
+    return node.link(hostInterface) === undefined && !this.#isNamespace(netns);
+  }
+
+  #isNamespace(path: string): boolean {
+    return namespaceCookie(this.#options.wiring.net, path) !== undefined;
   }
 
   async #handle(call: CniCall): Promise<unknown> {
@@ -70,13 +87,14 @@ export class Pods {
       case 'STATUS':
         return this.#status();
       case 'VERSION':
-        return { cniVersion: call.cniVersion };
+        return { cniVersion: call.cniVersion, supportedVersions: CNI_VERSIONS };
     }
   }
 
   async #add(call: CniCall): Promise<unknown> {
     const { store, wiring, reconcile } = this.#options;
     this.#refuseDuplicate(call);
+    this.#requireNamespace(call);
     const draft = this.#draft(call);
     store.put(draft);
     try {
@@ -86,15 +104,12 @@ export class Pods {
       await reconcile();
       return formatResult(endpoint, call.cniVersion);
     } catch (error) {
-      await this.#undo(draft);
+      await this.#undo(store.get(draft) ?? draft);
       throw error instanceof CniError ? error : ioError(`ADD of ${describe(draft)} failed and was undone`, error);
     }
   }
 
   #refuseDuplicate(call: CniCall): void {
-    if (!existsSync(call.netns)) {
-      throw new CniError(CNI_CODES.unknownContainer, `the namespace ${call.netns} does not exist`, 'nothing was changed');
-    }
     const existing = this.#options.store.get(call);
     if (existing === undefined) return;
     throw new CniError(
@@ -102,6 +117,11 @@ export class Pods {
       `${call.interfaceName} of container ${call.containerID} was added already`,
       `it keeps ${existing.addresses.join(', ')}; DEL it first`,
     );
+  }
+
+  #requireNamespace({ netns }: CniCall): void {
+    if (this.#isNamespace(netns)) return;
+    throw new CniError(CNI_CODES.unknownContainer, `${netns} is no network namespace`, 'nothing was changed');
   }
 
   #draft(call: CniCall): Endpoint {
@@ -168,7 +188,11 @@ export class Pods {
     try {
       checkWiring(this.#options.wiring, endpoint);
     } catch (error) {
-      throw new CniError(CNI_CODES.notAsAdded, `${describe(endpoint)} is not as it was added`, (error as Error).message);
+      throw new CniError(
+        CNI_CODES.notAsAdded,
+        `${describe(endpoint)} is not as it was added`,
+        (error as Error).message,
+      );
     }
     return undefined;
   }
@@ -178,8 +202,11 @@ export class Pods {
     const stale = this.#options.store
       .list()
       .filter(({ containerID, interfaceName }) => !valid.has(`${containerID}/${interfaceName}`));
-    for (const endpoint of stale) await this.#undo(endpoint);
-    return undefined;
+    const failures: Error[] = [];
+    for (const endpoint of stale) await this.#undo(endpoint).catch((error: Error) => failures.push(error));
+    if (failures.length === 0) return undefined;
+    const [first] = failures;
+    throw ioError(`${failures.length} of ${stale.length} stale attachments could not be removed`, first);
   }
 
   async #status(): Promise<unknown> {

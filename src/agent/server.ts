@@ -1,11 +1,12 @@
 // Serves the API of src/api/protocol.ts on the agent's unix socket.
-import { chmodSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createConnection } from 'node:net';
 import type { AgentState, AgentStatus } from '../api/protocol.js';
 import { CNI_CODES, CniError, type CniRequest } from './cni.js';
 
 export interface Handlers {
+  /** Both throw while nothing is in force. */
   status(): AgentStatus;
   state(): AgentState;
   /** Resolves with what the plugin prints; rejects with CniError. */
@@ -19,7 +20,7 @@ export class SocketInUseError extends Error {
   readonly code = 'ERR_SOCKET_IN_USE';
 }
 
-/** Takes over the socket of an agent that is gone, never of one that lives. */
+/** Takes over the socket of an agent that is gone, never of one that lives. Throws SocketInUseError. */
 export async function serve(path: string, handlers: Handlers): Promise<Server> {
   if (await answers(path)) {
     throw new SocketInUseError(`another agent serves ${path}; nothing was changed; stop it or choose --state-dir`);
@@ -28,11 +29,20 @@ export async function serve(path: string, handlers: Handlers): Promise<Server> {
   const server = createServer((request, response) => {
     void answer(request, response, handlers);
   });
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  server.once('error', reject).listen(path, resolve);
-  await promise;
-  chmodSync(path, 0o600);
+  await listen(server, path);
   return server;
+}
+
+/** Root's alone from its first moment: listen() binds before it returns. */
+async function listen(server: Server, path: string): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const mask = process.umask(0o177);
+  try {
+    server.once('error', reject).listen(path, resolve);
+  } finally {
+    process.umask(mask);
+  }
+  await promise;
 }
 
 function answers(path: string): Promise<boolean> {
@@ -66,14 +76,15 @@ async function readCni(request: IncomingMessage): Promise<CniRequest> {
   };
 }
 
+/** Reads to the end also what is too large: who is still writing would not see the answer. */
 async function readBody(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     length += chunk.length;
-    if (length > LARGEST_BODY) throw new CniError(CNI_CODES.decodeFailure, 'the network configuration is over 1 MiB');
-    chunks.push(chunk);
+    if (length <= LARGEST_BODY) chunks.push(chunk);
   }
+  if (length > LARGEST_BODY) throw new CniError(CNI_CODES.decodeFailure, 'the network configuration is over 1 MiB');
   return Buffer.concat(chunks).toString('utf8');
 }
 

@@ -1,6 +1,7 @@
 // What the agent was told, by flag, environment or default, with where each value came from.
 import { hostname } from 'node:os';
-import { DEFAULT_BPFFS, DEFAULT_STATE_DIR } from '../api/protocol.js';
+import { join } from 'node:path';
+import { DEFAULT_BPFFS, DEFAULT_STATE_DIR, SOCKET_NAME } from '../api/protocol.js';
 
 /** Flags as the command line gives them; what is absent was not given. */
 export interface AgentFlags {
@@ -56,6 +57,12 @@ const DEFAULTS: Readonly<Record<keyof AgentFlags, string>> = {
   logLevel: 'info',
 };
 
+const NEVER_EMPTY = ['node', 'source', 'stateDir', 'bpffs'] as const;
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
+const FLOW_ENTRIES_MAX = 1 << 26;
+/** Bytes of sun_path without its terminating zero. */
+const SOCKET_PATH_MAX = 107;
+
 /** Flag before environment before default. The environment's names are `ISTHMUS_STATE_DIR` and alike. */
 export function resolveSettings(
   flags: AgentFlags,
@@ -83,20 +90,37 @@ function resolve(
 }
 
 function check(values: Record<keyof AgentFlags, string>): Settings {
-  const flowEntries = Number(values.flowEntries);
-  if (!Number.isInteger(flowEntries) || flowEntries < 2 || flowEntries > 1 << 26) {
-    throw new SettingsError(`flow-entries '${values.flowEntries}' is not a number from 2 to ${1 << 26}`);
-  }
+  const empty = NEVER_EMPTY.find((name) => values[name].trim() === '');
+  if (empty !== undefined) throw new SettingsError(`${flagOf(empty)} is empty; leave it out to get its default`);
   return {
     ...values,
+    stateDir: checkStateDir(values.stateDir),
     compile: oneOf('compile', values.compile, ['auto', 'always', 'never'] as const),
     attach: oneOf('attach', values.attach, ['auto', 'tcx', 'clsact'] as const),
-    flowEntries,
+    flowEntries: checkFlowEntries(values.flowEntries),
+    logLevel: oneOf('logLevel', values.logLevel, LOG_LEVELS),
   };
 }
 
-function oneOf<T extends string>(name: string, value: string, allowed: readonly T[]): T {
+function checkFlowEntries(text: string): number {
+  const entries = /^\d{1,10}$/.test(text) ? Number(text) : 0;
+  if (entries >= 2 && entries <= FLOW_ENTRIES_MAX) return entries;
+  throw new SettingsError(`flow-entries '${text}' is not a number from 2 to ${FLOW_ENTRIES_MAX}`);
+}
+
+/** The socket's path has to fit into a sockaddr_un, or nobody could connect. */
+function checkStateDir(path: string): string {
+  const room = SOCKET_PATH_MAX - SOCKET_NAME.length - 1;
+  if (Buffer.byteLength(join(path, SOCKET_NAME)) <= SOCKET_PATH_MAX) return path;
+  throw new SettingsError(`state-dir '${path}' is longer than ${room} bytes, so the socket's path would not fit`);
+}
+
+function flagOf(name: keyof AgentFlags): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+function oneOf<T extends string>(name: keyof AgentFlags, value: string, allowed: readonly T[]): T {
   const found = allowed.find((item) => item === value);
-  if (found === undefined) throw new SettingsError(`${name} '${value}' is none of ${allowed.join(', ')}`);
+  if (found === undefined) throw new SettingsError(`${flagOf(name)} '${value}' is none of ${allowed.join(', ')}`);
   return found;
 }

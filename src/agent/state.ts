@@ -6,8 +6,9 @@ import type { CompiledService } from '../datapath/services.js';
 import { FAMILIES } from '../model/address.js';
 import { DEFAULT_BLOCK_SIZE, DEFAULT_NAT_PORTS, type Mode } from '../model/network.js';
 import type { Service } from '../model/service.js';
-import type { Snapshot } from '../model/snapshot.js';
+import type { Problem, Snapshot } from '../model/snapshot.js';
 import type { LinkInfo } from '../net/native.js';
+import { describeRouteFailure, type RouteFailure } from './host-routes.js';
 import type { Origin, Settings } from './settings.js';
 
 export interface DescribeStateInput {
@@ -18,10 +19,11 @@ export interface DescribeStateInput {
   readonly datapath: Datapath;
   readonly snapshot: Snapshot;
   readonly desired: Desired;
+  readonly routeFailures: readonly RouteFailure[];
 }
 
 export function describeState(input: DescribeStateInput): AgentState {
-  const { settings, origins, version, uplink, datapath, snapshot, desired } = input;
+  const { settings, origins, version, uplink, datapath, snapshot, desired, routeFailures } = input;
   const { network } = snapshot;
   const modes: { ipv4?: Mode; ipv6?: Mode } = {};
   for (const family of FAMILIES) {
@@ -42,10 +44,22 @@ export function describeState(input: DescribeStateInput): AgentState {
     services: desired.serviceList.map(nameService),
     attachments: datapath.attachments,
     sourceHash: datapath.sourceHash,
-    problems: [...snapshot.problems, ...desired.problems],
+    problems: [...snapshot.problems, ...desired.problems, ...routeFailures.map(routeProblem)],
     settings: origins,
     updated: new Date().toISOString(),
   };
+}
+
+/** The state that stays in force when a newer snapshot could not be put in force as a whole. */
+export function describeRefusal(state: AgentState, snapshot: Snapshot, reason: string): AgentState {
+  const object = `Node ${state.node}`;
+  const refusal: Problem = { where: object, object, reason, inForce: 'the last good state' };
+  return { ...state, problems: [...snapshot.problems, refusal], updated: new Date().toISOString() };
+}
+
+function routeProblem(failure: RouteFailure): Problem {
+  const object = `route to ${failure.route.destination}`;
+  return { where: object, object, reason: describeRouteFailure(failure), inForce: 'everything but this route' };
 }
 
 function nameService({ id, service, port }: CompiledService): ServiceName {

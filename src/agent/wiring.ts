@@ -1,6 +1,7 @@
 // The links, addresses, routes and neighbours that connect a pod with its node.
-import type { Datapath } from '../datapath/datapath.js';
+
 import { GATEWAYS } from '../datapath/config.js';
+import type { Datapath } from '../datapath/datapath.js';
 import { familyOf } from '../model/address.js';
 import type { Endpoint } from '../model/endpoint.js';
 import type { NativeNet, Netlink } from '../net/native.js';
@@ -28,6 +29,7 @@ export function wire(wiring: Wiring, endpoint: Endpoint): number {
   const pod = wiring.net.openNetlink(endpoint.netns);
   let ifindex = 0;
   try {
+    requireNoDefault(pod, endpoint);
     const link = wiring.node.addVeth({
       name: endpoint.hostInterface,
       mac: GATEWAY_MAC,
@@ -37,7 +39,7 @@ export function wire(wiring: Wiring, endpoint: Endpoint): number {
       peerNamespace: pod,
     });
     ifindex = link.ifindex;
-    prepareHostSide(wiring.node, endpoint.hostInterface);
+    prepareHostSide(wiring.node, endpoint);
     wiring.datapath.attachContainer(endpoint.hostInterface, ifindex);
     wiring.node.setUp(ifindex);
     configurePod(pod, endpoint);
@@ -49,6 +51,15 @@ export function wire(wiring: Wiring, endpoint: Endpoint): number {
   } finally {
     pod.close();
   }
+}
+
+/** Replacing another network's default route would cut off what the pod has already. */
+function requireNoDefault(pod: Netlink, { addresses }: Endpoint): void {
+  const wanted = addresses.map(defaultOf);
+  const taken = pod.routes().find(({ destination }) => wanted.includes(destination));
+  if (taken === undefined) return;
+  const device = pod.link(taken.ifindex)?.name ?? `device ${taken.ifindex}`;
+  throw new WiringError(`the pod has a default route by ${device} already, and can have only one`);
 }
 
 /** Removes the veth, and with it its addresses, routes and neighbours. Whether there was one. */
@@ -76,7 +87,8 @@ function checkPod(pod: Netlink, endpoint: Endpoint): void {
   if (link === undefined) throw new WiringError(`the pod has no interface ${endpoint.interfaceName}`);
   const addresses = pod.addresses(link.ifindex).map(({ address }) => address.split('/')[0]);
   const missing = endpoint.addresses.find((address) => !addresses.includes(address));
-  if (missing !== undefined) throw new WiringError(`${endpoint.interfaceName} in the pod has lost its address ${missing}`);
+  if (missing !== undefined)
+    throw new WiringError(`${endpoint.interfaceName} in the pod has lost its address ${missing}`);
   const gateways = new Set(pod.routes().map(({ gateway }) => gateway));
   for (const address of endpoint.addresses) {
     if (!gateways.has(gatewayOf(address))) throw new WiringError(`the pod has lost its route by ${gatewayOf(address)}`);
@@ -84,10 +96,15 @@ function checkPod(pod: Netlink, endpoint: Endpoint): void {
 }
 
 /** The kernel's own forwarding is what bpf_fib_lookup asks, so it must be on. */
-function prepareHostSide(node: Netlink, name: string): void {
-  node.writeSysctl(`net.ipv4.conf.${name}.forwarding`, '1');
-  node.writeSysctl(`net.ipv6.conf.${name}.forwarding`, '1');
-  node.writeSysctl(`net.ipv6.conf.${name}.accept_ra`, '0');
+function prepareHostSide(node: Netlink, { hostInterface, addresses }: Endpoint): void {
+  node.writeSysctl(`net/ipv4/conf/${hostInterface}/forwarding`, '1');
+  if (!hasIpv6(addresses)) return;
+  node.writeSysctl(`net/ipv6/conf/${hostInterface}/forwarding`, '1');
+  node.writeSysctl(`net/ipv6/conf/${hostInterface}/accept_ra`, '0');
+}
+
+function hasIpv6(addresses: readonly string[]): boolean {
+  return addresses.some((address) => familyOf(address) === 'ipv6');
 }
 
 function configurePod(pod: Netlink, endpoint: Endpoint): void {
@@ -95,11 +112,18 @@ function configurePod(pod: Netlink, endpoint: Endpoint): void {
   if (link === undefined) throw new WiringError(`the pod's side ${endpoint.interfaceName} did not appear`);
   const loopback = pod.link('lo');
   if (loopback !== undefined) pod.setUp(loopback.ifindex);
+  // Some runtimes make namespaces in which new devices have no IPv6.
+  if (hasIpv6(endpoint.addresses)) pod.writeSysctl(`net/ipv6/conf/${endpoint.interfaceName}/disable_ipv6`, '0');
   for (const address of endpoint.addresses) pod.addAddress(link.ifindex, hostPrefix(address));
   pod.setUp(link.ifindex);
   for (const address of endpoint.addresses) {
-    const destination = familyOf(address) === 'ipv4' ? '0.0.0.0/0' : '::/0';
-    pod.replaceRoute({ destination, gateway: gatewayOf(address), ifindex: link.ifindex, onlink: true, source: address });
+    pod.replaceRoute({
+      destination: defaultOf(address),
+      gateway: gatewayOf(address),
+      ifindex: link.ifindex,
+      onlink: true,
+      source: address,
+    });
   }
 }
 
@@ -113,6 +137,10 @@ function connectHost(node: Netlink, endpoint: Endpoint, ifindex: number): void {
 
 function hostPrefix(address: string): string {
   return `${address}/${familyOf(address) === 'ipv4' ? 32 : 128}`;
+}
+
+function defaultOf(address: string): string {
+  return familyOf(address) === 'ipv4' ? '0.0.0.0/0' : '::/0';
 }
 
 function gatewayOf(address: string): string {

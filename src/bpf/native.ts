@@ -39,6 +39,10 @@ export interface TestRunOptions {
   readonly context?: Uint8Array;
   /** Times to run; 1 when absent. */
   readonly repeat?: number;
+  /** BPF_F_TEST_*; 2 = XDP_LIVE_FRAMES: what an XDP program redirects is really sent (5.18). */
+  readonly flags?: number;
+  /** Packets of one batch of live frames; the kernel's choice (64) when absent. */
+  readonly batchSize?: number;
 }
 
 export interface TestRunResult {

@@ -3,7 +3,10 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** SHA-256, hex, of the names and contents of all .c and .h files below a folder, and of the compiler's flags. */
+/** Programs of the benchmark: nothing of the datapath is made from them. */
+const APART = /^bench\//;
+
+/** SHA-256, hex, of the names and contents of the .c and .h files that the datapath has, and of the compiler's flags. */
 export async function hashSources(directory: string, flags: readonly string[]): Promise<string> {
   const hash = createHash('sha256').update(flags.join('\0'));
   for (const path of await sourceFiles(directory)) {
@@ -15,7 +18,7 @@ export async function hashSources(directory: string, flags: readonly string[]): 
 
 async function sourceFiles(directory: string): Promise<string[]> {
   const paths = await readdir(directory, { recursive: true });
-  return paths.filter((path) => /\.[ch]$/.test(path)).sort();
+  return paths.filter((path) => /\.[ch]$/.test(path) && !APART.test(path)).sort();
 }
 
 /** The hash of the sources that an object was made from; undefined when the object or its record is missing. */

@@ -1,37 +1,22 @@
 // The programs and maps of one node: loaded, attached, and replaced without a packet missing them.
-import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Attachment } from '../api/protocol.js';
 import { BpfError } from '../bpf/error.js';
 import { type AttachMode, attachCgroup, attachDevice, detachPinned } from '../bpf/link.js';
-import type { Native, NativeLink, NativeProgram } from '../bpf/native.js';
-import { BpfObject } from '../bpf/object.js';
+import type { NativeLink, NativeProgram } from '../bpf/native.js';
 import type { EventReader, RingEvent } from '../bpf/ring-buffer.js';
-import type { Config } from './types.gen.js';
+import { type DatapathConfig, type DatapathObject, type LoadOptions, loadObject } from './load.js';
 import type { DatapathMaps } from './reconcile.js';
-import type { Maps } from './types.gen.js';
 
-export interface DatapathOptions {
-  readonly native: Native;
-  readonly objectPath: string;
+export interface DatapathOptions extends LoadOptions {
   /** Of the C sources that the object was made from. */
   readonly sourceHash: string;
-  /** Where maps and links are pinned: what is pinned there already is adopted. */
-  readonly bpffs: string;
   readonly attach: AttachMode;
-  /** Size of a new flow table; an adopted one keeps its size. */
-  readonly flowEntries: number;
-  /** Something an operator may want to know, and no error. */
-  readonly onNote: (details: Readonly<Record<string, unknown>>, message: string) => void;
+  /** Whether the node's namespace has a device of this name. */
+  readonly hasDevice: (name: string) => boolean;
   /** A sampled drop, decoded. */
   readonly onDrop: (event: Readonly<Record<string, unknown>>) => void;
 }
-
-/** What the caller decides; whether checksums can be done the fast way is found by trying. */
-export type DatapathConfig = Omit<Config, 'fast_checksum'>;
-
-/** Pinned, so that they outlive the agent. Events and working room belong to the object that wrote them. */
-const PINNED = ['endpoints', 'routes', 'services', 'backends', 'flows', 'fragments', 'drops', 'sweeps'] as const;
 
 /** enum bpf_attach_type */
 const BIND_HOOKS = { bind4: 8, bind6: 9 } as const;
@@ -43,15 +28,20 @@ interface Target {
   link: NativeLink;
 }
 
-type DatapathObject = BpfObject<Maps, Config>;
+interface Closeable {
+  close(): void;
+}
+
+type OpenMaps = { readonly [Name in keyof DatapathMaps]: DatapathMaps[Name] & Closeable };
 
 export class Datapath {
   readonly #options: DatapathOptions;
   readonly #targets = new Map<string, Target>();
-  readonly #programs = new Map<string, NativeProgram>();
+  #programs = new Map<string, NativeProgram>();
   #object: DatapathObject | undefined;
   #events: EventReader | undefined;
-  #maps: DatapathMaps | undefined;
+  #maps: OpenMaps | undefined;
+  #sweeping: Promise<void> | undefined;
   #fastChecksum = true;
 
   constructor(options: DatapathOptions) {
@@ -66,7 +56,7 @@ export class Datapath {
     return [...this.#targets.values()].map(({ attachment }) => attachment);
   }
 
-  /** The maps that the agent writes. After load. */
+  /** The maps that the agent writes. After load; each load brings new handles, which may be of other maps. */
   get maps(): DatapathMaps {
     if (this.#maps === undefined) throw new BpfError('the datapath is not loaded');
     return this.#maps;
@@ -77,26 +67,19 @@ export class Datapath {
    * atomic update. When loading fails, the former ones stay.
    */
   async load(config: DatapathConfig): Promise<void> {
-    const object = await this.#loadObject(config);
-    const former = { object: this.#object, events: this.#events, programs: [...this.#programs.values()] };
+    const { object, fastChecksum } = await loadObject(this.#options, config, this.#fastChecksum);
+    this.#fastChecksum = fastChecksum;
+    const former = { object: this.#object, events: this.#events, programs: this.#programs, maps: this.#maps };
     this.#object = object;
-    this.#programs.clear();
-    this.#maps ??= {
-      endpoints: object.map('endpoints'),
-      routes: object.map('routes'),
-      services: object.map('services'),
-      backends: object.map('backends'),
-    } as DatapathMaps;
+    this.#programs = new Map();
+    this.#maps = openMaps(object);
     this.#events = object.readEvents('events', (events) => this.#onEvents(events));
-    for (const target of this.#targets.values()) {
-      const link = target.refresh();
-      target.link.close();
-      target.link = link;
+    try {
+      for (const target of this.#targets.values()) this.#refresh(target);
+      await this.#run('sweep_start');
+    } finally {
+      closeAll([former.events, former.object, ...former.programs.values(), ...Object.values(former.maps ?? {})]);
     }
-    await this.#run('sweep_start');
-    former.events?.close();
-    for (const program of former.programs) program.close();
-    former.object?.close();
   }
 
   attachNetdev(device: string, ifindex: number): void {
@@ -120,14 +103,19 @@ export class Datapath {
     for (const [program, attachType] of Object.entries(BIND_HOOKS)) {
       this.#attach(program, { program, target: cgroup, kind: 'cgroup' }, () => {
         const { native } = this.#options;
-        return attachCgroup({ native, program: this.#program(program), cgroup, attachType, pin: this.#pin(program) }).link;
+        return attachCgroup({ native, program: this.#program(program), cgroup, attachType, pin: this.#pin(program) })
+          .link;
       });
     }
   }
 
-  /** Removes dead flows now, in the kernel, off the event loop. */
+  /** Removes dead flows now, in the kernel, off the event loop. One walk at a time: asked during one, it is that one. */
   async sweep(): Promise<void> {
-    if (this.#object !== undefined) await this.#run('sweep_flows');
+    if (this.#object === undefined) return;
+    this.#sweeping ??= this.#run('sweep_flows').finally(() => {
+      this.#sweeping = undefined;
+    });
+    await this.#sweeping;
   }
 
   /** Removes the flows of a pod that is gone, so that the next owner of its address and ports finds them free. */
@@ -138,11 +126,25 @@ export class Datapath {
 
   /** Closes descriptors; what is pinned or attached stays. */
   close(): void {
-    this.#events?.close();
-    for (const { link } of this.#targets.values()) link.close();
-    for (const program of this.#programs.values()) program.close();
+    const links = [...this.#targets.values()].map(({ link }) => link);
+    closeAll([this.#events, ...links, ...this.#programs.values(), this.#object, ...Object.values(this.#maps ?? {})]);
+    this.#targets.clear();
     this.#programs.clear();
-    this.#object?.close();
+    this.#object = undefined;
+  }
+
+  /** A pod whose device is gone has no packets that could miss the program: its DEL has not come yet, that is all. */
+  #refresh(target: Target): void {
+    const { program, target: device } = target.attachment;
+    try {
+      const link = target.refresh();
+      target.link.close();
+      target.link = link;
+    } catch (error) {
+      if (program !== 'from_container' || this.#options.hasDevice(device)) throw error;
+      this.#options.onNote({ device, reason: (error as Error).message }, 'the device of a pod is gone');
+      this.detachContainer(device);
+    }
   }
 
   #attachDevice(program: string, device: string, ifindex: number): void {
@@ -190,55 +192,22 @@ export class Datapath {
     return join(this.#options.bpffs, 'links', name);
   }
 
-  /** Reading ip_summed needs a kernel that offers it (6.2): without it, checksums go by helpers. */
-  async #loadObject(config: DatapathConfig): Promise<DatapathObject> {
-    try {
-      return await this.#loadWith({ ...config, fast_checksum: this.#fastChecksum ? 1 : 0 });
-    } catch (error) {
-      if (!this.#fastChecksum) throw error;
-      const object = await this.#loadWith({ ...config, fast_checksum: 0 }).catch(() => {
-        throw error;
-      });
-      this.#fastChecksum = false;
-      this.#options.onNote({ reason: (error as Error).message }, 'checksums go by helpers: the fast way did not load');
-      return object;
-    }
-  }
-
-  async #loadWith(config: Config): Promise<DatapathObject> {
-    const { native, objectPath, bpffs, flowEntries } = this.#options;
-    const object = BpfObject.open<Maps, Config>(native, objectPath);
-    try {
-      mkdirSync(join(bpffs, 'links'), { recursive: true });
-      object.configure(config);
-      object.setMaxEntries('flows', flowEntries);
-      const created = PINNED.filter((name) => !this.#reuse(object, name));
-      await object.load();
-      for (const name of created) object.pinMap(name, join(bpffs, name));
-      return object;
-    } catch (error) {
-      object.close();
-      throw error;
-    }
-  }
-
-  /** A pinned map of another layout cannot be read by the new programs: it gives way to an empty one. */
-  #reuse(object: DatapathObject, name: (typeof PINNED)[number]): boolean {
-    const path = join(this.#options.bpffs, name);
-    try {
-      return object.reuseMap(name, path);
-    } catch (error) {
-      if (!(error instanceof BpfError) || error.code !== 'ERR_LAYOUT') throw error;
-      const lost = name === 'flows' ? 'translated connections begin anew' : 'it is filled again';
-      this.#options.onNote({ map: name, reason: error.message }, `pinned map has another layout: ${lost}`);
-      rmSync(path, { force: true });
-      return false;
-    }
-  }
-
   #onEvents(events: readonly RingEvent[]): void {
     for (const event of events) {
       if (event.type === 'drop_event') this.#options.onDrop(event.value as Readonly<Record<string, unknown>>);
     }
   }
+}
+
+function openMaps(object: DatapathObject): OpenMaps {
+  return {
+    endpoints: object.map('endpoints'),
+    routes: object.map('routes'),
+    services: object.map('services'),
+    backends: object.map('backends'),
+  };
+}
+
+function closeAll(handles: readonly (Closeable | undefined)[]): void {
+  for (const handle of handles) handle?.close();
 }

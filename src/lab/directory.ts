@@ -2,8 +2,9 @@
 import type { Family, IpAddress } from '../model/address.js';
 import { familyOf } from '../model/address.js';
 import type { LabCase } from './cases.js';
-import { askAgent } from './node-agent.js';
-import type { AddressPair, LabNode, LabPlan } from './plan.js';
+import { askAgent } from '../testbed/node-agent.js';
+import type { AddressPair } from '../testbed/node.js';
+import type { LabNode, LabPlan } from './plan.js';
 import { allNodes, allPods, clusterOf, SERVER_PORT, SERVICE_PORT } from './plan.js';
 import type { LabRecord } from './record.js';
 import { LabError } from './record.js';

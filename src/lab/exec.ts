@@ -1,7 +1,7 @@
 // Runs a program in a pod, on a node or on an outside host, on this terminal.
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
-import { enter } from './command.js';
+import { enter } from '../testbed/command.js';
 import { planLab } from './plan.js';
 import type { LabRecord } from './record.js';
 import { LabError } from './record.js';

@@ -1,10 +1,10 @@
 // Watches the router while the checks run: in island mode no pod address may leave a cluster's own segment.
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import { enter, run, until } from './command.js';
-import { PROBE } from './files.js';
+import { enter, run, until } from '../testbed/command.js';
+import { PROBE } from '../testbed/files.js';
 import type { LabCluster, LabPlan } from './plan.js';
 import type { Row } from './row.js';
-import { UPLINK } from './topology.js';
+import { UPLINK } from '../testbed/node.js';
 
 /** Packets to this port of the router are ours: they prove that the capture sees what passes. */
 const MARKER_PORT = '9';

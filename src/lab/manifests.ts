@@ -1,11 +1,11 @@
 // The Kubernetes objects of each cluster as the YAML files that its agents watch.
-import { stringify } from 'yaml';
 import { FAMILIES } from '../model/address.js';
-import type { AddressPair, LabCluster, LabService } from './plan.js';
+import type { Manifest } from '../testbed/manifests.js';
+import { networkManifest, nodeManifests, writeDocuments } from '../testbed/manifests.js';
+import type { AddressPair } from '../testbed/node.js';
+import type { LabCluster, LabService } from './plan.js';
 import { SERVER_PORT, SERVICE_PORT } from './plan.js';
-import { writeAtomically } from './record.js';
 
-type Manifest = Readonly<Record<string, unknown>>;
 type PodAddresses = Readonly<Record<string, AddressPair>>;
 
 const NAMESPACE = 'default';
@@ -17,43 +17,16 @@ const PORTS = [
 /** Everything that is known before the pods are. */
 export function writeManifests(cluster: LabCluster): void {
   for (const node of cluster.nodes) {
-    writeDocuments(`${node.stateDir}/manifests/network.yaml`, [networkManifest(cluster)]);
-    writeDocuments(`${node.stateDir}/manifests/nodes.yaml`, nodeManifests(cluster));
-    writeDocuments(`${node.stateDir}/manifests/services.yaml`, cluster.services.map(serviceManifest));
+    writeDocuments(node, 'network.yaml', [networkManifest(cluster)]);
+    writeDocuments(node, 'nodes.yaml', nodeManifests(cluster.nodes));
+    writeDocuments(node, 'services.yaml', cluster.services.map(serviceManifest));
   }
 }
 
 /** The backends, from the addresses that CNI gave; one file and one rename, so that agents see one change. */
 export function writeSlices(cluster: LabCluster, pods: PodAddresses): void {
   const slices = cluster.services.flatMap((service) => sliceManifests(cluster, service, pods));
-  for (const node of cluster.nodes) writeDocuments(`${node.stateDir}/manifests/endpointslices.yaml`, slices);
-}
-
-function writeDocuments(path: string, documents: readonly Manifest[]): void {
-  writeAtomically(path, documents.map((document) => stringify(document)).join('---\n'));
-}
-
-export function networkManifest(cluster: LabCluster): Manifest {
-  const family = (name: 'ipv4' | 'ipv6'): Manifest => ({
-    mode: cluster.modes[name],
-    podCIDRs: [cluster.podCIDRs[name]],
-  });
-  return {
-    apiVersion: 'isthmus.dev/v1alpha1',
-    kind: 'ClusterNetwork',
-    metadata: { name: 'default' },
-    spec: { clusterID: cluster.name, ipv4: family('ipv4'), ipv6: family('ipv6') },
-  };
-}
-
-export function nodeManifests(cluster: LabCluster): Manifest[] {
-  return cluster.nodes.map((node) => ({
-    apiVersion: 'v1',
-    kind: 'Node',
-    metadata: { name: node.name },
-    spec: { podCIDR: node.podCIDRs.ipv4, podCIDRs: FAMILIES.map((family) => node.podCIDRs[family]) },
-    status: { addresses: FAMILIES.map((family) => ({ type: 'InternalIP', address: node.addresses[family] })) },
-  }));
+  for (const node of cluster.nodes) writeDocuments(node, 'endpointslices.yaml', slices);
 }
 
 export function serviceManifest(service: LabService): Manifest {

@@ -2,29 +2,18 @@
 import type { Cidr, Family, IpAddress } from '../model/address.js';
 import { addressAt } from '../model/address.js';
 import type { Mode } from '../model/network.js';
+import type { AddressPair, CidrPair, TestNode, TestPod } from '../testbed/node.js';
 
 export type LabMode = 'island' | 'flat';
-export type AddressPair = Readonly<Record<Family, IpAddress>>;
-export type CidrPair = Readonly<Record<Family, Cidr>>;
 
-export interface LabPod {
-  /** `c1/a`: how commands and cases name it. */
-  readonly id: string;
+/** Its id, as commands and cases name it: `c1/a`. */
+export interface LabPod extends TestPod {
   readonly cluster: string;
-  readonly name: string;
   readonly node: string;
-  readonly netns: string;
-  /** Stands in for the container id that a runtime would give. */
-  readonly containerID: string;
 }
 
-export interface LabNode {
-  readonly name: string;
+export interface LabNode extends TestNode {
   readonly cluster: string;
-  readonly netns: string;
-  readonly addresses: AddressPair;
-  readonly podCIDRs: CidrPair;
-  readonly stateDir: string;
 }
 
 export interface LabService {

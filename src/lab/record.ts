@@ -1,10 +1,11 @@
 // What a running lab is: identity, mode and the addresses its pods got; one file, replaced atomically.
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import type { AddressPair, LabMode } from './plan.js';
+import { readFileSync } from 'node:fs';
+import { writeAtomically } from '../testbed/atomic-file.js';
+import { TestbedError } from '../testbed/error.js';
+import type { AddressPair, AttachChoice } from '../testbed/node.js';
+import type { LabMode } from './plan.js';
 import { LAB_DIR } from './plan.js';
-
-export type AttachChoice = 'auto' | 'tcx' | 'clsact';
 
 export interface LabRecord {
   /** Tells this lab from one that is built after it: a reaper removes only its own. */
@@ -17,8 +18,8 @@ export interface LabRecord {
   readonly pods: Readonly<Record<string, AddressPair>>;
 }
 
-export class LabError extends Error {
-  readonly code = 'ERR_LAB';
+export class LabError extends TestbedError {
+  override readonly code = 'ERR_LAB';
 }
 
 const RECORD = `${LAB_DIR}/lab.json`;
@@ -45,18 +46,4 @@ export function requireRecord(): LabRecord {
 
 export function writeRecord(record: LabRecord): void {
   writeAtomically(RECORD, `${JSON.stringify(record, undefined, 2)}\n`);
-}
-
-export function deleteRecord(): void {
-  rmSync(LAB_DIR, { recursive: true, force: true });
-}
-
-/** A reader sees the old contents or the new, never half of them. */
-export function writeAtomically(path: string, text: string): void {
-  const slash = path.lastIndexOf('/');
-  const directory = path.slice(0, slash);
-  mkdirSync(directory, { recursive: true });
-  const temporary = `${directory}/.${path.slice(slash + 1)}.new`;
-  writeFileSync(temporary, text);
-  renameSync(temporary, path);
 }

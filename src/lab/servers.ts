@@ -1,8 +1,8 @@
 // The servers that the checks talk to: one in every pod, on every node and on every outside host.
 import { mkdirSync } from 'node:fs';
-import { capture, start, until } from './command.js';
-import { PROBE } from './files.js';
-import { cgroupOf } from './node-home.js';
+import { capture, start, until } from '../testbed/command.js';
+import { PROBE } from '../testbed/files.js';
+import { cgroupOf } from '../testbed/node-home.js';
 import type { LabPlan } from './plan.js';
 import { allNodes, LAB_DIR, SERVER_PORT } from './plan.js';
 import { LabError } from './record.js';

@@ -1,8 +1,10 @@
 // The plan as kernel objects: lines for `ip -batch`, sysctls, and the namespaces themselves.
 import type { Family } from '../model/address.js';
 import { FAMILIES } from '../model/address.js';
-import { capture, run } from './command.js';
-import type { AddressPair, CidrPair, LabCluster, LabNode, LabPlan } from './plan.js';
+import { batch, setSysctls } from '../testbed/namespaces.js';
+import type { AddressPair, CidrPair } from '../testbed/node.js';
+import { UPLINK } from '../testbed/node.js';
+import type { LabCluster, LabNode, LabPlan } from './plan.js';
 import { allNamespaces, allNodes, NARROW_MTU } from './plan.js';
 
 const FORWARDING = ['net/ipv4/ip_forward=1', 'net/ipv6/conf/all/forwarding=1'];
@@ -10,8 +12,6 @@ const FORWARDING = ['net/ipv4/ip_forward=1', 'net/ipv6/conf/all/forwarding=1'];
 const NO_DAD = ['net/ipv6/conf/all/accept_dad=0', 'net/ipv6/conf/default/accept_dad=0'];
 /** The routing table that packets from behind the bottleneck use. */
 const NARROW_TABLE = 131;
-/** The uplink's name inside every node and outside host. */
-export const UPLINK = 'eth0';
 
 /** Creates namespaces, links, addresses and routes; the pods' namespaces stay without a link until CNI wires them. */
 export async function buildTopology(plan: LabPlan): Promise<void> {
@@ -35,21 +35,6 @@ export async function buildTopology(plan: LabPlan): Promise<void> {
       batch(host.netns, stationLines({ ...host, prefix: plan.outside, gateway: plan.router.gateway })),
     ),
   ]);
-}
-
-/** Runs many `ip` operations in one process; a rule takes its family from the whole batch. */
-export async function batch(netns: string | undefined, lines: readonly string[], family?: Family): Promise<void> {
-  const input = `${lines.join('\n')}\n`;
-  const flags = [...(family === 'ipv6' ? ['-6'] : []), ...(netns ? ['-n', netns] : [])];
-  await run(['ip', ...flags, '-batch', '-'], { input });
-}
-
-/** Deletes namespaces that exist; returns what the kernel refused. */
-export async function deleteNamespaces(names: readonly string[]): Promise<string[]> {
-  if (names.length === 0) return [];
-  const input = names.map((name) => `netns del ${name}\n`).join('');
-  const result = await capture(['ip', '-force', '-batch', '-'], { input });
-  return result.status === 0 ? [] : result.stderr.trim().split('\n');
 }
 
 /** Every device of the lab is created inside the namespaces it belongs to: none appears in the caller's. */
@@ -140,11 +125,4 @@ function stationLines(station: Station): string[] {
 function addressLine(address: string, prefix: string, device: string): string {
   const length = prefix.split('/')[1];
   return `addr add ${address}/${length} dev ${device}${address.includes(':') ? ' nodad' : ''}`;
-}
-
-async function setSysctls(netns: string, settings: readonly string[]): Promise<void> {
-  const script = settings
-    .map((setting) => `echo ${setting.split('=')[1]} > /proc/sys/${setting.split('=')[0]}`)
-    .join(' && ');
-  await run(['/bin/sh', '-c', script], { netns });
 }

@@ -1,11 +1,12 @@
 // Builds the lab: topology, agents, pods, servers; in that order, because each needs the one before.
-import { addPod } from './cni.js';
+import { addPod } from '../testbed/cni.js';
 import { takeDown } from './down.js';
-import { requireBuild } from './files.js';
+import { requireBuild } from '../testbed/files.js';
 import { writeManifests, writeSlices } from './manifests.js';
-import { startAgent, waitForAgent, waitForChange } from './node-agent.js';
-import { createHomes } from './node-home.js';
-import type { AddressPair, LabPlan } from './plan.js';
+import { startAgent, waitForAgent, waitForChange } from '../testbed/node-agent.js';
+import { createHomes } from '../testbed/node-home.js';
+import type { AddressPair } from '../testbed/node.js';
+import type { LabPlan } from './plan.js';
 import { allNodes, allPods, planLab } from './plan.js';
 import type { LabRecord } from './record.js';
 import { LabError, writeRecord } from './record.js';
@@ -20,13 +21,13 @@ export interface Progress {
 
 /** Brings a lab up; one that exists is taken down first. A failure leaves what was built, for a look inside. */
 export async function bringUp(record: LabRecord, { narrate, signal }: Progress): Promise<LabRecord> {
-  requireBuild();
+  requireBuild('a lab');
   const left = await takeDown();
   if (left.length > 0) throw new LabError(`cannot remove the lab that exists: ${left.join(', ')} stayed`);
   writeRecord(record);
   const plan = planLab(record.mode);
   narrate(`topology: 2 clusters, 4 nodes, 6 pods, a router, an outside client and server (${record.mode} mode)`);
-  await createHomes(plan);
+  await createHomes(allNodes(plan));
   signal.throwIfAborted();
   await buildTopology(plan);
   signal.throwIfAborted();

@@ -2,7 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { listCases } from '../../src/lab/cases.js';
 import { type Directory, expectedSources, formatSource, matchesSource, targetOf } from '../../src/lab/directory.js';
-import { type AddressPair, allNodes, allPods, type LabMode, planLab } from '../../src/lab/plan.js';
+import { type AddressPair } from '../../src/testbed/node.js';
+import { allNodes, allPods, type LabMode, planLab } from '../../src/lab/plan.js';
 import { FAMILIES } from '../../src/model/address.js';
 
 const MODES: readonly LabMode[] = ['island', 'flat'];

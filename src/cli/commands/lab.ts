@@ -1,7 +1,8 @@
 // `isthmus lab`: two clusters, a router and the outside on this machine, in network namespaces.
 import { type Command, Option } from 'commander';
 import type { LabMode } from '../../lab/plan.js';
-import type { AttachChoice, LabRecord } from '../../lab/record.js';
+import type { AttachChoice } from '../../testbed/node.js';
+import type { LabRecord } from '../../lab/record.js';
 import type { LabCheck, Row } from '../../lab/row.js';
 import type { LabStatus } from '../../lab/status.js';
 import { createOutput } from '../context.js';
@@ -14,11 +15,17 @@ interface UpOptions {
   readonly attach: AttachChoice;
 }
 
+interface RunOptions {
+  readonly mode: LabMode | 'both';
+  readonly attach: AttachChoice;
+}
+
 interface DownOptions {
   readonly whenStdinCloses?: true;
   readonly lab?: string;
 }
 
+const MODES: readonly LabMode[] = ['island', 'flat'];
 const SIGNAL_EXIT: Readonly<Record<string, number>> = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
 const OK_COLOURS = { yes: 'green', no: 'red' } as const;
 
@@ -75,13 +82,21 @@ export function register(command: Command): void {
     .addOption(new Option('--when-stdin-closes', 'wait for that before').hideHelp())
     .addOption(new Option('--lab <id>', 'only this very lab').hideHelp())
     .action(down);
-  addUpOptions(command.command('run').description('up, the picture, check, down')).action(run);
+  addGlobalOptions(command.command('run').description('up, the picture, check, down; one mode after the other'))
+    .addOption(new Option('--mode <mode>', 'how IPv4 pods are addressed').choices([...MODES, 'both']).default('island'))
+    .addOption(attachOption())
+    .addHelpText('after', '\nExit code 0: all checks are good; 1: at least one is not.')
+    .action((options: RunOptions, self: Command) => run(options, globalOptions(self)));
 }
 
 function addUpOptions(command: Command): Command {
   return command
-    .addOption(new Option('--mode <mode>', 'how IPv4 pods are addressed').choices(['island', 'flat']).default('island'))
-    .addOption(new Option('--attach <how>', 'kind of attachment').choices(['auto', 'tcx', 'clsact']).default('auto'));
+    .addOption(new Option('--mode <mode>', 'how IPv4 pods are addressed').choices(MODES).default('island'))
+    .addOption(attachOption());
+}
+
+function attachOption(): Option {
+  return new Option('--attach <how>', 'kind of attachment').choices(['auto', 'tcx', 'clsact']).default('auto');
 }
 
 async function up({ mode, attach }: UpOptions): Promise<void> {
@@ -91,23 +106,37 @@ async function up({ mode, attach }: UpOptions): Promise<void> {
   await owned(record, true, async (signal) => {
     const built = await bringUp(record, { narrate, signal });
     await printPicture(built);
-    process.stdout.write(`\nThe lab is up. Next:\n${nextCommands('isthmus lab down')}`);
+    process.stdout.write(`\nThe lab is up. Next:\n${nextCommands('isthmus lab check', 'isthmus lab down')}`);
   });
 }
 
-async function run({ mode, attach }: UpOptions): Promise<void> {
+async function run({ mode, attach }: RunOptions, options: GlobalOptions): Promise<void> {
+  const results: LabCheck[] = [];
+  for (const one of mode === 'both' ? MODES : [mode]) {
+    const result = await runOne({ mode: one, attach }, options);
+    if (result === undefined) return;
+    results.push(result);
+  }
+  if (options.format !== 'table') return;
+  process.stdout.write(`\n${results.map((result) => `${verdict(result)}\n`).join('')}`);
+  process.stdout.write(`\nTry it yourself:\n${nextCommands('isthmus lab up', 'isthmus lab down')}`);
+}
+
+/** undefined when a signal ended it. */
+async function runOne({ mode, attach }: UpOptions, options: GlobalOptions): Promise<LabCheck | undefined> {
   const { bringUp } = await import('../../lab/up.js');
   const { checkLab } = await import('../../lab/check.js');
   const { newRecord } = await import('../../lab/record.js');
   const record = newRecord(mode, attach);
-  await owned(record, false, async (signal) => {
+  let result: LabCheck | undefined;
+  const done = await owned(record, false, async (signal) => {
     const built = await bringUp(record, { narrate, signal });
-    await printPicture(built);
-    process.stdout.write('\n');
-    await printCheck(await checkLab(built, { narrate, signal }), { format: 'table', headers: true });
+    if (options.format === 'table') await printPicture(built);
+    result = await checkLab(built, { narrate, signal });
+    await printCheck(result, options);
     narrate('taking the lab down');
   });
-  process.stdout.write(`\nTry it yourself:\n${nextCommands(`isthmus lab up --mode ${mode}`)}`);
+  return done ? result : undefined;
 }
 
 async function check(options: GlobalOptions): Promise<void> {
@@ -139,15 +168,18 @@ async function down({ whenStdinCloses, lab = '' }: DownOptions): Promise<void> {
   if (left.length > 0) process.exitCode = EXIT.unhealthy;
 }
 
-/** Does work whose end, by success or by a signal, decides about the lab. */
-async function owned(record: LabRecord, keep: boolean, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
-  const { InterruptedError, withOwnedLab } = await import('../../lab/owner.js');
+/** Does work whose end, by success or by a signal, decides about the lab; false when it was a signal. */
+async function owned(record: LabRecord, keep: boolean, work: (signal: AbortSignal) => Promise<void>): Promise<boolean> {
+  const { withOwnedLab } = await import('../../lab/owner.js');
+  const { InterruptedError } = await import('../../testbed/owner.js');
   try {
     await withOwnedLab({ id: record.id, keep, work });
+    return true;
   } catch (error) {
     if (!(error instanceof InterruptedError)) throw error;
     narrate(error.message);
     process.exitCode = SIGNAL_EXIT[error.signal] ?? EXIT.unhealthy;
+    return false;
   }
 }
 
@@ -159,14 +191,14 @@ async function printPicture(record: LabRecord): Promise<void> {
 
 async function printCheck(result: LabCheck, options: GlobalOptions): Promise<void> {
   await printDocument(result, options, () => printList(createOutput(options, false), CASES, result.cases));
-  const { total, ok, failed, seconds } = result.summary;
-  process.stderr.write(`\n${verdict(result)}: ${ok} of ${total} checks are good, ${failed} are not, in ${seconds} s\n`);
+  process.stderr.write(`\n${verdict(result)}\n`);
   for (const row of result.cases) if (!row.ok) process.stderr.write(`  ${describe(row)}\n`);
-  if (failed > 0) process.exitCode = EXIT.unhealthy;
+  if (result.summary.failed > 0) process.exitCode = EXIT.unhealthy;
 }
 
-function verdict(result: LabCheck): string {
-  return `${result.mode}: ${result.summary.failed === 0 ? 'ALL GOOD' : 'NOT GOOD'}`;
+function verdict({ mode, summary: { total, ok, failed, seconds } }: LabCheck): string {
+  const word = failed === 0 ? 'ALL GOOD' : 'NOT GOOD';
+  return `${mode}: ${word}: ${ok} of ${total} checks are good, ${failed} are not, in ${seconds} s`;
 }
 
 function describe(row: Row): string {
@@ -190,15 +222,16 @@ async function printDocument(
   }
 }
 
-function nextCommands(first: string): string {
+/** What to try on a lab that is up, between two commands. */
+function nextCommands(first: string, last: string): string {
   const commands = [
     first,
-    'isthmus lab check',
     'isthmus lab exec c1/a -- ping -c 3 198.51.100.30',
     'isthmus status',
     'isthmus endpoint list',
     'isthmus nat list',
     'isthmus drop list',
+    last,
   ];
   return commands.map((command) => `  npx ${command}\n`).join('');
 }

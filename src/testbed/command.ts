@@ -21,7 +21,7 @@ export interface CommandResult {
 }
 
 export class CommandError extends Error {
-  readonly code = 'ERR_LAB_COMMAND';
+  readonly code = 'ERR_COMMAND';
 }
 
 const DEFAULT_TIMEOUT = 30_000;

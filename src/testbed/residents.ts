@@ -1,4 +1,4 @@
-// Processes that live in the lab's network namespaces: by construction the lab's own, however they were started.
+// Processes that live in a testbed's network namespaces: by construction its own, however they were started.
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { until } from './command.js';
 

@@ -1,25 +1,24 @@
-// One agent of the lab: started detached in its node's namespace, waited for, killed.
+// One agent of a testbed: started detached in its node's namespace, waited for, killed.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createAgentClient } from '../api/client.js';
 import type { AgentStatus } from '../api/protocol.js';
 import { SOCKET_NAME } from '../api/protocol.js';
 import { pause, start, until } from './command.js';
 import { ISTHMUS } from './files.js';
+import { TestbedError } from './error.js';
+import type { AttachChoice, TestNode } from './node.js';
+import { UPLINK } from './node.js';
 import { bpffsOf, cgroupOf } from './node-home.js';
-import type { LabNode } from './plan.js';
-import type { AttachChoice } from './record.js';
-import { LabError } from './record.js';
-import { UPLINK } from './topology.js';
 
 /** Compiling and verifying on a busy machine is the slowest part of a start. */
 const READY_MS = 30_000;
 
-export function socketOf(node: LabNode): string {
+export function socketOf(node: TestNode): string {
   return `${node.stateDir}/${SOCKET_NAME}`;
 }
 
 /** Starts the agent and returns at once. Its log is `agent.log` in the state directory. */
-export function startAgent(node: LabNode, attach: AttachChoice): number {
+export function startAgent(node: TestNode, attach: AttachChoice): number {
   const options = {
     node: node.name,
     source: `${node.stateDir}/manifests`,
@@ -39,8 +38,8 @@ export function startAgent(node: LabNode, attach: AttachChoice): number {
   return pid;
 }
 
-/** Waits until this very process answers. Throws LabError with the end of its log. */
-export async function waitForAgent(node: LabNode, pid: number): Promise<void> {
+/** Waits until this very process answers. Throws TestbedError with the end of its log. */
+export async function waitForAgent(node: TestNode, pid: number): Promise<void> {
   const answers = async (): Promise<boolean> => {
     if (!isAlive(pid)) throw agentFailed(node, `exited before it was ready`);
     return (await askAgent(node))?.pid === pid;
@@ -49,30 +48,30 @@ export async function waitForAgent(node: LabNode, pid: number): Promise<void> {
 }
 
 /** undefined when it does not answer. */
-export async function askAgent(node: LabNode): Promise<AgentStatus | undefined> {
+export async function askAgent(node: TestNode): Promise<AgentStatus | undefined> {
   return createAgentClient(socketOf(node))
     .status()
     .catch(() => undefined);
 }
 
 /** Waits until every agent has put in force what was written before `since`, milliseconds of the epoch. */
-export async function waitForChange(nodes: readonly LabNode[], since: number): Promise<void> {
+export async function waitForChange(nodes: readonly TestNode[], since: number): Promise<void> {
   for (const node of nodes) {
     const changed = async (): Promise<boolean> => Date.parse((await askAgent(node))?.state.updated ?? '') >= since;
-    if (!(await until(changed, 5000))) throw agentFailed(node, 'did not take up the new EndpointSlices within 5 s');
+    if (!(await until(changed, 5000))) throw agentFailed(node, 'did not take up the new manifests within 5 s');
   }
 }
 
 /** Ends the agent without any chance to clean up. */
-export async function killAgent(node: LabNode): Promise<void> {
+export async function killAgent(node: TestNode): Promise<void> {
   const pid = agentPid(node);
-  if (pid === undefined) throw new LabError(`no agent of ${node.name} runs: nothing was killed`);
+  if (pid === undefined) throw new TestbedError(`no agent of ${node.name} runs: nothing was killed`);
   process.kill(pid, 'SIGKILL');
-  if (!(await until(() => !isAlive(pid), 5000))) throw new LabError(`agent ${pid} of ${node.name} survived SIGKILL`);
+  if (!(await until(() => !isAlive(pid), 5000))) throw new TestbedError(`agent ${pid} of ${node.name} survived SIGKILL`);
 }
 
 /** Kills the agent, leaves the node alone for a while, and starts another one that adopts what is pinned. */
-export async function restartAgent(node: LabNode, attach: AttachChoice, downMs: number): Promise<number> {
+export async function restartAgent(node: TestNode, attach: AttachChoice, downMs: number): Promise<number> {
   await killAgent(node);
   await pause(downMs);
   const pid = startAgent(node, attach);
@@ -81,7 +80,7 @@ export async function restartAgent(node: LabNode, attach: AttachChoice, downMs: 
 }
 
 /** Pid of the running agent; undefined when the recorded process is another one or gone. */
-export function agentPid(node: LabNode): number | undefined {
+export function agentPid(node: TestNode): number | undefined {
   try {
     const pid = Number(readFileSync(`${node.stateDir}/agent.pid`, 'utf8'));
     const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
@@ -100,9 +99,9 @@ function isAlive(pid: number): boolean {
   }
 }
 
-function agentFailed(node: LabNode, what: string): LabError {
+function agentFailed(node: TestNode, what: string): TestbedError {
   const log = `${node.stateDir}/agent.log`;
-  return new LabError(`the agent of ${node.name} ${what}. The lab stays as it is. End of ${log}:\n${tail(log)}`);
+  return new TestbedError(`the agent of ${node.name} ${what}. What was built stays. End of ${log}:\n${tail(log)}`);
 }
 
 function tail(path: string): string {

@@ -1,0 +1,79 @@
+// The programs of this node: loaded for what is in force, attached once, with the maps that they use.
+import type { Logger } from 'pino';
+import type { SnapshotConfig } from '../datapath/config.js';
+import type { Datapath } from '../datapath/datapath.js';
+import { Reconciler } from '../datapath/reconcile.js';
+import { canonical } from '../datapath/table.js';
+import type { LinkInfo, Netlink } from '../net/native.js';
+import { reserveNatPorts } from './host-ports.js';
+import type { Pods } from './pods.js';
+import type { Settings } from './settings.js';
+import { GATEWAY_MAC } from './wiring.js';
+
+export interface NodeProgramsOptions {
+  readonly settings: Settings;
+  readonly log: Logger;
+  readonly node: Netlink;
+  readonly uplink: LinkInfo;
+  readonly datapath: Datapath;
+}
+
+export class NodePrograms {
+  readonly #options: NodeProgramsOptions;
+  readonly #pods: Pods;
+  #reconciler: Reconciler | undefined;
+  /** What the programs are loaded for. */
+  #loaded = '';
+  #adopted = false;
+  #attached = false;
+
+  constructor(options: NodeProgramsOptions, pods: Pods) {
+    this.#options = options;
+    this.#pods = pods;
+  }
+
+  /** Writes the maps of the programs; undefined before the first load. */
+  get reconciler(): Reconciler | undefined {
+    return this.#reconciler;
+  }
+
+  /** Loads programs when what they are loaded for has changed; the maps were read anew then. Returns their reconciler. */
+  async load(compiled: SnapshotConfig): Promise<Reconciler> {
+    const { datapath, node, uplink, log } = this.#options;
+    const config = {
+      ...compiled,
+      uplink_ifindex: uplink.ifindex,
+      uplink_mtu: uplink.mtu,
+      gateway_mac: GATEWAY_MAC,
+      netns_cookie: node.cookie,
+    };
+    const text = canonical(config);
+    if (this.#reconciler !== undefined && text === this.#loaded) return this.#reconciler;
+    reserveNatPorts(node, { first: compiled.nat_port_first, last: compiled.nat_port_last });
+    await datapath.load(config);
+    // Read anew each time: somebody may have unpinned a map, and then the new programs have another one.
+    const reconciler = new Reconciler(datapath.maps);
+    await reconciler.adopt();
+    if (!this.#adopted) await this.#adoptPods();
+    [this.#reconciler, this.#loaded] = [reconciler, text];
+    log.info({ attachments: datapath.attachments.length }, 'programs loaded');
+    return reconciler;
+  }
+
+  /** Puts the programs on the uplink and on the pods, once: later ones replace them there. */
+  attach(): void {
+    if (this.#attached) return;
+    const { datapath, uplink, settings, log } = this.#options;
+    datapath.attachNetdev(uplink.name, uplink.ifindex);
+    if (settings.cgroup !== '') datapath.guardBinds(settings.cgroup);
+    this.#pods.attach();
+    this.#attached = true;
+    log.info({ attachments: datapath.attachments.length, uplink: uplink.name }, 'programs attached');
+  }
+
+  async #adoptPods(): Promise<void> {
+    const { adopted, gone } = await this.#pods.adopt();
+    this.#adopted = true;
+    this.#options.log.info({ pods: adopted, gone: gone.length }, 'adopted');
+  }
+}

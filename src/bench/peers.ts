@@ -1,0 +1,68 @@
+// Who is measured: pairs of places that talk to each other, all of them up at the same time.
+import type { AddressPair } from '../testbed/node.js';
+import type { BenchPlan, Station } from './plan.js';
+
+export interface Peer {
+  readonly name: PeerName;
+  /** What it is, for people. */
+  readonly title: string;
+  /** Namespace that the client runs in. */
+  readonly client: string;
+  readonly server: { readonly netns: string; readonly address: string };
+}
+
+export type PeerName =
+  | 'raw'
+  | 'raw-again'
+  | 'host-host'
+  | 'same-node'
+  | 'cross-node'
+  | 'flat'
+  | 'island'
+  | 'routed'
+  | 'masquerade';
+
+export function listPeers(plan: BenchPlan, pods: Readonly<Record<string, AddressPair>>): Peer[] {
+  const outside = (name: string): Peer['server'] => serverAt(stationOf(plan, `${name}-out`));
+  const pod = (id: string): string => netnsOf(plan, id);
+  const server = (id: string): Peer['server'] => ({ netns: netnsOf(plan, id), address: pods[id]?.ipv4 ?? '' });
+  const raw = { client: stationOf(plan, 'raw-a').netns, server: serverAt(stationOf(plan, 'raw-b')) };
+  return [
+    { name: 'raw', title: 'one veth pair, nothing else', ...raw },
+    { name: 'raw-again', title: 'the same pair a second time', ...raw },
+    {
+      name: 'host-host',
+      title: 'node to node over one veth pair',
+      client: stationOf(plan, 'host-a').netns,
+      server: serverAt(stationOf(plan, 'host-b')),
+    },
+    { name: 'same-node', title: 'ours: pod to pod, same node', client: pod('n1/a'), server: server('n1/b') },
+    { name: 'cross-node', title: 'ours: pod to pod, other node', client: pod('n1/a'), server: server('n2/c') },
+    { name: 'flat', title: 'ours: pod to outside, flat', client: pod('flat/e'), server: outside('flat') },
+    { name: 'island', title: 'ours: pod to outside, island', client: pod('island/d'), server: outside('island') },
+    ...plan.kernelNodes.map(
+      (node): Peer => ({
+        name: node.masquerade ? 'masquerade' : 'routed',
+        title: node.masquerade ? 'kernel routing with netfilter masquerade' : 'kernel routing, untranslated',
+        client: node.pod.netns,
+        server: outside(node.name),
+      }),
+    ),
+  ];
+}
+
+function stationOf(plan: BenchPlan, name: string): Station {
+  const found = plan.wires.flatMap(({ left, right }) => [left, right]).find((station) => station.name === name);
+  if (!found) throw new Error(`no wire ends at '${name}'`);
+  return found;
+}
+
+function serverAt({ netns, addresses }: Station): Peer['server'] {
+  return { netns, address: addresses.ipv4 };
+}
+
+function netnsOf(plan: BenchPlan, id: string): string {
+  const found = plan.pods.find((pod) => pod.id === id);
+  if (!found) throw new Error(`the plan has no pod '${id}'`);
+  return found.netns;
+}

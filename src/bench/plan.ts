@@ -1,0 +1,123 @@
+// The benchmark's picture as data: direct wires, nodes of ours and of the kernel's, pods, and every address.
+import type { Cidr, IpAddress } from '../model/address.js';
+import { addressAt } from '../model/address.js';
+import type { Mode } from '../model/network.js';
+import type { AddressPair, CidrPair, TestNode, TestPod } from '../testbed/node.js';
+
+/** A namespace at one end of a wire; its device is `eth0`. */
+export interface Station {
+  readonly name: string;
+  readonly netns: string;
+  readonly addresses: AddressPair;
+}
+
+/** One veth pair between two namespaces, nothing in between. */
+export interface Wire {
+  readonly left: Station;
+  readonly right: Station;
+  readonly prefix: CidrPair;
+}
+
+/** A node with an agent of ours. */
+export interface BenchNode extends TestNode {
+  readonly cluster: string;
+  readonly mode: Mode;
+  /** Of the whole cluster. */
+  readonly clusterCIDRs: CidrPair;
+}
+
+export interface BenchPod extends TestPod {
+  readonly node: string;
+}
+
+/** A node that the kernel's own forwarding serves, with one pod. */
+export interface KernelNode extends Station {
+  readonly masquerade: boolean;
+  readonly pod: { readonly netns: string; readonly address: IpAddress; readonly gateway: IpAddress };
+}
+
+export interface BenchPlan {
+  readonly wires: readonly Wire[];
+  readonly nodes: readonly BenchNode[];
+  readonly pods: readonly BenchPod[];
+  readonly kernelNodes: readonly KernelNode[];
+}
+
+export const BENCH_DIR = '/run/isthmus/bench';
+export const SERVER_PORT = 8080;
+export const PREFIX = 'ist-bench-';
+
+/** Left and right of every wire. RFC 2544's range for benchmarks gives the addresses. */
+const WIRES = [
+  ['raw-a', 'raw-b'],
+  ['host-a', 'host-b'],
+  ['n1', 'n2'],
+  ['island', 'island-out'],
+  ['flat', 'flat-out'],
+  ['routed', 'routed-out'],
+  ['masq', 'masq-out'],
+] as const;
+
+export function planBench(): BenchPlan {
+  const wires = WIRES.map(([left, right], index) => planWire(left, right, index + 1));
+  const station = (name: string): Station => {
+    const found = wires.flatMap(({ left, right }) => [left, right]).find((one) => one.name === name);
+    if (!found) throw new Error(`no wire ends at '${name}'`);
+    return found;
+  };
+  return {
+    wires,
+    nodes: [
+      planNode(station('n1'), { cluster: 'pair', mode: 'Island', number: 1 }),
+      planNode(station('n2'), { cluster: 'pair', mode: 'Island', number: 2 }),
+      planNode(station('island'), { cluster: 'island', mode: 'Island', number: 1 }),
+      planNode(station('flat'), { cluster: 'flat', mode: 'Flat', number: 1 }),
+    ],
+    pods: [planPod('n1', 'a'), planPod('n1', 'b'), planPod('n2', 'c'), planPod('island', 'd'), planPod('flat', 'e')],
+    kernelNodes: [planKernelNode(station('routed'), false), planKernelNode(station('masq'), true)],
+  };
+}
+
+/** Names of all namespaces. */
+export function allNamespaces(plan: BenchPlan): string[] {
+  const pods = [...plan.pods, ...plan.kernelNodes.map(({ pod }) => pod)];
+  return [...pods, ...allStations(plan)].map(({ netns }) => netns);
+}
+
+export function allStations(plan: BenchPlan): Station[] {
+  return plan.wires.flatMap(({ left, right }) => [left, right]);
+}
+
+function planWire(left: string, right: string, number: number): Wire {
+  const prefix = { ipv4: `198.18.${number}.0/24`, ipv6: `2001:db8:b${number}::/64` };
+  const station = (name: string, host: number): Station => {
+    return { name, netns: `${PREFIX}${name}`, addresses: pairAt(prefix, host) };
+  };
+  return { left: station(left, 1), right: station(right, 2), prefix };
+}
+
+function planNode(station: Station, of: { cluster: string; mode: Mode; number: number }): BenchNode {
+  return {
+    ...station,
+    cluster: of.cluster,
+    mode: of.mode,
+    clusterCIDRs: { ipv4: '10.244.0.0/16', ipv6: 'fd00:10:244::/48' },
+    podCIDRs: { ipv4: `10.244.${of.number}.0/24`, ipv6: `fd00:10:244:${of.number}::/64` },
+    stateDir: `${BENCH_DIR}/${station.name}`,
+  };
+}
+
+function planPod(node: string, name: string): BenchPod {
+  const netns = `${PREFIX}pod-${node}-${name}`;
+  return { id: `${node}/${name}`, name, node, netns, containerID: `bench-${node}-${name}` };
+}
+
+function planKernelNode(station: Station, masquerade: boolean): KernelNode {
+  const pod = { netns: `${PREFIX}pod-${station.name}`, address: '10.244.1.10', gateway: '10.244.1.1' };
+  return { ...station, masquerade, pod };
+}
+
+function pairAt(cidrs: CidrPair, offset: number): AddressPair {
+  const at = (cidr: Cidr): IpAddress => addressAt(cidr, BigInt(offset)) ?? '';
+  return { ipv4: at(cidrs.ipv4), ipv6: at(cidrs.ipv6) };
+}

@@ -1,0 +1,168 @@
+// Inside a node's namespace: what the datapath's programs cost, by running them in place without sending anything.
+import type { NativeProgram } from '../bpf/native.js';
+import { loadNative } from '../bpf/native.js';
+import { BpfObject } from '../bpf/object.js';
+import { compileConfig } from '../datapath/config.js';
+import type { Config, Flow, FlowKey, Maps } from '../datapath/types.gen.js';
+import { FLOW_FLAGS } from '../datapath/types.gen.js';
+import { ROOT } from '../testbed/files.js';
+import type { Snapshot } from '../model/snapshot.js';
+import { DirectorySource } from '../source/directory.js';
+import type { FrameOptions } from './frame.js';
+import { buildFrame } from './frame.js';
+import { loadPrograms } from './programs.js';
+
+/** A packet and the device where it arrives. */
+export interface Arrival {
+  readonly ifindex: number;
+  readonly packet: Omit<FrameOptions, 'kind'>;
+}
+
+export interface CostCase {
+  readonly name: string;
+  readonly program: 'from_container' | 'from_netdev';
+  readonly arrival: Arrival;
+  /**
+   * What a pod sends to open the flow that the packet belongs to, where it is translated. A packet from the wire is
+   * then addressed to whatever port the flow got.
+   */
+  readonly opening?: Arrival;
+}
+
+/** The node, as its agent runs it: its manifests, its pins and its devices. */
+export interface CostQuestion {
+  readonly node: string;
+  readonly manifests: string;
+  readonly bpffs: string;
+  readonly gatewayMac: string;
+  readonly uplink: { readonly ifindex: number; readonly mtu: number };
+  readonly cases: readonly CostCase[];
+  readonly batches: number;
+}
+
+export interface CostAnswer {
+  readonly name: string;
+  /** One a batch: nanoseconds of a run above an empty program's. */
+  readonly net: readonly number[];
+  /** Nanoseconds of an empty program's run, one a batch. */
+  readonly empty: readonly number[];
+}
+
+const OBJECT = `${ROOT}/build/bpf/datapath.bpf.o`;
+/** Runs of one call: the packet is not restored between them and loses a hop in each. */
+const REPEAT = 250;
+const CALLS = 100;
+const TC_REDIRECT = 7;
+/** struct __sk_buff: its size, and where it has the device. */
+const CONTEXT_BYTES = 192;
+const CONTEXT_IFINDEX = 40;
+/** What is read only: the node's own, as its agent filled them. */
+const SHARED = ['endpoints', 'routes', 'services', 'backends'] as const;
+
+type Datapath = BpfObject<Maps, Config>;
+
+export async function serve(question: CostQuestion): Promise<CostAnswer[]> {
+  using datapath = await loadDatapath(question);
+  using bench = await loadPrograms({});
+  const empty = bench.program('empty');
+  return question.cases.map((one) => measure(datapath, one, { empty, batches: question.batches }));
+}
+
+/** The program that the agent loaded, once more, with a flow table of its own. */
+async function loadDatapath(question: CostQuestion): Promise<Datapath> {
+  const snapshot = await readSnapshot(question.manifests);
+  const node = snapshot.nodes.get(question.node);
+  if (!snapshot.network || !node) throw new Error(`no ClusterNetwork or no Node ${question.node} in ${question.manifests}`);
+  const datapath = BpfObject.open<Maps, Config>(loadNative(), OBJECT);
+  datapath.configure({
+    ...compileConfig(snapshot.network, node),
+    uplink_ifindex: question.uplink.ifindex,
+    uplink_mtu: question.uplink.mtu,
+    gateway_mac: question.gatewayMac,
+    netns_cookie: 0n,
+    fast_checksum: 1,
+  });
+  for (const name of SHARED) datapath.reuseMap(name, `${question.bpffs}/${name}`);
+  await datapath.load();
+  return datapath;
+}
+
+async function readSnapshot(directory: string): Promise<Snapshot> {
+  const source = new DirectorySource({ directory });
+  const { promise, resolve } = Promise.withResolvers<Snapshot>();
+  await source.start(resolve);
+  const snapshot = await promise;
+  await source.close();
+  return snapshot;
+}
+
+function measure(datapath: Datapath, one: CostCase, { empty, batches }: { empty: NativeProgram; batches: number }): CostAnswer {
+  const translated = one.opening ? openFlow(datapath, one, one.opening) : undefined;
+  const answered = one.program === 'from_netdev' ? translated : undefined;
+  const program = datapath.program(one.program);
+  const data = buildFrame({ ...one.arrival.packet, ...answered, kind: 'ack' });
+  const context = contextOf(one.arrival.ifindex);
+  for (const repeat of [1, 2, REPEAT]) requireRedirect(one, program.testRun({ data, context, repeat }).retval);
+  const answer = { name: one.name, net: [] as number[], empty: [] as number[] };
+  for (let batch = 0; batch < batches; batch++) {
+    const base = meanOf(empty, data, context);
+    answer.empty.push(base);
+    answer.net.push(meanOf(program, data, context) - base);
+  }
+  return answer;
+}
+
+/** The kernel reports whole nanoseconds a call: the mean of many calls has the fraction. */
+function meanOf(program: NativeProgram, data: Buffer, context: Buffer): number {
+  let sum = 0;
+  for (let call = 0; call < CALLS; call++) sum += program.testRun({ data, context, repeat: REPEAT }).duration;
+  return sum / CALLS;
+}
+
+function requireRedirect({ name, program }: CostCase, verdict: number): void {
+  if (verdict === TC_REDIRECT) return;
+  throw new Error(`${name}: ${program} returned ${verdict} and not redirect (${TC_REDIRECT}): its cost means nothing`);
+}
+
+function contextOf(ifindex: number): Buffer {
+  const context = Buffer.alloc(CONTEXT_BYTES);
+  context.writeUInt32LE(ifindex, CONTEXT_IFINDEX);
+  return context;
+}
+
+type Tuple = Pick<FrameOptions, 'source' | 'destination'>;
+
+/**
+ * Has the program make the flow, and gives what it made a mirror image. A program that runs again sees its own
+ * output: the mirror image turns it back, by the same steps, so that every run is a translation.
+ * Returns what answers are addressed to.
+ */
+function openFlow(datapath: Datapath, one: CostCase, opening: Arrival): Tuple {
+  using flows = datapath.map('flows');
+  for (const [key] of [...flows.scan()]) flows.delete(key);
+  const data = buildFrame({ ...opening.packet, kind: 'syn' });
+  const { retval } = datapath.program('from_container').testRun({ data, context: contextOf(opening.ifindex) });
+  requireRedirect(one, retval);
+  const made = [...flows.scan()];
+  for (const [key, flow] of made.flatMap(([key, flow]) => mirrors(key, flow))) flows.set(key, flow);
+  const answer = made.find(([, { flags }]) => flags & FLOW_FLAGS.FLOW_REPLY)?.[0];
+  if (!answer) throw new Error(`${one.name}: from_container made no flow for answers, only ${made.length} entries`);
+  return {
+    source: { address: answer.source, port: answer.source_port },
+    destination: { address: answer.destination, port: answer.destination_port },
+  };
+}
+
+/** The way out changes the source; the way in changes the destination, to a second port in place of the pod. */
+function mirrors(key: FlowKey, flow: Flow): (readonly [FlowKey, Flow])[] {
+  if (key.source !== flow.source) {
+    const translated = { ...key, source: flow.source, source_port: flow.source_port };
+    return [[translated, { ...flow, source: key.source, source_port: key.source_port }]];
+  }
+  const other = key.destination_port ^ 1;
+  const toward = (port: number): Flow => ({ ...flow, destination: key.destination, destination_port: port });
+  return [
+    [key, toward(other)],
+    [{ ...key, destination_port: other }, toward(key.destination_port)],
+  ];
+}

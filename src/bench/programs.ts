@@ -1,0 +1,31 @@
+// The benchmark's own BPF programs, compiled from bpf/bench when they are used.
+import { compileObject } from '../bpf/clang.js';
+import { loadNative } from '../bpf/native.js';
+import { BpfObject } from '../bpf/object.js';
+import { ROOT } from '../testbed/files.js';
+
+/** struct bench_config */
+export interface BenchConfig {
+  readonly ifindex: number;
+  readonly frame: readonly number[];
+}
+
+export interface BenchMaps {
+  readonly received: { readonly key: number; readonly value: readonly bigint[] };
+}
+
+const SOURCE = `${ROOT}/bpf/bench/bench.bpf.c`;
+const OBJECT = `${ROOT}/build/bpf/bench.bpf.o`;
+
+/** Throws BpfError without a compiler. */
+export async function compilePrograms(): Promise<void> {
+  await compileObject({ source: SOURCE, includeDir: `${ROOT}/bpf`, objectPath: OBJECT });
+}
+
+/** Loads them with a frame to send; they must have been compiled. */
+export async function loadPrograms(config: Partial<BenchConfig>): Promise<BpfObject<BenchMaps, BenchConfig>> {
+  const object = BpfObject.open<BenchMaps, BenchConfig>(loadNative(), OBJECT);
+  object.configure(config);
+  await object.load();
+  return object;
+}

@@ -1,0 +1,124 @@
+// Removal of dead flows: by the timeouts of their state, in pairs, and never a live one.
+import { expect, it } from 'vitest';
+import { DEFAULT_TIMEOUTS } from '../../../src/model/network.js';
+import { describeDatapath } from '../../support/packet-case.js';
+import { from, NODE_PORT, PORTS, V4, V6 } from '../../support/world.js';
+
+const PORT = PORTS.a + 64;
+
+describeDatapath({ name: 'sweep', file: import.meta.filename }, (get) => {
+  const ip = from('a').ip({ source: V4.a, destination: V4.remote });
+  const answer = from('uplink').ip({ source: V4.remote, destination: V4.node });
+  const udp = { source: 40_000, destination: 53 };
+  const back = { source: 53, destination: PORT };
+
+  function send(...flags: string[]): void {
+    for (const each of flags) {
+      const reply = each.startsWith('<');
+      const packet = reply ? answer.tcp({ ...back, flags: each.slice(1) }) : ip.tcp({ ...udp, flags: each });
+      expect(get().run(reply ? 'uplink' : 'a', packet).verdict).toBe('redirect');
+    }
+  }
+
+  /** As if nothing had come for so many seconds, in all entries or in those of one source. */
+  function age(seconds: number, source?: string): void {
+    const { flows } = get().maps;
+    for (const [key, flow] of [...flows.scan()]) {
+      if (source === undefined || key.source === source) flows.set(key, { ...flow, seen: (flow.seen - seconds) >>> 0 });
+    }
+  }
+
+  async function sweep(): Promise<void> {
+    expect((await get().program('sweep_flows').run({})).retval).toBe(0);
+  }
+
+  const lives: readonly [string, number, () => void][] = [
+    ['TCP that is opening', DEFAULT_TIMEOUTS.tcpOpening, () => send('S')],
+    ['TCP that is established', DEFAULT_TIMEOUTS.tcpEstablished, () => send('S', '<SA', 'A')],
+    ['TCP that one side closed', DEFAULT_TIMEOUTS.tcpClosing, () => send('S', '<SA', 'FA')],
+    ['TCP that both sides closed', DEFAULT_TIMEOUTS.tcpClosing, () => send('S', '<SA', 'FA', '<FA')],
+    ['TCP that was reset', DEFAULT_TIMEOUTS.tcpClosing, () => send('S', '<R')],
+    ['UDP without an answer', DEFAULT_TIMEOUTS.udpOneWay, () => get().run('a', ip.udp(udp))],
+    [
+      'UDP with an answer',
+      DEFAULT_TIMEOUTS.udpTwoWay,
+      () => [get().run('a', ip.udp(udp)), get().run('uplink', answer.udp(back))],
+    ],
+    ['an echo', DEFAULT_TIMEOUTS.icmp, () => get().run('a', ip.echo({ id: 5 }))],
+  ];
+
+  it.each(lives)('%s lives for %i seconds, and no longer', async (_, timeout, open) => {
+    open();
+    age(timeout - 5);
+    await sweep();
+    expect(get().flows()).toHaveLength(2);
+    age(5);
+    await sweep();
+    expect(get().flows()).toEqual([]);
+  });
+
+  it('keeps both entries while one direction is alive', async () => {
+    send('S');
+    age(DEFAULT_TIMEOUTS.tcpOpening + 1, V4.a);
+    await sweep();
+    expect(get().flows()).toHaveLength(2);
+    age(DEFAULT_TIMEOUTS.tcpOpening + 1, V4.remote);
+    await sweep();
+    expect(get().flows()).toEqual([]);
+  });
+
+  it.each([V4.a, V4.remote])('removes half a pair, that of source %s, when its time has come', async (source) => {
+    send('S');
+    const { flows } = get().maps;
+    for (const [key] of [...flows.scan()]) if (key.source !== source) flows.delete(key);
+    await sweep();
+    expect(get().flows()).toHaveLength(1);
+    age(DEFAULT_TIMEOUTS.tcpOpening + 1);
+    await sweep();
+    expect(get().flows()).toEqual([]);
+  });
+
+  it('removes the dead among the living, of all families and kinds, and says how many', async () => {
+    get().setService([{ address: V4.node, port: NODE_PORT, protocol: 17 }], [{ address: V4.b, port: 8053 }]);
+    for (let index = 0; index < 300; index++) {
+      const remote = `203.0.${index % 3}.${index % 250}`;
+      get().run(
+        'a',
+        from('a')
+          .ip({ source: V4.a, destination: remote })
+          .udp({ source: 1000 + index, destination: 53 }),
+      );
+      get().run('b', from('b').ip({ source: V6.b, destination: V6.remote }).tcp({ source: index, destination: 80 }));
+      get().run(
+        'uplink',
+        from('uplink').ip({ source: V4.remote, destination: V4.node }).udp({ source: index, destination: NODE_PORT }),
+      );
+    }
+    const before = [...get().maps.flows.scan()].length;
+    const total = get().maps.sweeps.get(0)?.removed_total ?? 0n;
+    age(DEFAULT_TIMEOUTS.udpOneWay + 1);
+    await sweep();
+    const lines = get().flows();
+    expect(lines.every((line) => line.startsWith('tcp '))).toBe(true);
+    expect(lines).toHaveLength(2 * 256);
+    const { walked, removed, removed_total, last } = get().maps.sweeps.get(0) ?? {};
+    expect(removed).toBe(before - lines.length);
+    expect(removed_total).toBe(total + BigInt(removed ?? 0));
+    expect(walked).toBeGreaterThanOrEqual(before / 2);
+    expect(Math.abs((last ?? 0) - Number(process.hrtime.bigint() / 1_000_000_000n))).toBeLessThan(2);
+  });
+
+  it('starts its timer as often as it is asked to', () => {
+    for (let count = 0; count < 3; count++) expect(get().program('sweep_start').testRun({}).retval).toBe(0);
+  });
+
+  it('walks by the timer when no agent does', { timeout: 30_000 }, async () => {
+    expect(get().program('sweep_start').testRun({}).retval).toBe(0);
+    await sweep();
+    send('S');
+    age(DEFAULT_TIMEOUTS.tcpOpening + 1);
+    const deadline = Date.now() + 25_000;
+    while (get().flows().length > 0 && Date.now() < deadline) await new Promise((wake) => setTimeout(wake, 250));
+    expect(get().flows()).toEqual([]);
+  });
+});

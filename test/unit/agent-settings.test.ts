@@ -1,0 +1,64 @@
+// What the agent was told: flag before environment before default, and one sentence for whatever cannot be used.
+import { hostname } from 'node:os';
+import { expect, test } from 'vitest';
+import { type AgentFlags, resolveSettings, SettingsError } from '../../src/agent/settings.js';
+
+const originOf = (flags: AgentFlags, environment: Record<string, string>, name: string) =>
+  resolveSettings(flags, environment).origins.find((origin) => origin.name === name);
+
+test('everything has a default, and says so', () => {
+  const { settings, origins } = resolveSettings({}, {});
+  expect(settings).toEqual({
+    node: hostname(),
+    source: '/etc/isthmus/manifests',
+    stateDir: '/run/isthmus',
+    bpffs: '/sys/fs/bpf/isthmus',
+    device: '',
+    cgroup: '',
+    compile: 'auto',
+    attach: 'auto',
+    flowEntries: 1_048_576,
+    logLevel: 'info',
+  });
+  expect(origins.map(({ origin }) => origin)).toEqual(Array(10).fill('default'));
+});
+
+test('the environment is before the default, and a flag before both', () => {
+  const environment = { ISTHMUS_STATE_DIR: '/run/e', ISTHMUS_FLOW_ENTRIES: '64' };
+  expect(resolveSettings({}, environment).settings).toMatchObject({ stateDir: '/run/e', flowEntries: 64 });
+  expect(resolveSettings({ stateDir: '/run/f' }, environment).settings.stateDir).toBe('/run/f');
+  expect(originOf({}, environment, 'stateDir')).toEqual({
+    name: 'stateDir',
+    value: '/run/e',
+    origin: 'environment ISTHMUS_STATE_DIR',
+  });
+  expect(originOf({ stateDir: '/run/f' }, environment, 'stateDir')).toMatchObject({ value: '/run/f', origin: 'flag' });
+});
+
+test('an empty flag is a flag: no device means the one of the default route', () => {
+  expect(resolveSettings({ device: '' }, { ISTHMUS_DEVICE: 'eth1' }).settings.device).toBe('');
+});
+
+test.each<[AgentFlags, string]>([
+  [{ node: '' }, 'node is empty; leave it out to get its default'],
+  [{ source: ' ' }, 'source is empty; leave it out to get its default'],
+  [{ stateDir: '' }, 'state-dir is empty; leave it out to get its default'],
+  [{ bpffs: '' }, 'bpffs is empty; leave it out to get its default'],
+  [{ compile: 'sometimes' }, "compile 'sometimes' is none of auto, always, never"],
+  [{ attach: 'xdp' }, "attach 'xdp' is none of auto, tcx, clsact"],
+  [{ logLevel: 'loud' }, "log-level 'loud' is none of trace, debug, info, warn, error, fatal"],
+  [{ flowEntries: '1' }, "flow-entries '1' is not a number from 2 to 67108864"],
+  [{ flowEntries: '67108865' }, "flow-entries '67108865' is not a number from 2 to 67108864"],
+  [{ flowEntries: '1e3' }, "flow-entries '1e3' is not a number from 2 to 67108864"],
+  [{ flowEntries: '' }, "flow-entries '' is not a number from 2 to 67108864"],
+  [{ flowEntries: '-5' }, "flow-entries '-5' is not a number from 2 to 67108864"],
+])('%j is refused', (flags, message) => {
+  expect(() => resolveSettings(flags, {})).toThrow(new SettingsError(message));
+});
+
+test('a state directory whose socket would not fit into an address is refused; the longest that fits is not', () => {
+  const longest = `/${'d'.repeat(107 - '//agent.sock'.length)}`;
+  expect(resolveSettings({ stateDir: longest }, {}).settings.stateDir).toBe(longest);
+  expect(() => resolveSettings({ stateDir: `${longest}d` }, {})).toThrow(/is longer than 96 bytes/);
+  expect(() => resolveSettings({ stateDir: `/${'ü'.repeat(60)}` }, {})).toThrow(SettingsError);
+});
