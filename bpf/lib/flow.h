@@ -160,7 +160,7 @@ static __always_inline int flow_apply(struct packet *pkt, struct flow *flow)
 	return rc ?: flow_forward(pkt, flow);
 }
 
-/* Removes an entry and its pair. The pair is only removed when it still is the pair. Returns how many. */
+/* Removes an entry, and its pair when it still is the pair. Returns how many there were. */
 static __always_inline __u32 flow_remove(const struct flow_key *key, const struct flow *flow,
 					 struct flow_key *pair_key)
 {

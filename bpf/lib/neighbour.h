@@ -103,7 +103,7 @@ static __noinline int neighbour_answer_nd(struct packet *pkt)
 	struct ethhdr *ethernet;
 	struct ipv6hdr *ip;
 
-	/* Only a neighbour can say so (RFC 4861 section 7.1.1), and it has no use for extensions. */
+	/* Only a neighbour sends this (RFC 4861 section 7.1.1), and without extensions. */
 	if (pkt->ttl != NEIGHBOUR_HOP_LIMIT || pkt->transport != offset)
 		return -DROP_MALFORMED;
 	if (bpf_skb_load_bytes(pkt->skb, offset + ICMP_BYTES, &target, sizeof(target)))

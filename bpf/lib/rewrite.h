@@ -31,7 +31,7 @@ static __always_inline int packet_decrement_ttl(struct packet *pkt)
 	if (!ip)
 		return -DROP_REWRITE_FAILED;
 	ip->hop_limit--;
-	/* A device's sum over the whole packet has the hop limit; IPv4's header balances its own. */
+	/* A device's sum over the whole packet changes; IPv4's header balances its own. */
 	if (!config.fast_checksum || packet_ip_summed(pkt) == CHECKSUM_COMPLETE)
 		bpf_csum_update(pkt->skb, (__u16)~bpf_htons(1));
 	return 0;

@@ -2,34 +2,26 @@
 import { mkdirSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { join } from 'node:path';
-import type { Logger } from 'pino';
 import { type AgentState, type AgentStatus, SOCKET_NAME, STATE_NAME } from '../api/protocol.js';
 import { CompileError, compile, type Desired } from '../datapath/compile.js';
-import type { Datapath } from '../datapath/datapath.js';
 import type { Reconciler, Report } from '../datapath/reconcile.js';
 import type { Snapshot } from '../model/snapshot.js';
-import type { LinkInfo, NativeNet, Netlink } from '../net/native.js';
+import type { NativeNet } from '../net/native.js';
 import type { Source } from '../source/source.js';
 import { type CniRequest, parseCniRequest } from './cni.js';
 import { EndpointStore, writeDurably } from './endpoint-store.js';
 import { describeRouteFailure, reconcileHostRoutes } from './host-routes.js';
-import { NodePrograms } from './node-programs.js';
+import { NodePrograms, type NodeProgramsOptions } from './node-programs.js';
 import { prepareNode } from './node-setup.js';
 import { Pods } from './pods.js';
 import { type Handlers, serve } from './server.js';
-import type { Origin, Settings } from './settings.js';
+import type { Origin } from './settings.js';
 import { describeRefusal, describeState } from './state.js';
 
-export interface AgentOptions {
-  readonly settings: Settings;
+export interface AgentOptions extends NodeProgramsOptions {
   readonly origins: readonly Origin[];
   readonly version: string;
-  readonly log: Logger;
   readonly net: NativeNet;
-  /** In the node's namespace. */
-  readonly node: Netlink;
-  readonly uplink: LinkInfo;
-  readonly datapath: Datapath;
   readonly source: Source;
 }
 

@@ -13,6 +13,7 @@ import { GATEWAY_MAC } from './wiring.js';
 export interface NodeProgramsOptions {
   readonly settings: Settings;
   readonly log: Logger;
+  /** In the node's namespace. */
   readonly node: Netlink;
   readonly uplink: LinkInfo;
   readonly datapath: Datapath;

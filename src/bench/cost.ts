@@ -1,12 +1,12 @@
 // What the programs cost: one question for each node that carries the packets in question.
 import type { Endpoint } from '../model/endpoint.js';
+import { UPLINK } from '../testbed/node.js';
 import { askAgent } from '../testbed/node-agent.js';
 import { bpffsOf } from '../testbed/node-home.js';
 import { openInside } from './inside.js';
+import { linkIn } from './links.js';
 import type { BenchNode, BenchPlan } from './plan.js';
 import type { Arrival, CostAnswer, CostCase, CostQuestion } from './program-cost.js';
-import { linkIn } from './throughput.js';
-import { DEVICE } from './topology.js';
 
 export interface CostOptions {
   readonly plan: BenchPlan;
@@ -67,8 +67,8 @@ async function lookAt(node: BenchNode, plan: BenchPlan): Promise<View> {
   return {
     pods: status.endpoints,
     gatewayMac: linkIn(node.netns, first.hostInterface).mac,
-    uplink: linkIn(node.netns, DEVICE),
-    peer: { mac: linkIn(peer.netns, DEVICE).mac, address: peer.addresses.ipv4, pod: ipv4Of(remote) },
+    uplink: linkIn(node.netns, UPLINK),
+    peer: { mac: linkIn(peer.netns, UPLINK).mac, address: peer.addresses.ipv4, pod: ipv4Of(remote) },
   };
 }
 

@@ -34,10 +34,11 @@ export interface LatencyOptions {
 
 export async function measureLatency(options: LatencyOptions): Promise<LatencySample[]> {
   const samples: LatencySample[] = [];
-  const pairs = options.peers.flatMap((peer) => TESTS.map((test) => ({ peer, test })));
   for (let round = 1; round <= options.rounds; round++) {
     options.onRound(round);
-    for (const { peer, test } of shuffle(pairs)) {
+    // Test by test, so that what is compared lies close together in time.
+    const runs = shuffle(TESTS).flatMap((test) => shuffle(options.peers).map((peer) => ({ peer, test })));
+    for (const { peer, test } of runs) {
       options.signal.throwIfAborted();
       samples.push({ peer: peer.name, test, round, ...(await runOnce(peer, test, options)) });
     }

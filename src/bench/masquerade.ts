@@ -1,7 +1,7 @@
 // The peer to beat: netfilter's masquerade on a node that routes, set up by whichever iptables is here.
 import { capture, run } from '../testbed/command.js';
-import type { KernelNode } from './plan.js';
-import { DEVICE } from './topology.js';
+import { UPLINK } from '../testbed/node.js';
+import type { BenchPlan, KernelNode } from './plan.js';
 
 /** What netfilter was set up with, or why it was not. */
 export type Masquerade = { readonly tool: string } | { readonly missing: string };
@@ -9,8 +9,10 @@ export type Masquerade = { readonly tool: string } | { readonly missing: string 
 /** The faster of the two first: legacy rules are what they would be compared with. */
 const TOOLS = ['iptables-legacy', 'iptables-nft', 'iptables'];
 
-/** Translates what leaves the node by its wire. A kernel or machine without the means is a missing peer, not an error. */
-export async function setUpMasquerade(node: KernelNode): Promise<Masquerade> {
+/** Translates what leaves the node by its wire. A machine without the means has a peer less, which is no error. */
+export async function setUpMasquerade(plan: BenchPlan): Promise<Masquerade> {
+  const node = plan.kernelNodes.find(({ masquerade }) => masquerade);
+  if (!node) return { missing: 'no node is planned for it' };
   const refusals: string[] = [];
   for (const tool of TOOLS) {
     const refusal = await tryTool(tool, node);
@@ -21,7 +23,7 @@ export async function setUpMasquerade(node: KernelNode): Promise<Masquerade> {
 }
 
 async function tryTool(tool: string, { netns }: KernelNode): Promise<string | undefined> {
-  const rule = ['-t', 'nat', '-A', 'POSTROUTING', '-o', DEVICE, '-j', 'MASQUERADE'];
+  const rule = ['-t', 'nat', '-A', 'POSTROUTING', '-o', UPLINK, '-j', 'MASQUERADE'];
   const result = await capture([tool, '-w', ...rule], { netns }).catch((error: Error) => error);
   if (result instanceof Error) return result.message;
   if (result.status === 0) return undefined;

@@ -5,9 +5,9 @@ import { BpfObject } from '../bpf/object.js';
 import { compileConfig } from '../datapath/config.js';
 import type { Config, Flow, FlowKey, Maps } from '../datapath/types.gen.js';
 import { FLOW_FLAGS } from '../datapath/types.gen.js';
-import { ROOT } from '../testbed/files.js';
 import type { Snapshot } from '../model/snapshot.js';
 import { DirectorySource } from '../source/directory.js';
+import { ROOT } from '../testbed/files.js';
 import type { FrameOptions } from './frame.js';
 import { buildFrame } from './frame.js';
 import { loadPrograms } from './programs.js';
@@ -72,19 +72,30 @@ export async function serve(question: CostQuestion): Promise<CostAnswer[]> {
 async function loadDatapath(question: CostQuestion): Promise<Datapath> {
   const snapshot = await readSnapshot(question.manifests);
   const node = snapshot.nodes.get(question.node);
-  if (!snapshot.network || !node) throw new Error(`no ClusterNetwork or no Node ${question.node} in ${question.manifests}`);
-  const datapath = BpfObject.open<Maps, Config>(loadNative(), OBJECT);
-  datapath.configure({
+  if (!snapshot.network || !node)
+    throw new Error(`no ClusterNetwork or no Node ${question.node} in ${question.manifests}`);
+  const config = {
     ...compileConfig(snapshot.network, node),
     uplink_ifindex: question.uplink.ifindex,
     uplink_mtu: question.uplink.mtu,
     gateway_mac: question.gatewayMac,
     netns_cookie: 0n,
-    fast_checksum: 1,
-  });
-  for (const name of SHARED) datapath.reuseMap(name, `${question.bpffs}/${name}`);
-  await datapath.load();
-  return datapath;
+  };
+  // As the agent does where the kernel does not tell how a checksum is meant.
+  return load({ ...config, fast_checksum: 1 }, question).catch(() => load({ ...config, fast_checksum: 0 }, question));
+}
+
+async function load(config: Config, { bpffs }: CostQuestion): Promise<Datapath> {
+  const datapath = BpfObject.open<Maps, Config>(loadNative(), OBJECT);
+  try {
+    datapath.configure(config);
+    for (const name of SHARED) datapath.reuseMap(name, `${bpffs}/${name}`);
+    await datapath.load();
+    return datapath;
+  } catch (error) {
+    datapath.close();
+    throw error;
+  }
 }
 
 async function readSnapshot(directory: string): Promise<Snapshot> {
@@ -96,7 +107,11 @@ async function readSnapshot(directory: string): Promise<Snapshot> {
   return snapshot;
 }
 
-function measure(datapath: Datapath, one: CostCase, { empty, batches }: { empty: NativeProgram; batches: number }): CostAnswer {
+function measure(
+  datapath: Datapath,
+  one: CostCase,
+  { empty, batches }: { empty: NativeProgram; batches: number },
+): CostAnswer {
   const translated = one.opening ? openFlow(datapath, one, one.opening) : undefined;
   const answered = one.program === 'from_netdev' ? translated : undefined;
   const program = datapath.program(one.program);

@@ -34,6 +34,11 @@ const COMMANDS: readonly Registration[] = [
     description: 'two clusters on this machine: build, check, explore',
     load: () => import('./commands/lab.js'),
   },
+  {
+    name: 'bench',
+    description: 'measure this datapath beside its limits and netfilter',
+    load: () => import('./commands/bench.js'),
+  },
   { name: 'agent', description: 'run the agent in this network namespace', load: () => import('./commands/agent.js') },
 ];
 

@@ -1,10 +1,11 @@
 // Runs one case with the probe or with ping and judges what came back.
-import type { LabCase } from './cases.js';
+
 import type { CommandOptions } from '../testbed/command.js';
 import { capture } from '../testbed/command.js';
+import { PROBE } from '../testbed/files.js';
+import type { LabCase } from './cases.js';
 import type { Directory, Target } from './directory.js';
 import { addressOf, expectedSources, formatSource, matchesSource, targetOf } from './directory.js';
-import { PROBE } from '../testbed/files.js';
 import { LabError } from './record.js';
 import type { Row } from './row.js';
 import type { Place } from './servers.js';

@@ -1,9 +1,9 @@
 // Resolves the names that cases use to addresses, ports and the sources that servers must see.
 import type { Family, IpAddress } from '../model/address.js';
 import { familyOf } from '../model/address.js';
-import type { LabCase } from './cases.js';
-import { askAgent } from '../testbed/node-agent.js';
 import type { AddressPair } from '../testbed/node.js';
+import { askAgent } from '../testbed/node-agent.js';
+import type { LabCase } from './cases.js';
 import type { LabNode, LabPlan } from './plan.js';
 import { allNodes, allPods, clusterOf, SERVER_PORT, SERVICE_PORT } from './plan.js';
 import type { LabRecord } from './record.js';

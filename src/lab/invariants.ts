@@ -1,13 +1,13 @@
 // What must hold on every node while it carries traffic: no netfilter rule, no tracked connection, guarded NAT ports.
 import type { Attachment } from '../api/protocol.js';
 import { capture } from '../testbed/command.js';
-import type { Directory } from './directory.js';
 import { PROBE } from '../testbed/files.js';
+import type { AttachChoice } from '../testbed/node.js';
 import { askAgent } from '../testbed/node-agent.js';
 import { cgroupOf } from '../testbed/node-home.js';
+import type { Directory } from './directory.js';
 import type { LabNode } from './plan.js';
 import { allNodes } from './plan.js';
-import type { AttachChoice } from '../testbed/node.js';
 import type { Row } from './row.js';
 
 /** One row for each node and invariant. */

@@ -2,9 +2,9 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { enter, run, until } from '../testbed/command.js';
 import { PROBE } from '../testbed/files.js';
+import { UPLINK } from '../testbed/node.js';
 import type { LabCluster, LabPlan } from './plan.js';
 import type { Row } from './row.js';
-import { UPLINK } from '../testbed/node.js';
 
 /** Packets to this port of the router are ours: they prove that the capture sees what passes. */
 const MARKER_PORT = '9';

@@ -1,7 +1,7 @@
 // What of the lab is there: places, addresses, agents.
 import { existsSync } from 'node:fs';
-import { agentPid, askAgent } from '../testbed/node-agent.js';
 import type { AddressPair } from '../testbed/node.js';
+import { agentPid, askAgent } from '../testbed/node-agent.js';
 import type { LabMode, LabNode, LabPlan } from './plan.js';
 import { allNodes, allPods, planLab } from './plan.js';
 import type { LabRecord } from './record.js';

@@ -1,11 +1,11 @@
 // Builds the lab: topology, agents, pods, servers; in that order, because each needs the one before.
 import { addPod } from '../testbed/cni.js';
-import { takeDown } from './down.js';
 import { requireBuild } from '../testbed/files.js';
-import { writeManifests, writeSlices } from './manifests.js';
+import type { AddressPair } from '../testbed/node.js';
 import { startAgent, waitForAgent, waitForChange } from '../testbed/node-agent.js';
 import { createHomes } from '../testbed/node-home.js';
-import type { AddressPair } from '../testbed/node.js';
+import { takeDown } from './down.js';
+import { writeManifests, writeSlices } from './manifests.js';
 import type { LabPlan } from './plan.js';
 import { allNodes, allPods, planLab } from './plan.js';
 import type { LabRecord } from './record.js';

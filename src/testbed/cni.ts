@@ -1,7 +1,7 @@
 // Wires pods as a container runtime does: it runs the CNI plugin and reads its result.
 import { capture } from './command.js';
-import { CNI_PATH, CNI_PLUGIN } from './files.js';
 import { TestbedError } from './error.js';
+import { CNI_PATH, CNI_PLUGIN } from './files.js';
 import type { AddressPair, TestNode, TestPod } from './node.js';
 import { socketOf } from './node-agent.js';
 
@@ -18,7 +18,9 @@ export async function addPod(pod: TestPod, node: TestNode): Promise<AddressPair>
   const ipv4 = addresses.find((address) => !address.includes(':'));
   const ipv6 = addresses.find((address) => address.includes(':'));
   if (ipv4 === undefined || ipv6 === undefined) {
-    throw new TestbedError(`CNI ADD for ${pod.id} gave [${addresses.join(', ')}]: one address of each family was expected`);
+    throw new TestbedError(
+      `CNI ADD for ${pod.id} gave [${addresses.join(', ')}]: one address of each family was expected`,
+    );
   }
   return { ipv4, ipv6 };
 }

@@ -14,7 +14,9 @@ export const PROBE = `${ROOT}/build/native/isthmus-probe`;
 export function requireBuild(what: string): void {
   const missing = [ISTHMUS, CNI_PLUGIN, PROBE].filter((path) => !existsSync(path));
   if (missing.length > 0) {
-    throw new TestbedError(`cannot build ${what}: ${missing.join(', ')} not found. Nothing was changed. Run: npm run build`);
+    throw new TestbedError(
+      `cannot build ${what}: ${missing.join(', ')} not found. Nothing was changed. Run: npm run build`,
+    );
   }
   if (process.geteuid?.() !== 0) {
     throw new TestbedError(`cannot build ${what}: network namespaces need root. Nothing was changed. Run it with sudo`);

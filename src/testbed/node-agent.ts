@@ -4,8 +4,8 @@ import { createAgentClient } from '../api/client.js';
 import type { AgentStatus } from '../api/protocol.js';
 import { SOCKET_NAME } from '../api/protocol.js';
 import { pause, start, until } from './command.js';
-import { ISTHMUS } from './files.js';
 import { TestbedError } from './error.js';
+import { ISTHMUS } from './files.js';
 import type { AttachChoice, TestNode } from './node.js';
 import { UPLINK } from './node.js';
 import { bpffsOf, cgroupOf } from './node-home.js';
@@ -67,7 +67,8 @@ export async function killAgent(node: TestNode): Promise<void> {
   const pid = agentPid(node);
   if (pid === undefined) throw new TestbedError(`no agent of ${node.name} runs: nothing was killed`);
   process.kill(pid, 'SIGKILL');
-  if (!(await until(() => !isAlive(pid), 5000))) throw new TestbedError(`agent ${pid} of ${node.name} survived SIGKILL`);
+  if (!(await until(() => !isAlive(pid), 5000)))
+    throw new TestbedError(`agent ${pid} of ${node.name} survived SIGKILL`);
 }
 
 /** Kills the agent, leaves the node alone for a while, and starts another one that adopts what is pinned. */

@@ -40,15 +40,22 @@ export async function withOwned<T>({ what, reaper, namespaces, keep, takeDown, w
     void evict(namespaces);
   };
   for (const signal of SIGNALS) process.on(signal, onSignal);
-  try {
-    return await work(interrupt.signal);
-  } catch (error) {
-    throw interrupt.signal.aborted ? interrupt.signal.reason : error;
-  } finally {
-    const left = !keep || interrupt.signal.aborted ? await takeDown() : [];
-    for (const signal of SIGNALS) process.off(signal, onSignal);
-    // Not dismissed, the reaper tries once more.
-    if (left.length > 0) throw new TestbedError(`could not remove all of the ${what}: ${left.join(', ')} stayed`);
-    guard.dismiss();
-  }
+  const outcome = await settle(work(interrupt.signal));
+  const left = !keep || interrupt.signal.aborted ? await takeDown() : [];
+  for (const signal of SIGNALS) process.off(signal, onSignal);
+  // Not dismissed, the reaper tries once more.
+  if (left.length > 0) throw new TestbedError(`could not remove all of the ${what}: ${left.join(', ')} stayed`);
+  guard.dismiss();
+  interrupt.signal.throwIfAborted();
+  if ('error' in outcome) throw outcome.error;
+  return outcome.value;
+}
+
+type Outcome<T> = { readonly value: T } | { readonly error: unknown };
+
+function settle<T>(promise: Promise<T>): Promise<Outcome<T>> {
+  return promise.then(
+    (value) => ({ value }),
+    (error: unknown) => ({ error }),
+  );
 }

@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { CommandResult } from '../../src/testbed/command.js';
-import { AgentNode, NODE, network, nodeObject, OUTSIDE, PORT, sawOf, service } from '../support/agent-node.js';
+import { AgentNode } from '../support/agent-node.js';
+import { network, nodeObject, service } from '../support/node-manifests.js';
+import { NODE, OUTSIDE, PORT, sawOf } from '../support/node-world.js';
 
 const ROOT = join(import.meta.dirname, '../..');
 let node: AgentNode;

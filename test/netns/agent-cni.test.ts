@@ -2,7 +2,8 @@
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { AgentNode, NODE, OUTSIDE, PORT, sawOf } from '../support/agent-node.js';
+import { AgentNode } from '../support/agent-node.js';
+import { NODE, OUTSIDE, PORT, sawOf } from '../support/node-world.js';
 
 let node: AgentNode;
 

@@ -5,7 +5,9 @@ import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Endpoint } from '../../src/model/endpoint.js';
-import { AgentNode, NODE, nodeObject, OUTSIDE, PORT, sawOf } from '../support/agent-node.js';
+import { AgentNode } from '../support/agent-node.js';
+import { nodeObject } from '../support/node-manifests.js';
+import { NODE, OUTSIDE, PORT, sawOf } from '../support/node-world.js';
 
 let node: AgentNode;
 let pod: { ipv4: string; ipv6: string };

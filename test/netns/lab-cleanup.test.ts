@@ -2,12 +2,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { afterEach, beforeAll, expect, test } from 'vitest';
-import { capture, pause, until } from '../../src/testbed/command.js';
 import { takeDown } from '../../src/lab/down.js';
-import { ISTHMUS } from '../../src/testbed/files.js';
-import { cgroupRoot } from '../../src/testbed/node-home.js';
 import { allNamespaces, LAB_DIR, planLab } from '../../src/lab/plan.js';
 import { readRecord } from '../../src/lab/record.js';
+import { capture, pause, until } from '../../src/testbed/command.js';
+import { ISTHMUS } from '../../src/testbed/files.js';
+import { cgroupRoot } from '../../src/testbed/node-home.js';
 import { listResidents } from '../../src/testbed/residents.js';
 
 const NAMES = allNamespaces(planLab('island'));

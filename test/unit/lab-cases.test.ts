@@ -2,9 +2,9 @@
 import { describe, expect, test } from 'vitest';
 import { listCases } from '../../src/lab/cases.js';
 import { type Directory, expectedSources, formatSource, matchesSource, targetOf } from '../../src/lab/directory.js';
-import { type AddressPair } from '../../src/testbed/node.js';
 import { allNodes, allPods, type LabMode, planLab } from '../../src/lab/plan.js';
 import { FAMILIES } from '../../src/model/address.js';
+import type { AddressPair } from '../../src/testbed/node.js';
 
 const MODES: readonly LabMode[] = ['island', 'flat'];
 

@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { stringify } from 'yaml';
-import { networkManifest, nodeManifests } from '../../src/testbed/manifests.js';
 import { serviceManifest, sliceManifests } from '../../src/lab/manifests.js';
 import { type LabMode, planLab } from '../../src/lab/plan.js';
 import type { Snapshot } from '../../src/model/snapshot.js';
 import { DirectorySource } from '../../src/source/directory.js';
+import { networkManifest, nodeManifests } from '../../src/testbed/manifests.js';
 
 let directory: string;
 
@@ -28,7 +28,7 @@ async function readCluster(mode: LabMode): Promise<Snapshot> {
   );
   const documents = [
     networkManifest(cluster),
-    ...nodeManifests(cluster),
+    ...nodeManifests(cluster.nodes),
     ...cluster.services.map(serviceManifest),
     ...cluster.services.flatMap((service) => sliceManifests(cluster, service, pods)),
   ];

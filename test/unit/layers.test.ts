@@ -3,7 +3,16 @@ import { globSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { expect, test } from 'vitest';
 
-const RANKS: Record<string, number> = { model: 0, btf: 0, api: 1, bpf: 1, net: 1, source: 1, datapath: 2, testbed: 2.5 };
+const RANKS: Record<string, number> = {
+  model: 0,
+  btf: 0,
+  api: 1,
+  bpf: 1,
+  net: 1,
+  source: 1,
+  datapath: 2,
+  testbed: 2.5,
+};
 for (const top of ['agent', 'lab', 'bench']) RANKS[top] = 3;
 /** The command line starts what the others of the top rank offer. */
 RANKS.cli = 4;

@@ -59,15 +59,15 @@ describeDatapath({ name: 'endpoint', file: import.meta.filename }, (get) => {
         verdict: 'drop',
         drops: { DROP_NO_FLOW: 1 },
       },
-      {
-        name: `${family}: nor from the wire`,
-        from: 'uplink',
-        in: from('uplink')
-          .ip({ source: w.remote, destination: w.node })
-          .udp({ source: 53, destination: PORTS.a + 1 }),
-        verdict: 'drop',
-        drops: { DROP_NO_FLOW: 1 },
-      },
+      ...[PORTS.node, PORTS.a + 1, 65_535].map(
+        (destination): PacketCase => ({
+          name: `${family}: nor is port ${destination}, from the wire`,
+          from: 'uplink',
+          in: from('uplink').ip({ source: w.remote, destination: w.node }).udp({ source: 53, destination }),
+          verdict: 'drop',
+          drops: { DROP_NO_FLOW: 1 },
+        }),
+      ),
       ...[22, PORTS.node - 1, 29_999, 32_768].map(
         (destination): PacketCase => ({
           name: `${family}: port ${destination} of the node is the host's`,

@@ -75,6 +75,21 @@ describeDatapath({ name: 'flow', file: import.meta.filename }, (get) => {
       expect(get().drops()).toEqual({ DROP_WRONG_DEVICE: 1 });
     });
 
+    it(`${family}: what is left of a former owner's flow gives way to the new owner of its address`, () => {
+      get().run('a', mine('S'));
+      const { endpoints } = get().maps;
+      const pod = endpoints.get(w.b);
+      if (pod !== undefined) endpoints.set(w.a, pod); // the address is now behind device b, with b's block
+      const syn = from('b').ip({ source: w.a, destination: w.remote }).tcp({ source: 40_000, destination: 443 });
+      const leaves = from('b').ip({ source: w.node, destination: w.remote, ttl: 63 });
+      const translated = PORTS.b + 64;
+      expectOutcome(get().run('b', syn), 'redirect', leaves.tcp({ source: translated, destination: 443 }));
+      const key = { protocol: 'tcp', port: 40_000, translated };
+      const wanted = egressPair({ ...w, b: w.a }, { ...key, pod: 'b' });
+      expect(get().flows()).toEqual(wanted);
+      expect(get().drops()).toEqual({});
+    });
+
     it(`${family}: the way out is asked for again when a second has passed`, () => {
       const other = w.router.replace(/1$/, '9');
       get().run('a', mine('S'));

@@ -5,6 +5,8 @@ import { describeDatapath, type PacketCase, testCases } from '../../support/pack
 import { type Device, FAMILIES, from, into, V4, V6 } from '../../support/world.js';
 
 const SYN = { source: 40_000, destination: 443 };
+/** With room for a timestamp option: a header of 32 bytes. */
+const STAMPED = { ...SYN, flags: 'A', options: Buffer.alloc(12, 1) };
 const SEGMENT = { ...SYN, flags: 'A', ack: 1 };
 
 describeDatapath({ name: 'forward', file: import.meta.filename }, (get) => {
@@ -156,6 +158,23 @@ describeDatapath({ name: 'forward', file: import.meta.filename }, (get) => {
         gsoSize: 1400,
         verdict: 'redirect',
         out: into('b').ip({ source: w.a, destination: w.b, ttl: 63 }).tcp(SEGMENT).payload(2000),
+      },
+      {
+        name: `${family}: segments of exactly the MTU fit, TCP options included`,
+        from: 'a',
+        in: ip('a', w.a, w.b).tcp(STAMPED).payload(2900),
+        gsoSize: 1500 - header - 32,
+        verdict: 'redirect',
+        out: into('b').ip({ source: w.a, destination: w.b, ttl: 63 }).tcp(STAMPED).payload(2900),
+      },
+      {
+        name: `${family}: segments of a byte more do not`,
+        from: 'a',
+        in: ip('a', w.a, w.b).tcp(STAMPED).payload(2900),
+        gsoSize: 1501 - header - 32,
+        verdict: 'redirect',
+        out: icmpAnswer('a', ip('a', w.a, w.b).tcp(STAMPED).payload(2900), { kind: 'tooBig', from: w.node, mtu: 1500 }),
+        drops: { DROP_TOO_BIG: 1 },
       },
       {
         name: `${family}: too small for a quote of 128 bytes, the whole packet is quoted`,

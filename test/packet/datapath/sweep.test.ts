@@ -108,6 +108,24 @@ describeDatapath({ name: 'sweep', file: import.meta.filename }, (get) => {
     expect(Math.abs((last ?? 0) - Number(process.hrtime.bigint() / 1_000_000_000n))).toBeLessThan(2);
   });
 
+  it('clears the table of a pod that is gone, and of nobody else', async () => {
+    get().setService([{ address: V4.node, port: NODE_PORT, protocol: 17 }], [{ address: V4.b, port: 8053 }]);
+    for (let index = 0; index < 100; index++) {
+      get().run('a', from('a').ip({ source: V4.a, destination: V4.remote }).udp({ source: index, destination: 53 }));
+      get().run('b', from('b').ip({ source: V6.b, destination: V6.remote }).tcp({ source: index, destination: 80 }));
+      const client = { source: V4.remote, destination: V4.node };
+      get().run('uplink', from('uplink').ip(client).udp({ source: index, destination: NODE_PORT }));
+    }
+    const others = get()
+      .flows()
+      .filter((line) => !line.includes(' b -> ') && !line.includes(' -> b '));
+    expect([get().flows().length, others.length]).toEqual([600, 200]);
+    const request = Buffer.alloc(4);
+    request.writeUInt32LE(get().ifindex.b);
+    expect((await get().program('sweep_endpoint').run({ context: request })).retval).toBe(0);
+    expect(get().flows()).toEqual(others);
+  });
+
   it('starts its timer as often as it is asked to', () => {
     for (let count = 0; count < 3; count++) expect(get().program('sweep_start').testRun({}).retval).toBe(0);
   });

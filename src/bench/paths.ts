@@ -1,0 +1,54 @@
+// The ways from a pod to the outside that packets are sent on.
+import { TestbedError } from '../testbed/error.js';
+import { askAgent } from '../testbed/node-agent.js';
+import type { Bed } from './bed.js';
+import type { PeerName } from './peers.js';
+import type { BenchNode, KernelNode } from './plan.js';
+import { POD_DEVICE } from './topology.js';
+
+/** A way from a pod through its node to an outside host. */
+export interface EgressPath {
+  readonly peer: PeerName;
+  readonly pod: { readonly netns: string; readonly address: string };
+  readonly node: { readonly netns: string /** The pod's veth. */; readonly device: string };
+  readonly outside: { readonly netns: string; readonly address: string };
+}
+
+const OURS: readonly PeerName[] = ['flat', 'island'];
+
+/** Ours and the kernel's, as far as they are there. */
+export async function listPaths({ plan, peers }: Bed): Promise<EgressPath[]> {
+  const here = new Set(peers.map(({ name }) => name));
+  const ours = plan.nodes.filter(({ name }) => OURS.some((peer) => peer === name));
+  const kernels = plan.kernelNodes.filter((node) => here.has(peerOf(node)));
+  return [
+    ...(await Promise.all(ours.map((node) => ourPath(node, outsideOf(peers, node.name as PeerName))))),
+    ...kernels.map((node) => kernelPath(node, outsideOf(peers, peerOf(node)))),
+  ];
+}
+
+async function ourPath(node: BenchNode, outside: EgressPath['outside']): Promise<EgressPath> {
+  const endpoint = (await askAgent(node))?.endpoints[0];
+  const address = endpoint?.addresses.find((one) => !one.includes(':'));
+  if (!endpoint || !address) throw new TestbedError(`the agent of ${node.name} does not answer, or has no IPv4 pod`);
+  return {
+    peer: node.name as PeerName,
+    pod: { netns: endpoint.netns.replace(/.*\//, ''), address },
+    node: { netns: node.netns, device: endpoint.hostInterface },
+    outside,
+  };
+}
+
+function kernelPath(node: KernelNode, outside: EgressPath['outside']): EgressPath {
+  return { peer: peerOf(node), pod: node.pod, node: { netns: node.netns, device: POD_DEVICE }, outside };
+}
+
+function peerOf({ masquerade }: KernelNode): PeerName {
+  return masquerade ? 'masquerade' : 'routed';
+}
+
+function outsideOf(peers: Bed['peers'], name: PeerName): EgressPath['outside'] {
+  const peer = peers.find((one) => one.name === name);
+  if (!peer) throw new TestbedError(`there is no peer '${name}'`);
+  return peer.server;
+}

@@ -1,0 +1,127 @@
+// From samples to results: medians of ratios that are paired round by round, and what they were to reach. Pure.
+import type { Comparison, Section } from './goals.js';
+import { COMPARISONS, MEMORY_GOAL, PACKET_COMPARISONS, PROGRAM_GOALS, SELF_CHECK } from './goals.js';
+import { TESTS } from './latency.js';
+import type { Peer } from './peers.js';
+import type { PeerTime, Result, Samples } from './report.js';
+import type { Spread } from './statistics.js';
+import { summarize } from './statistics.js';
+
+/** A self-check whose quartiles do not hold 1 is still good this near to it. */
+const SELF_CHECK_TOLERANCE = 0.01;
+
+/** Every result of the sections, self-checks first. */
+export function judge(samples: Samples, sections: readonly Section[]): Result[] {
+  const wanted = COMPARISONS.filter(({ section }) => sections.includes(section));
+  const results = [
+    ...(wanted.length > 0 ? TESTS.map((test) => selfCheck(samples, test)) : []),
+    ...wanted.map((comparison) => compareLatency(samples, comparison)),
+  ];
+  if (sections.includes('packets')) results.push(...PACKET_COMPARISONS.map((one) => comparePackets(samples, one)));
+  if (sections.includes('programs')) results.push(...samples.programs.flatMap(judgeProgram));
+  if (sections.includes('memory')) results.push(judgeMemory(samples));
+  return results;
+}
+
+/** How long a transaction takes with each peer, without comparing. */
+export function timesOf({ latency }: Samples, peers: readonly Peer[]): PeerTime[] {
+  return peers.flatMap(({ name, title }) =>
+    TESTS.flatMap((test) => {
+      const runs = latency.filter((sample) => sample.peer === name && sample.test === test);
+      const spread = summarize(runs.map(({ p50 }) => p50).filter(Number.isFinite));
+      const troubled = runs.filter(({ errors, synRetransmits }) => errors + synRetransmits > 0).length;
+      return spread ? [{ peer: name, title, test, spread, troubled }] : [];
+    }),
+  );
+}
+
+interface Timed {
+  readonly peer: string;
+  readonly round: number;
+  readonly time: number;
+}
+
+/** The reference's time divided by the subject's, in every round that has both. */
+export function pairedRatios(
+  times: readonly Timed[],
+  { subject, reference }: Pick<Comparison, 'subject' | 'reference'>,
+): number[] {
+  const subjects = new Map(times.filter(({ peer }) => peer === subject).map(({ round, time }) => [round, time]));
+  return times
+    .filter(({ peer }) => peer === reference)
+    .map(({ round, time }) => time / (subjects.get(round) ?? Number.NaN))
+    .filter(Number.isFinite);
+}
+
+function latencyTimes({ latency }: Samples, test: Comparison['test']): Timed[] {
+  return latency.filter((sample) => sample.test === test).map(({ peer, round, p50 }) => ({ peer, round, time: p50 }));
+}
+
+function selfCheck(samples: Samples, test: Comparison['test']): Result {
+  const spread = summarize(pairedRatios(latencyTimes(samples, test), SELF_CHECK));
+  const base = { section: 'self-check', name: 'one pair / the same again', what: test, unit: 'ratio' } as const;
+  if (!spread) return { ...base, note: 'the bare veth pair could not be measured' };
+  const met = (spread.low <= 1 && spread.high >= 1) || Math.abs(spread.median - 1) <= SELF_CHECK_TOLERANCE;
+  return { ...base, spread, goal: { kind: 'one', value: 1 }, met };
+}
+
+function compareLatency(samples: Samples, comparison: Comparison): Result {
+  const ratios = pairedRatios(latencyTimes(samples, comparison.test), comparison);
+  const reasons = [comparison.subject, comparison.reference].flatMap((peer) =>
+    failureOf(samples, peer, comparison.test),
+  );
+  return ratio({ ...comparison, what: comparison.test, ratios, reasons });
+}
+
+function failureOf({ latency }: Samples, peer: string, test: Comparison['test']): string[] {
+  const runs = latency.filter((sample) => sample.peer === peer && sample.test === test);
+  if (runs.length === 0) return [`${peer} is missing`];
+  return runs.every(({ p50 }) => Number.isNaN(p50)) ? [`${peer}: ${runs[0]?.error ?? 'no transaction'}`] : [];
+}
+
+function comparePackets({ packets }: Samples, comparison: (typeof PACKET_COMPARISONS)[number]): Result {
+  const times = packets.map(({ peer, round, nanoseconds }) => ({ peer, round, time: nanoseconds }));
+  const absent = [comparison.subject, comparison.reference].filter(
+    (name) => !packets.some(({ peer }) => peer === name),
+  );
+  const reasons = absent.map((name) => `${name} is missing`);
+  return ratio({ ...comparison, section: 'packets', what: '1 flow', ratios: pairedRatios(times, comparison), reasons });
+}
+
+interface RatioOptions extends Omit<Comparison, 'test'> {
+  readonly what: string;
+  readonly ratios: readonly number[];
+  /** Why there is none. */
+  readonly reasons: readonly string[];
+}
+
+function ratio({ section, subject, reference, what, goal, ratios, reasons }: RatioOptions): Result {
+  const base = { section, name: `${subject} / ${reference}`, what, unit: 'ratio' } as const;
+  const spread = summarize(ratios);
+  if (!spread) return { ...base, note: reasons.join('; ') || 'no round has both' };
+  return { ...base, spread, ...atLeast(spread, goal) };
+}
+
+function atLeast({ median }: Spread, value: number | undefined): Pick<Result, 'goal' | 'met'> {
+  return value === undefined ? {} : { goal: { kind: 'at-least', value }, met: median >= value };
+}
+
+function atMost({ median }: Spread, value: number | undefined): Pick<Result, 'goal' | 'met'> {
+  return value === undefined ? {} : { goal: { kind: 'at-most', value }, met: median <= value };
+}
+
+function judgeProgram({ name, net }: Samples['programs'][number]): Result[] {
+  const spread = summarize(net);
+  if (!spread) return [];
+  return [{ section: 'programs', name, what: '1 packet', unit: 'ns', spread, ...atMost(spread, PROGRAM_GOALS[name]) }];
+}
+
+/** The largest of all agents is what has to fit. */
+function judgeMemory({ memory }: Samples): Result {
+  const base = { section: 'memory', name: 'agent, idle', what: 'resident', unit: 'MB' } as const;
+  const megabytes = memory.map(({ rssBytes }) => rssBytes / 1e6);
+  const spread = summarize(megabytes);
+  if (!spread) return { ...base, note: 'no agent was asked' };
+  const value = MEMORY_GOAL / 1e6;
+  return { ...base, spread, goal: { kind: 'at-most', value }, met: Math.max(...megabytes) <= value };
+}
