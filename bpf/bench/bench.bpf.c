@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The benchmark's own programs: a sender, a sink, and nothing at all. Never loaded by the agent. */
+/* The benchmark's own programs: a sender, a sink, bare redirects, and nothing at all. Never loaded by the agent. */
 #include "lib/kernel.h"
 
 #include <linux/pkt_cls.h>
@@ -9,7 +9,7 @@ enum bench_limits {
 };
 
 struct bench_config {
-	__u32 ifindex; /* where generate sends to */
+	__u32 ifindex; /* where to */
 	__u32 frame[FRAME_WORDS]; /* as it is in memory */
 };
 
@@ -51,6 +51,19 @@ int sink(struct __sk_buff *skb)
 	if (count)
 		(*count)++;
 	return TC_ACT_SHOT;
+}
+
+/* Straight into the other namespace of a veth: the least that any program for pods does. */
+SEC("tc")
+int redirect_peer(struct __sk_buff *skb)
+{
+	return bpf_redirect_peer(config.ifindex, 0);
+}
+
+SEC("tc")
+int redirect_out(struct __sk_buff *skb)
+{
+	return bpf_redirect(config.ifindex, 0);
 }
 
 /* What running any program costs. */

@@ -7,20 +7,25 @@ import { PROBE } from '../testbed/files.js';
 import type { AddressPair } from '../testbed/node.js';
 import { startAgent, waitForAgent } from '../testbed/node-agent.js';
 import { createHomes } from '../testbed/node-home.js';
+import { openBarePath } from './bare.js';
 import { writeManifests } from './manifests.js';
-import type { Masquerade } from './masquerade.js';
 import { setUpMasquerade } from './masquerade.js';
 import type { Peer } from './peers.js';
 import { listPeers } from './peers.js';
 import type { BenchPlan } from './plan.js';
 import { allNamespaces, BENCH_DIR, planBench, SERVER_PORT } from './plan.js';
+import { compilePrograms } from './programs.js';
+import type { Missing } from './report.js';
 import { buildTopology } from './topology.js';
 
 export interface Bed {
   readonly plan: BenchPlan;
   /** Who can be measured here. */
   readonly peers: readonly Peer[];
-  readonly masquerade: Masquerade;
+  /** What netfilter's peer was set up with. */
+  readonly masquerade?: string;
+  /** Who cannot. */
+  readonly missing: readonly Missing[];
   /** The CPU on which everything that is measured runs. */
   readonly cpu: number;
 }
@@ -35,10 +40,25 @@ export async function buildBed(cpu: number, signal: AbortSignal): Promise<Bed> {
   signal.throwIfAborted();
   const pods = await wirePods(plan);
   const masquerade = await setUpMasquerade(plan);
-  const peers = listPeers(plan, pods).filter(({ name }) => name !== 'masquerade' || 'tool' in masquerade);
+  const missing = [
+    ...('missing' in masquerade ? [{ name: 'masquerade', reason: masquerade.missing }] : []),
+    ...(await openBarePaths(plan, cpu)),
+  ];
+  const peers = listPeers(plan, pods).filter((peer) => missing.every(({ name }) => name !== peer.name));
   await startServers(peers, cpu);
   signal.throwIfAborted();
-  return { plan, peers, masquerade, cpu };
+  return { plan, peers, missing, cpu, ...('tool' in masquerade ? { masquerade: masquerade.tool } : {}) };
+}
+
+/** Their programs need a compiler; without one there are peers less. */
+async function openBarePaths(plan: BenchPlan, cpu: number): Promise<Missing[]> {
+  try {
+    await compilePrograms();
+    for (const path of plan.bare) await openBarePath(path, cpu);
+    return [];
+  } catch (error) {
+    return plan.bare.map(({ name }) => ({ name, reason: (error as Error).message }));
+  }
 }
 
 /** Returns what stayed; empty when nothing of a benchmark is left. */

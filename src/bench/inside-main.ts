@@ -8,6 +8,7 @@ export type Serve = (question: never) => Promise<unknown>;
 const JOBS: Readonly<Record<string, () => Promise<{ serve: Serve }>>> = {
   generator: () => import('./generator.js'),
   sink: () => import('./sink.js'),
+  redirect: () => import('./redirect.js'),
   'program-cost': () => import('./program-cost.js'),
 };
 

@@ -15,12 +15,19 @@ export type PeerName =
   | 'raw'
   | 'raw-again'
   | 'host-host'
+  | 'bare-same'
+  | 'bare-cross'
   | 'same-node'
   | 'cross-node'
   | 'flat'
   | 'island'
   | 'routed'
   | 'masquerade';
+
+const BARE_TITLES = {
+  'bare-same': 'the smallest programs, same node',
+  'bare-cross': 'the smallest programs, other node',
+} as const;
 
 export function listPeers(plan: BenchPlan, pods: Readonly<Record<string, AddressPair>>): Peer[] {
   const outside = (name: string): Peer['server'] => serverAt(stationOf(plan, `${name}-out`));
@@ -36,6 +43,9 @@ export function listPeers(plan: BenchPlan, pods: Readonly<Record<string, Address
       client: stationOf(plan, 'host-a').netns,
       server: serverAt(stationOf(plan, 'host-b')),
     },
+    ...plan.bare.map(
+      ({ name, ends: [client, server] }): Peer => ({ name, title: BARE_TITLES[name], client: client.netns, server }),
+    ),
     { name: 'same-node', title: 'ours: pod to pod, same node', client: pod('n1/a'), server: server('n1/b') },
     { name: 'cross-node', title: 'ours: pod to pod, other node', client: pod('n1/a'), server: server('n2/c') },
     { name: 'flat', title: 'ours: pod to outside, flat', client: pod('flat/e'), server: outside('flat') },

@@ -36,11 +36,26 @@ export interface KernelNode extends Station {
   readonly pod: { readonly netns: string; readonly address: IpAddress; readonly gateway: IpAddress };
 }
 
+/** One end of a bare path: a place like a pod, and its veth's host side on a node without an agent. */
+export interface BareEnd {
+  readonly netns: string;
+  readonly address: IpAddress;
+  readonly node: string;
+  readonly device: string;
+}
+
+/** Two places whose packets the smallest programs hand over: what no datapath of programs can be faster than. */
+export interface BarePath {
+  readonly name: 'bare-same' | 'bare-cross';
+  readonly ends: readonly [BareEnd, BareEnd];
+}
+
 export interface BenchPlan {
   readonly wires: readonly Wire[];
   readonly nodes: readonly BenchNode[];
   readonly pods: readonly BenchPod[];
   readonly kernelNodes: readonly KernelNode[];
+  readonly bare: readonly BarePath[];
 }
 
 export const BENCH_DIR = '/run/isthmus/bench';
@@ -56,6 +71,7 @@ const WIRES = [
   ['flat', 'flat-out'],
   ['routed', 'routed-out'],
   ['masq', 'masq-out'],
+  ['bare-n1', 'bare-n2'],
 ] as const;
 
 export function planBench(): BenchPlan {
@@ -75,12 +91,13 @@ export function planBench(): BenchPlan {
     ],
     pods: [planPod('n1', 'a'), planPod('n1', 'b'), planPod('n2', 'c'), planPod('island', 'd'), planPod('flat', 'e')],
     kernelNodes: [planKernelNode(station('routed'), false), planKernelNode(station('masq'), true)],
+    bare: [planBarePath('bare-same', ['bare-n1', 'bare-n1']), planBarePath('bare-cross', ['bare-n1', 'bare-n2'])],
   };
 }
 
 /** Names of all namespaces. */
 export function allNamespaces(plan: BenchPlan): string[] {
-  const pods = [...plan.pods, ...plan.kernelNodes.map(({ pod }) => pod)];
+  const pods = [...plan.pods, ...plan.kernelNodes.map(({ pod }) => pod), ...plan.bare.flatMap(({ ends }) => ends)];
   return [...pods, ...allStations(plan)].map(({ netns }) => netns);
 }
 
@@ -115,6 +132,16 @@ function planPod(node: string, name: string): BenchPod {
 function planKernelNode(station: Station, masquerade: boolean): KernelNode {
   const pod = { netns: `${PREFIX}pod-${station.name}`, address: '10.244.1.10', gateway: '10.244.1.1' };
   return { ...station, masquerade, pod };
+}
+
+function planBarePath(name: BarePath['name'], [left, right]: readonly [string, string]): BarePath {
+  const end = (node: string, number: number): BareEnd => ({
+    netns: `${PREFIX}pod-${name}-${number}`,
+    address: `10.244.1.${number}`,
+    node: `${PREFIX}${node}`,
+    device: `${name}-${number}`,
+  });
+  return { name, ends: [end(left, 1), end(right, 2)] };
 }
 
 function pairAt(cidrs: CidrPair, offset: number): AddressPair {

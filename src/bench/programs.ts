@@ -1,5 +1,6 @@
 // The benchmark's own BPF programs, compiled from bpf/bench when they are used.
 import { compileObject } from '../bpf/clang.js';
+import type { NativeLink, NativeProgram } from '../bpf/native.js';
 import { loadNative } from '../bpf/native.js';
 import { BpfObject } from '../bpf/object.js';
 import { ROOT } from '../testbed/files.js';
@@ -28,4 +29,14 @@ export async function loadPrograms(config: Partial<BenchConfig>): Promise<BpfObj
   object.configure(config);
   await object.load();
   return object;
+}
+
+/** What a device of this namespace receives goes through the program while the link is open. Before 6.6 by clsact. */
+export function attachIngress(program: NativeProgram, ifindex: number): NativeLink {
+  const native = loadNative();
+  try {
+    return native.attachTcx(program, ifindex, 'ingress');
+  } catch {
+    return native.attachClsact(program, ifindex, 'ingress');
+  }
 }

@@ -15,7 +15,6 @@ import { measureMemory } from './memory.js';
 import { listPaths } from './paths.js';
 import type { Peer } from './peers.js';
 import { allNamespaces, planBench } from './plan.js';
-import { compilePrograms } from './programs.js';
 import { readRecord, requireNoOther, writeRecord } from './record.js';
 import type { BenchReport, Missing, Samples } from './report.js';
 import { judge, timesOf } from './results.js';
@@ -64,7 +63,7 @@ async function work(options: BenchOptions, signal: AbortSignal): Promise<BenchRe
   const effort = { ...(options.quick ? QUICK : THOROUGH), ...(options.rounds ? { rounds: options.rounds } : {}) };
   const sections = options.only.length > 0 ? SECTIONS.filter((one) => options.only.includes(one)) : SECTIONS;
   const cpu = availableParallelism() - 1;
-  options.narrate('building: 4 agents, 7 pods, 14 nodes and hosts');
+  options.narrate('building: 4 agents, 11 pods, 16 nodes and hosts');
   const bed = await buildBed(cpu, signal);
   const { samples, missing } = await measureAll({ bed, effort, sections, signal, narrate: options.narrate });
   return {
@@ -74,7 +73,7 @@ async function work(options: BenchOptions, signal: AbortSignal): Promise<BenchRe
     seconds: Math.round((Date.now() - started) / 1000),
     machine: { kernel: release(), processor: cpus()[0]?.model.trim() ?? '', cpus: cpus().length, cpu },
     settings: { rounds: effort.rounds, runSeconds: effort.runSeconds, sections },
-    ...('tool' in bed.masquerade ? { masquerade: bed.masquerade.tool } : {}),
+    ...(bed.masquerade === undefined ? {} : { masquerade: bed.masquerade }),
     missing,
     results: judge(samples, sections),
     peers: timesOf(samples, bed.peers),
@@ -93,8 +92,7 @@ interface Measuring {
 /** A part that fails is missing, with its reason, and the others go on. Throws TestbedError when all of them failed. */
 async function measureAll(measuring: Measuring): Promise<{ samples: Samples; missing: Missing[] }> {
   const { bed, sections, signal } = measuring;
-  const missing: Missing[] =
-    'missing' in bed.masquerade ? [{ name: 'masquerade', reason: bed.masquerade.missing }] : [];
+  const missing: Missing[] = [...bed.missing];
   const attempt = async <T>(name: string, wanted: boolean, measure: () => Promise<T[]>): Promise<T[]> => {
     if (!wanted) return [];
     measuring.narrate(`measuring ${name}`);
@@ -105,8 +103,6 @@ async function measureAll(measuring: Measuring): Promise<{ samples: Samples; mis
     });
   };
   const compared = COMPARISONS.some(({ section }) => sections.includes(section));
-  const own = sections.some((section) => section === 'packets' || section === 'programs');
-  if (own) await attempt("the benchmark's own programs", true, async () => [await compilePrograms()]);
   const samples = {
     latency: await attempt('latency', compared, () => latency(measuring)),
     packets: await attempt('packets', sections.includes('packets'), () => packets(measuring)),

@@ -1,8 +1,7 @@
 // Inside an outside host's namespace: counts and drops what arrives, before the stack sees it.
 import type { KernelMap } from '../bpf/map.js';
-import type { Native, NativeLink, NativeProgram } from '../bpf/native.js';
-import { loadNative } from '../bpf/native.js';
-import { loadPrograms } from './programs.js';
+import type { NativeLink } from '../bpf/native.js';
+import { attachIngress, loadPrograms } from './programs.js';
 
 export interface SinkQuestion {
   readonly ifindex: number;
@@ -29,15 +28,6 @@ export async function serve({ ifindex }: SinkQuestion): Promise<SinkAnswer> {
 
 async function openSink(ifindex: number): Promise<Sink> {
   const object = await loadPrograms({});
-  const link = attach(loadNative(), object.program('sink'), ifindex);
+  const link = attachIngress(object.program('sink'), ifindex);
   return { received: object.map('received') as unknown as Sink['received'], link };
-}
-
-/** Kernels before 6.6 have no tcx. */
-function attach(native: Native, program: NativeProgram, ifindex: number): NativeLink {
-  try {
-    return native.attachTcx(program, ifindex, 'ingress');
-  } catch {
-    return native.attachClsact(program, ifindex, 'ingress');
-  }
 }
