@@ -35,7 +35,7 @@ static __always_inline bool flow_is_closed(const struct flow *flow)
 	return flow->flags & FLOW_RESET || (flow->flags & fins) == fins;
 }
 
-/* Seconds without a packet after which an entry is dead (RFC 4787 REQ-5, 5382 REQ-5, 5508 REQ-2). */
+/* Seconds without a packet until an entry is dead (RFC 4787 REQ-5, 5382 REQ-5, 5508 REQ-2). */
 static __always_inline seconds flow_timeout(const struct flow_key *key, const struct flow *flow)
 {
 	bool replied = flow->flags & FLOW_SEEN_REPLY;

@@ -42,7 +42,8 @@ static __always_inline int quote_parse(struct packet *pkt, struct quote *quote)
 	if (ipv4) {
 		struct iphdr *ip = (struct iphdr *)quote->bytes;
 
-		if (ip->version != 4 || ip->ihl != 5 || ip->frag_off & bpf_htons(IPV4_FRAGMENT_OFFSET))
+		if (ip->version != 4 || ip->ihl != 5 ||
+		    ip->frag_off & bpf_htons(IPV4_FRAGMENT_OFFSET))
 			return -DROP_ICMP_UNSUPPORTED;
 		key->protocol = ip->protocol;
 		key->source.words[2] = key->destination.words[2] = bpf_htonl(0xffff);

@@ -12,7 +12,7 @@ enum nat_result {
 
 /* How the first packet of a flow leaves the node. */
 struct nat_request {
-	struct endpoint *owner; /* whose port block the source is taken from; NULL keeps the source */
+	struct endpoint *owner; /* the source gets a port of its block; NULL keeps the source */
 	struct endpoint *target; /* a pod of this node; NULL leaves by the uplink */
 	ip_addr destination;
 	__be16 destination_port;
@@ -69,7 +69,6 @@ static __always_inline int nat_search(struct scratch *s, const struct endpoint *
 	bpf_loop(s->port_count, nat_probe, NULL, 0);
 	return s->result == NAT_CONFLICT ? -DROP_PORTS_EXHAUSTED : s->result;
 }
-
 
 /* The way of the first packet's direction into s->flow, and of its answers into s->reply. */
 static __always_inline int nat_ways(struct packet *pkt, struct scratch *s,

@@ -46,10 +46,10 @@ enum drop_reason {
 	DROP_UNSUPPORTED_PROTOCOL = 3, /* a transport protocol that cannot be translated */
 	DROP_UNSUPPORTED_ETHERTYPE = 4, /* neither IPv4, IPv6 nor ARP */
 	DROP_SPOOFED = 5, /* the pod sent from an address that is not its own */
-	DROP_NOT_ROUTABLE = 6, /* a destination that is never forwarded: multicast, loopback, link-local */
+	DROP_NOT_ROUTABLE = 6, /* a destination never forwarded: multicast, loopback, link-local */
 	DROP_NO_ROUTE = 7, /* no route to the destination: answered with "unreachable" */
-	DROP_NO_ENDPOINT = 8, /* an address of this node's pods that no pod has: answered with "unreachable" */
-	DROP_NO_BACKEND = 9, /* a service without a ready backend: answered with reset or "unreachable" */
+	DROP_NO_ENDPOINT = 8, /* a pod address of this node that no pod has; "unreachable" */
+	DROP_NO_BACKEND = 9, /* a service without a ready backend; reset or "unreachable" */
 	DROP_NO_FLOW = 10, /* addressed to a translated port, but no flow owns it */
 	DROP_PORTS_EXHAUSTED = 11, /* no port of the pod's block is free towards this remote */
 	DROP_FLOW_TABLE_FULL = 12, /* no room for a new flow; established flows are not affected */
@@ -60,8 +60,8 @@ enum drop_reason {
 	DROP_ICMP_ERROR_NO_FLOW = 17, /* an ICMP error about a flow that does not exist */
 	DROP_ICMP_UNSUPPORTED = 18, /* an ICMP message that cannot be translated */
 	DROP_REWRITE_FAILED = 19, /* the kernel refused to change the packet */
-	DROP_NEIGHBOUR_UNKNOWN = 20, /* ARP or ND from a pod for an address that is not its gateway */
-	DROP_WRONG_DEVICE = 21, /* a flow's packet arrived at a device where the flow does not live */
+	DROP_NEIGHBOUR_UNKNOWN = 20, /* a pod's ARP or ND for an address not its gateway's */
+	DROP_WRONG_DEVICE = 21, /* a flow's packet at a device where the flow does not live */
 	DROP_IP_OPTIONS = 22, /* IPv4 options or IPv6 extension headers that are not forwarded */
 };
 
@@ -300,7 +300,7 @@ struct timeouts {
 struct config {
 	ip_addr node_address[FAMILY_COUNT]; /* of this node on the uplink; :: when it has none */
 	ip_addr gateway[FAMILY_COUNT]; /* what pods use as their next hop */
-	struct prefix inside[INSIDE_MAX]; /* the cluster's pod CIDRs: never translated, no flow kept */
+	struct prefix inside[INSIDE_MAX]; /* the cluster's pod CIDRs: no translation, no flow */
 	__u32 inside_count;
 	__u32 uplink_ifindex;
 	__u16 uplink_mtu; /* bytes */
@@ -310,7 +310,7 @@ struct config {
 	__u16 node_port_first;
 	__u16 node_port_last;
 	__u8 island[FAMILY_COUNT]; /* 1: this family is translated on its way out */
-	__u8 fast_checksum; /* 1: the kernel lets us read skb->ip_summed (bpf_cast_to_kern_ctx, 6.2) */
+	__u8 fast_checksum; /* 1: skb->ip_summed can be read (bpf_cast_to_kern_ctx, 6.2) */
 	__u8 pad[5];
 	__u64 netns_cookie; /* of the node's namespace: the bind guard leaves pods alone */
 	struct timeouts timeouts;
