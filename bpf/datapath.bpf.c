@@ -24,6 +24,8 @@
 /* ... is decided once and remembered ... */
 #include "lib/forward.h"
 #include "lib/flow.h"
+#include "lib/continuity.h"
+#include "lib/established.h"
 #include "lib/nat.h"
 #include "lib/service.h"
 #include "lib/icmp_error.h"

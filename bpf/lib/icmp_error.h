@@ -6,7 +6,7 @@
 #ifndef ISTHMUS_ICMP_ERROR_H
 #define ISTHMUS_ICMP_ERROR_H
 
-#include "flow.h"
+#include "established.h"
 
 enum icmp_error_limits {
 	QUOTE_BYTES = IPV6_BYTES + PORTS_BYTES, /* what is read of the quoted packet */

@@ -66,6 +66,13 @@ struct {
 	__type(value, struct drop_counter);
 } drops SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct nat_counter);
+} nat_counters SEC(".maps");
+
 /* Keeps a flood of drops from becoming a flood of events. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -3,7 +3,11 @@
 #ifndef ISTHMUS_NAT_H
 #define ISTHMUS_NAT_H
 
-#include "flow.h"
+#include "established.h"
+
+enum nat_limits {
+	NAT_PROBES_FOR_FREE = 4, /* ports to look at for a free one before a closed one will do */
+};
 
 enum nat_result {
 	NAT_CONFLICT = 1, /* the reply tuple belongs to another flow: the source must change */
@@ -19,7 +23,14 @@ struct nat_request {
 	__u16 pad;
 };
 
-/* Inserts the reply entry: the reservation of its tuple. An ended flow gives way. */
+static __always_inline struct nat_counter *nat_counter_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&nat_counters, &zero);
+}
+
+/* Inserts the reply entry: the reservation of its tuple. An entry whose flow is dead gives way. */
 static __always_inline int nat_reserve(struct scratch *s)
 {
 	struct flow *taken;
@@ -27,8 +38,7 @@ static __always_inline int nat_reserve(struct scratch *s)
 
 	if (rc == ERROR_EXISTS) {
 		taken = bpf_map_lookup_elem(&flows, &s->reply_key);
-		if (taken && !flow_is_closed(taken) &&
-		    !flow_is_idle(&s->reply_key, taken, s->reply.seen))
+		if (taken && !flow_is_idle(&s->reply_key, taken, s->reply.seen))
 			return NAT_CONFLICT;
 		if (taken)
 			flow_remove(&s->reply_key, taken, &s->pair_key);
@@ -39,7 +49,32 @@ static __always_inline int nat_reserve(struct scratch *s)
 	return rc ? -DROP_FLOW_TABLE_FULL : 0;
 }
 
-/* One candidate port; ends the search (1) unless it is taken. */
+static __always_inline void nat_set_port(struct scratch *s, __u16 port)
+{
+	s->flow.source_port = bpf_htons(port);
+	s->reply_key.destination_port = bpf_htons(port);
+}
+
+/* A taken port: remembered when its flow is closed, by whether the server would accept another. */
+static __always_inline void nat_judge(struct scratch *s, __u16 port)
+{
+	struct flow *taken = bpf_map_lookup_elem(&flows, &s->reply_key);
+
+	if (!taken || !flow_is_closed(taken))
+		return;
+	if (s->reply_key.protocol == IPPROTO_TCP && !continuity_accepts(taken, &s->syn)) {
+		if (!s->worst)
+			s->worst = port;
+		return;
+	}
+	if (!s->best)
+		s->best = port;
+}
+
+/*
+ * One candidate port; ends the search (1) with one that nobody holds. After a few of them a
+ * closed port that the server will accept is as good, and cheaper than looking on.
+ */
 static long nat_probe(__u32 index, void *context)
 {
 	struct scratch *s = scratch_get();
@@ -49,26 +84,79 @@ static long nat_probe(__u32 index, void *context)
 		return 1;
 	port = s->port_first + (s->port_start + index) % s->port_count;
 	s->probes = index + 1;
-	s->flow.source_port = bpf_htons(port);
-	s->reply_key.destination_port = bpf_htons(port);
+	nat_set_port(s, port);
 	s->result = nat_reserve(s);
-	return s->result == NAT_CONFLICT ? 0 : 1;
+	if (s->result != NAT_CONFLICT)
+		return 1;
+	nat_judge(s, port);
+	return s->best && index + 1 >= NAT_PROBES_FOR_FREE;
+}
+
+/* Takes a closed port over: its record goes, and the old flow's other entry with it. */
+static __always_inline int nat_take_over(struct scratch *s, __u16 port)
+{
+	struct flow *closed;
+
+	nat_set_port(s, port);
+	closed = bpf_map_lookup_elem(&flows, &s->reply_key);
+	if (closed)
+		flow_remove(&s->reply_key, closed, &s->pair_key);
+	return nat_reserve(s);
+}
+
+/* No record is older than this SYN: the timestamps move, or the server may refuse it once. */
+static __always_inline int nat_take_worst(struct scratch *s, struct nat_counter *counter)
+{
+	struct flow *closed;
+	__u32 shift = 0;
+
+	nat_set_port(s, s->worst);
+	closed = bpf_map_lookup_elem(&flows, &s->reply_key);
+	if (closed)
+		shift = continuity_shift(closed, &s->syn);
+	s->flow.shift = s->reply.shift = shift;
+	if (shift)
+		counter->shifted++;
+	else
+		counter->forced++;
+	return nat_take_over(s, s->worst);
+}
+
+static __always_inline void nat_count(struct scratch *s, struct nat_counter *counter)
+{
+	__u32 bucket = 0;
+
+	for (__u32 limit = 1; bucket < NAT_PROBE_BUCKETS - 1 && s->probes > limit; limit *= 2)
+		bucket++;
+	counter->created++;
+	counter->probes[bucket & (NAT_PROBE_BUCKETS - 1)]++;
 }
 
 /* Reserves a port of the owner's block, beginning at the packet's own port modulo the block. */
 static __always_inline int nat_search(struct scratch *s, const struct endpoint *owner,
 				      __be16 source_port)
 {
+	struct nat_counter *counter = nat_counter_get();
+
 	s->port_first = owner->port_first;
 	s->port_count = owner->port_count;
-	if (!s->port_count)
+	if (!s->port_count || !counter)
 		return -DROP_NO_PORT_BLOCK;
 	s->port_start = bpf_ntohs(source_port) % s->port_count;
+	s->best = s->worst = 0;
 	s->result = NAT_CONFLICT;
 	bpf_loop(s->port_count, nat_probe, NULL, 0);
-	return s->result == NAT_CONFLICT ? -DROP_PORTS_EXHAUSTED : s->result;
+	if (s->result == NAT_CONFLICT && (s->best || s->worst)) {
+		counter->reused++;
+		s->result = s->best ? nat_take_over(s, s->best) : nat_take_worst(s, counter);
+	}
+	if (s->result == NAT_CONFLICT) {
+		counter->exhausted++;
+		return -DROP_PORTS_EXHAUSTED;
+	}
+	nat_count(s, counter);
+	return s->result;
 }
-
 
 /* The way of the first packet's direction into s->flow, and of its answers into s->reply. */
 static __always_inline int nat_ways(struct packet *pkt, struct scratch *s,
@@ -160,6 +248,9 @@ static __noinline int nat_create(struct packet *pkt, struct nat_request *request
 	if (!s)
 		return -DROP_FLOW_TABLE_FULL;
 	nat_prepare(pkt, s, request);
+	__builtin_memset(&s->syn, 0, sizeof(s->syn));
+	if (pkt->key.protocol == IPPROTO_TCP && !segment_parse(pkt, s, &s->syn))
+		return -DROP_TRUNCATED;
 	rc = nat_ways(pkt, s, request);
 	rc = rc ?: nat_source(pkt, s, request->owner);
 	if (rc)

@@ -151,6 +151,7 @@ enum flow_flags {
 	FLOW_FIN_ORIGINAL = 32, /* TCP FIN seen from the side that opened */
 	FLOW_FIN_REPLY = 64, /* TCP FIN seen from the side that answered */
 	FLOW_RESET = 128, /* TCP RST seen */
+	FLOW_HAS_TIMESTAMP = 256, /* reply entry: `timestamp` is known */
 };
 
 /*
@@ -173,8 +174,26 @@ struct flow {
 	seconds seen; /* last packet */
 	seconds created;
 	seconds resolved; /* when next_hop was last looked up */
+	__u32 shift; /* added to the timestamps that the pod sends, taken off their echoes */
+	__u32 timestamp; /* reply entry: newest TSval that left by this port, once the flow is closing */
+	__u32 sequence; /* reply entry: the sequence number after it */
+	__u32 clock; /* reply entry: when, milliseconds of the monotonic clock */
 	__u64 packets;
 	__u64 bytes; /* of IP packets */
+};
+
+enum nat_histogram {
+	NAT_PROBE_BUCKETS = 16,
+};
+
+/* What the choice of ports came to, on one CPU. */
+struct nat_counter {
+	__u64 created; /* translated flows with a port of their own */
+	__u64 reused; /* of them: by a port whose last flow is remembered as closed */
+	__u64 shifted; /* of them: with timestamps moved, because no port's record was older */
+	__u64 forced; /* of them: that the server may refuse once, because nothing else was left */
+	__u64 exhausted; /* refused: every port has a living flow towards this remote */
+	__u64 probes[NAT_PROBE_BUCKETS]; /* flows by ports looked at: 1, 2, 3-4, 5-8, ... */
 };
 
 struct fragment_key {
@@ -258,6 +277,13 @@ struct quote {
 	__u8 before[ANSWER_QUOTE_BYTES]; /* the same, untranslated */
 };
 
+/* What a TCP segment says that a later connection will be measured by. */
+struct segment {
+	__u32 timestamp; /* TSval, host order */
+	__u32 sequence; /* after its last byte, host order */
+	__u32 option; /* offset of the timestamp option from the TCP header; 0: has none */
+};
+
 /* Working room of one packet on one CPU; see the map `scratches`. */
 struct scratch {
 	struct flow_key key;
@@ -270,7 +296,11 @@ struct scratch {
 	__u16 port_start; /* where the search begins, relative to port_first */
 	__u16 pad;
 	__s32 result;
-	__u32 probes;
+	__u32 probes; /* ports looked at */
+	struct segment syn; /* numbers of the packet that opens the flow; zero when it is not TCP */
+	__u16 best; /* host order: a closed port that the server would accept; 0: none yet */
+	__u16 worst; /* a closed port that it might not; 0: none yet */
+	__u8 options[40]; /* of a TCP header */
 	struct quote quote;
 	__u8 icmp[8 + ANSWER_QUOTE_BYTES]; /* an ICMP header and what it quotes */
 	__u8 header[40]; /* of the IP packet that carries it */

@@ -152,6 +152,10 @@ export interface Flow {
   readonly seen: number;
   readonly created: number;
   readonly resolved: number;
+  readonly shift: number;
+  readonly timestamp: number;
+  readonly sequence: number;
+  readonly clock: number;
   readonly packets: bigint;
   readonly bytes: bigint;
 }
@@ -165,7 +169,8 @@ export type FlowFlags =
   | 'FLOW_SEEN_REPLY'
   | 'FLOW_FIN_ORIGINAL'
   | 'FLOW_FIN_REPLY'
-  | 'FLOW_RESET';
+  | 'FLOW_RESET'
+  | 'FLOW_HAS_TIMESTAMP';
 export const FLOW_FLAGS = {
   FLOW_REPLY: 1,
   FLOW_REWRITE_SOURCE: 2,
@@ -175,6 +180,7 @@ export const FLOW_FLAGS = {
   FLOW_FIN_ORIGINAL: 32,
   FLOW_FIN_REPLY: 64,
   FLOW_RESET: 128,
+  FLOW_HAS_TIMESTAMP: 256,
 } as const;
 
 /** struct flow_key */
@@ -200,6 +206,16 @@ export interface FragmentKey {
   readonly destination: string;
   readonly identification: number;
   readonly protocol: number;
+}
+
+/** struct nat_counter */
+export interface NatCounter {
+  readonly created: bigint;
+  readonly reused: bigint;
+  readonly shifted: bigint;
+  readonly forced: bigint;
+  readonly exhausted: bigint;
+  readonly probes: readonly bigint[];
 }
 
 /** struct prefix */
@@ -253,10 +269,21 @@ export interface Scratch {
   readonly port_start: number;
   readonly result: number;
   readonly probes: number;
+  readonly syn: Segment;
+  readonly best: number;
+  readonly worst: number;
+  readonly options: Uint8Array;
   readonly quote: Quote;
   readonly icmp: Uint8Array;
   readonly header: Uint8Array;
   readonly pseudo: Uint8Array;
+}
+
+/** struct segment */
+export interface Segment {
+  readonly timestamp: number;
+  readonly sequence: number;
+  readonly option: number;
 }
 
 /** struct service */
@@ -298,6 +325,7 @@ export interface Maps {
   readonly endpoints: { readonly key: string; readonly value: Endpoint };
   readonly flows: { readonly key: FlowKey; readonly value: Flow };
   readonly fragments: { readonly key: FragmentKey; readonly value: Fragment };
+  readonly nat_counters: { readonly key: number; readonly value: readonly NatCounter[] };
   readonly routes: { readonly key: RouteKey; readonly value: Route };
   readonly samples: { readonly key: DropKey; readonly value: Sample };
   readonly scratches: { readonly key: number; readonly value: readonly Scratch[] };
