@@ -4,6 +4,7 @@
 #define ISTHMUS_ESTABLISHED_H
 
 #include "continuity.h"
+#include "maps.h"
 
 /* What a packet tells about the state of its connection, as bits of enum flow_flags. */
 static __always_inline __u16 flow_observe(const struct packet *pkt, const struct flow *flow)
@@ -64,12 +65,51 @@ static __always_inline void flow_update_state(struct packet *pkt, struct flow *f
 		continuity_record(pkt, flow);
 }
 
+/* Whether a protocol's mappings are endpoint-independent (RFC 4787 REQ-1, RFC 5382 REQ-1). */
+static __always_inline bool mapping_is_independent(__u8 protocol)
+{
+	return (protocol == IPPROTO_UDP && config.udp_endpoint_independent) ||
+	       (protocol == IPPROTO_TCP && config.tcp_endpoint_independent);
+}
+
+static __always_inline void mapping_touch(const struct mapping_key *key, seconds expires)
+{
+	struct mapping *mapping = bpf_map_lookup_elem(&mappings, key);
+
+	if (mapping && (__s32)(expires - mapping->expires) > 0)
+		mapping->expires = expires;
+}
+
+/* A mapping lives as long as one of its flows: refreshed by both directions, once a second. */
+static __noinline int mapping_refresh(struct packet *pkt, struct flow *flow, seconds now)
+{
+	bool reply = flow->flags & FLOW_REPLY;
+	seconds expires = now + flow_timeout(&pkt->key, flow);
+	struct mapping_key key = {.protocol = pkt->key.protocol};
+
+	if (!mapping_is_independent(pkt->key.protocol))
+		return 0;
+	key.side = MAPPING_INSIDE;
+	key.address = reply ? flow->destination : pkt->key.source;
+	key.port = reply ? flow->destination_port : pkt->key.source_port;
+	mapping_touch(&key, expires);
+	key.side = MAPPING_OUTSIDE;
+	key.address = reply ? pkt->key.destination : flow->source;
+	key.port = reply ? pkt->key.destination_port : flow->source_port;
+	mapping_touch(&key, expires);
+	key.side = MAPPING_CONTACT;
+	key.remote = reply ? flow->source : pkt->key.destination;
+	mapping_touch(&key, expires);
+	return 0;
+}
+
 /* The way out may have changed: asked again once a second and flow, not for every packet. */
 static __noinline int flow_refresh(struct packet *pkt, struct flow *flow, seconds now)
 {
 	struct flow_key to;
 
 	flow->seen = now;
+	mapping_refresh(pkt, flow, now);
 	if (flow->flags & FLOW_TO_CONTAINER)
 		return 0;
 	to = pkt->key;

@@ -40,6 +40,12 @@ static __always_inline bool flow_is_closed(const struct flow *flow)
 	return flow->flags & FLOW_RESET || (flow->flags & fins) == fins;
 }
 
+/* The port of the side that was opened to, host order. */
+static __always_inline __u16 flow_remote_port(const struct flow_key *key, const struct flow *flow)
+{
+	return bpf_ntohs(flow->flags & FLOW_REPLY ? key->source_port : key->destination_port);
+}
+
 /* Seconds without a packet after which an entry is dead (RFC 4787 REQ-5, 5382 REQ-5, 5508 REQ-2). */
 static __always_inline seconds flow_timeout(const struct flow_key *key, const struct flow *flow)
 {
@@ -51,6 +57,8 @@ static __always_inline seconds flow_timeout(const struct flow_key *key, const st
 			return config.timeouts.tcp_closing;
 		return replied ? config.timeouts.tcp_established : config.timeouts.tcp_opening;
 	case IPPROTO_UDP:
+		if (flow_remote_port(key, flow) < 1024)
+			return config.timeouts.udp_well_known;
 		return replied ? config.timeouts.udp_two_way : config.timeouts.udp_one_way;
 	default:
 		return config.timeouts.icmp;

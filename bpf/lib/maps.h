@@ -51,6 +51,15 @@ struct {
 	__type(value, struct flow);
 } flows SEC(".maps");
 
+/* Up to three entries a mapping and remote: two name it from both sides, one is a contact. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 262144);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct mapping_key);
+	__type(value, struct mapping);
+} mappings SEC(".maps");
+
 /* A cache: losing an entry loses one datagram. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -62,6 +62,7 @@ enum drop_reason {
 	DROP_REWRITE_FAILED = 19, /* the kernel refused to change the packet */
 	DROP_NEIGHBOUR_UNKNOWN = 20, /* ARP or ND from a pod for an address that is not its gateway */
 	DROP_WRONG_DEVICE = 21, /* a flow's packet arrived at a device where the flow does not live */
+	DROP_FILTERED = 23, /* to a translated port whose pod has not sent to this remote (RFC 4787 REQ-8) */
 	DROP_IP_OPTIONS = 22, /* IPv4 options or IPv6 extension headers that are not forwarded */
 };
 
@@ -196,6 +197,37 @@ struct nat_counter {
 	__u64 probes[NAT_PROBE_BUCKETS]; /* flows by ports looked at: 1, 2, 3-4, 5-8, ... */
 };
 
+/* What a mapping entry says. */
+enum mapping_side {
+	MAPPING_INSIDE = 1, /* a pod's own address and port: which outside port it has */
+	MAPPING_OUTSIDE = 2, /* a translated address and port: which pod's it is */
+	MAPPING_CONTACT = 3, /* a translated address and port has sent to this remote address */
+};
+
+/* Endpoint-independent mapping (RFC 4787 REQ-1): one outside port for a pod's socket, whoever it talks to. */
+struct mapping_key {
+	ip_addr address;
+	ip_addr remote; /* of a contact; otherwise :: */
+	__be16 port;
+	__u8 protocol;
+	__u8 side; /* enum mapping_side */
+	__u8 pad[4];
+};
+
+struct mapping {
+	ip_addr address; /* the other side's */
+	__be16 port;
+	__u16 pad;
+	seconds expires; /* when the last of its flows will be dead, as far as is known */
+};
+
+/* Who may send to a mapped port (RFC 4787 REQ-8). */
+enum filtering {
+	FILTERING_ADDRESS_AND_PORT = 0, /* only remotes that were sent to */
+	FILTERING_ADDRESS = 1, /* any port of an address that was sent to */
+	FILTERING_NONE = 2, /* endpoint-independent: anybody */
+};
+
 struct fragment_key {
 	ip_addr source;
 	ip_addr destination;
@@ -297,7 +329,10 @@ struct scratch {
 	__u16 pad;
 	__s32 result;
 	__u32 probes; /* ports looked at */
+	__u32 independent; /* 1: the mapping is endpoint-independent */
 	struct segment syn; /* numbers of the packet that opens the flow; zero when it is not TCP */
+	struct mapping_key mapping_key;
+	struct mapping mapping;
 	__u16 best; /* host order: a closed port that the server would accept; 0: none yet */
 	__u16 worst; /* a closed port that it might not; 0: none yet */
 	__u8 options[40]; /* of a TCP header */
@@ -324,6 +359,7 @@ struct timeouts {
 	seconds tcp_closing;
 	seconds udp_one_way;
 	seconds udp_two_way;
+	seconds udp_well_known; /* to remote ports below 1024 (RFC 4787 REQ-5 a) */
 	seconds icmp;
 };
 
@@ -340,8 +376,11 @@ struct config {
 	__u16 node_port_first;
 	__u16 node_port_last;
 	__u8 island[FAMILY_COUNT]; /* 1: this family is translated on its way out */
+	__u8 udp_endpoint_independent; /* 1: mappings of UDP are endpoint-independent */
+	__u8 tcp_endpoint_independent; /* 1: those of TCP too; its ports are then not shared by remotes */
+	__u8 filtering; /* enum filtering, of endpoint-independent mappings */
 	__u8 fast_checksum; /* 1: the kernel lets us read skb->ip_summed (bpf_cast_to_kern_ctx, 6.2) */
-	__u8 pad[5];
+	__u8 pad[2];
 	__u64 netns_cookie; /* of the node's namespace: the bind guard leaves pods alone */
 	struct timeouts timeouts;
 };

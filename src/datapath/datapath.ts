@@ -31,7 +31,7 @@ export interface DatapathOptions {
 export type DatapathConfig = Omit<Config, 'fast_checksum'>;
 
 /** Pinned, so that they outlive the agent. Events and working room belong to the object that wrote them. */
-const PINNED = ['endpoints', 'routes', 'services', 'backends', 'flows', 'fragments', 'drops', 'nat_counters', 'sweeps'] as const;
+const PINNED = ['endpoints', 'routes', 'services', 'backends', 'flows', 'mappings', 'fragments', 'drops', 'nat_counters', 'sweeps'] as const;
 
 /** enum bpf_attach_type */
 const BIND_HOOKS = { bind4: 8, bind6: 9 } as const;

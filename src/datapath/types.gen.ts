@@ -28,6 +28,9 @@ export interface Config {
   readonly node_port_first: number;
   readonly node_port_last: number;
   readonly island: Uint8Array;
+  readonly udp_endpoint_independent: number;
+  readonly tcp_endpoint_independent: number;
+  readonly filtering: number;
   readonly fast_checksum: number;
   readonly netns_cookie: bigint;
   readonly timeouts: Timeouts;
@@ -86,6 +89,7 @@ export type DropReason =
   | 'DROP_REWRITE_FAILED'
   | 'DROP_NEIGHBOUR_UNKNOWN'
   | 'DROP_WRONG_DEVICE'
+  | 'DROP_FILTERED'
   | 'DROP_IP_OPTIONS';
 export const DROP_REASON = {
   DROP_NONE: 0,
@@ -110,6 +114,7 @@ export const DROP_REASON = {
   DROP_REWRITE_FAILED: 19,
   DROP_NEIGHBOUR_UNKNOWN: 20,
   DROP_WRONG_DEVICE: 21,
+  DROP_FILTERED: 23,
   DROP_IP_OPTIONS: 22,
 } as const;
 
@@ -136,6 +141,14 @@ export interface EventHeader {
   readonly cpu: number;
   readonly time: bigint;
 }
+
+/** enum filtering */
+export type Filtering = 'FILTERING_ADDRESS_AND_PORT' | 'FILTERING_ADDRESS' | 'FILTERING_NONE';
+export const FILTERING = {
+  FILTERING_ADDRESS_AND_PORT: 0,
+  FILTERING_ADDRESS: 1,
+  FILTERING_NONE: 2,
+} as const;
 
 /** struct flow */
 export interface Flow {
@@ -208,6 +221,30 @@ export interface FragmentKey {
   readonly protocol: number;
 }
 
+/** struct mapping */
+export interface Mapping {
+  readonly address: string;
+  readonly port: number;
+  readonly expires: number;
+}
+
+/** struct mapping_key */
+export interface MappingKey {
+  readonly address: string;
+  readonly remote: string;
+  readonly port: number;
+  readonly protocol: number;
+  readonly side: number;
+}
+
+/** enum mapping_side */
+export type MappingSide = 'MAPPING_INSIDE' | 'MAPPING_OUTSIDE' | 'MAPPING_CONTACT';
+export const MAPPING_SIDE = {
+  MAPPING_INSIDE: 1,
+  MAPPING_OUTSIDE: 2,
+  MAPPING_CONTACT: 3,
+} as const;
+
 /** struct nat_counter */
 export interface NatCounter {
   readonly created: bigint;
@@ -269,7 +306,10 @@ export interface Scratch {
   readonly port_start: number;
   readonly result: number;
   readonly probes: number;
+  readonly independent: number;
   readonly syn: Segment;
+  readonly mapping_key: MappingKey;
+  readonly mapping: Mapping;
   readonly best: number;
   readonly worst: number;
   readonly options: Uint8Array;
@@ -315,6 +355,7 @@ export interface Timeouts {
   readonly tcp_closing: number;
   readonly udp_one_way: number;
   readonly udp_two_way: number;
+  readonly udp_well_known: number;
   readonly icmp: number;
 }
 
@@ -325,6 +366,7 @@ export interface Maps {
   readonly endpoints: { readonly key: string; readonly value: Endpoint };
   readonly flows: { readonly key: FlowKey; readonly value: Flow };
   readonly fragments: { readonly key: FragmentKey; readonly value: Fragment };
+  readonly mappings: { readonly key: MappingKey; readonly value: Mapping };
   readonly nat_counters: { readonly key: number; readonly value: readonly NatCounter[] };
   readonly routes: { readonly key: RouteKey; readonly value: Route };
   readonly samples: { readonly key: DropKey; readonly value: Sample };
