@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The benchmark's own programs: a sender, a sink, bare redirects, and nothing at all. Never loaded by the agent. */
+/* The benchmark's own programs: a sender, a sink, bare redirects, and nothing at all. Never loaded
+ * by the agent. */
 #include "lib/kernel.h"
 
 #include <linux/pkt_cls.h>

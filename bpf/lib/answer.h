@@ -201,7 +201,8 @@ static __noinline int answer_icmp(struct packet *pkt, __u32 reason, const struct
 	if (bpf_skb_change_tail(pkt->skb, ETHERNET_BYTES + quoted, 0) ||
 	    bpf_skb_adjust_room(pkt->skb, header + ICMP_BYTES, BPF_ADJ_ROOM_MAC, 0))
 		return VERDICT_DROPPED;
-	if (ipv4 ? answer_store_ipv4(pkt, &from, s, quoted) : answer_store_ipv6(pkt, &from, s, quoted))
+	if (ipv4 ? answer_store_ipv4(pkt, &from, s, quoted)
+		 : answer_store_ipv6(pkt, &from, s, quoted))
 		return VERDICT_DROPPED;
 	return answer_redirect(pkt);
 }
@@ -268,7 +269,8 @@ static __always_inline int answer_port_unreachable(struct packet *pkt, __u32 rea
 
 /* The numbers of a reset (RFC 9293 section 3.10.7.1): it acknowledges all that the refused
  * segment holds, or continues where that segment's acknowledgement says. */
-static __always_inline void reset_header(struct tcphdr *to, const struct tcphdr *from, __u32 payload)
+static __always_inline void reset_header(struct tcphdr *to, const struct tcphdr *from,
+					 __u32 payload)
 {
 	__builtin_memset(to, 0, sizeof(*to));
 	to->source = from->dest;
@@ -340,12 +342,12 @@ static __noinline int answer_reset(struct packet *pkt, __u32 reason)
 	struct tcphdr from, to;
 
 	drop_record(pkt, reason);
-	if (!s || pkt->tcp_flags & TCP_RST || pkt->flags & (PACKET_FIRST_FRAGMENT | PACKET_LATER_FRAGMENT))
+	if (!s || pkt->tcp_flags & TCP_RST ||
+	    pkt->flags & (PACKET_FIRST_FRAGMENT | PACKET_LATER_FRAGMENT))
 		return VERDICT_DROPPED;
 	if (bpf_skb_load_bytes(pkt->skb, pkt->transport & PACKET_OFFSET_MAX, &from, sizeof(from)))
 		return VERDICT_DROPPED;
-	reset_header(&to, &from,
-		     pkt->length - (pkt->transport - ETHERNET_BYTES) - from.doff * 4);
+	reset_header(&to, &from, pkt->length - (pkt->transport - ETHERNET_BYTES) - from.doff * 4);
 	if (bpf_skb_change_tail(pkt->skb, ETHERNET_BYTES + header + TCP_BYTES, 0))
 		return VERDICT_DROPPED;
 	if (ipv4 ? reset_store_ipv4(pkt, s, &to) : reset_store_ipv6(pkt, s, &to))

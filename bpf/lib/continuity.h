@@ -159,7 +159,8 @@ static __noinline int continuity_apply(struct packet *pkt, const struct flow *fl
 		return -DROP_REWRITE_FAILED;
 	to = bpf_htonl(bpf_ntohl(from) + (reply ? -flow->shift : flow->shift));
 	difference = checksum_fold(checksum_change(0, from, to));
-	/* An option may begin at an odd place: its bytes then count swapped (RFC 1071 section 2.B). */
+	/* An option may begin at an odd place: its bytes then count swapped (RFC 1071 section 2.B).
+	 */
 	if (segment.option & 1)
 		difference = difference >> 8 | difference << 8;
 	if (bpf_l4_csum_replace(pkt->skb, transport + 16, 0, difference, 0) ||

@@ -61,7 +61,8 @@ static __always_inline void flow_update_state(struct packet *pkt, struct flow *f
 		flow_track(pkt, flow, 0, true);
 	else if (bits & ~flow->flags)
 		flow_track(pkt, flow, bits, false);
-	if (!(flow->flags & FLOW_REPLY) && flow_is_closing(flow) && pkt->key.protocol == IPPROTO_TCP)
+	if (!(flow->flags & FLOW_REPLY) && flow_is_closing(flow) &&
+	    pkt->key.protocol == IPPROTO_TCP)
 		continuity_record(pkt, flow);
 }
 

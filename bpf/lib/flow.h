@@ -46,7 +46,8 @@ static __always_inline __u16 flow_remote_port(const struct flow_key *key, const 
 	return bpf_ntohs(flow->flags & FLOW_REPLY ? key->source_port : key->destination_port);
 }
 
-/* Seconds without a packet after which an entry is dead (RFC 4787 REQ-5, 5382 REQ-5, 5508 REQ-2). */
+/* Seconds without a packet after which an entry is dead (RFC 4787 REQ-5, 5382 REQ-5, 5508 REQ-2).
+ */
 static __always_inline seconds flow_timeout(const struct flow_key *key, const struct flow *flow)
 {
 	bool replied = flow->flags & FLOW_SEEN_REPLY;

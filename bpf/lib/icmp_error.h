@@ -91,21 +91,24 @@ static __always_inline int quote_parse(struct packet *pkt, struct quote *quote)
 
 	__builtin_memset(quote, 0, sizeof(*quote));
 	quote->network_at = (pkt->transport & PACKET_OFFSET_MAX) + ICMP_BYTES;
-	rc = pkt->family == FAMILY_IPV4 ? quote_parse_ipv4(pkt, quote) : quote_parse_ipv6(pkt, quote);
+	rc = pkt->family == FAMILY_IPV4 ? quote_parse_ipv4(pkt, quote)
+					: quote_parse_ipv6(pkt, quote);
 	if (rc)
 		return rc;
 	quote->transport_bytes = TCP_BYTES;
 	if (quote->reply_key.protocol != IPPROTO_TCP ||
 	    bpf_skb_load_bytes(pkt->skb, quote->transport_at, quote->transport, TCP_BYTES)) {
 		quote->transport_bytes = PORTS_BYTES;
-		if (bpf_skb_load_bytes(pkt->skb, quote->transport_at, quote->transport, PORTS_BYTES))
+		if (bpf_skb_load_bytes(pkt->skb, quote->transport_at, quote->transport,
+				       PORTS_BYTES))
 			return -DROP_TRUNCATED;
 	}
 	quote_ports(quote);
 	return 0;
 }
 
-/* The quoted addresses become what the receiver of the error once sent; returns their difference. */
+/* The quoted addresses become what the receiver of the error once sent; returns their difference.
+ */
 static __always_inline __u64 quote_rewrite_network(struct packet *pkt, struct quote *quote,
 						   const struct flow *flow)
 {
@@ -188,14 +191,16 @@ static __always_inline int quote_store(struct packet *pkt, const struct quote *q
 	int rc;
 
 	if (pkt->family == FAMILY_IPV4)
-		rc = bpf_skb_store_bytes(pkt->skb, quote->network_at, quote->network, IPV4_BYTES, 0);
+		rc = bpf_skb_store_bytes(pkt->skb, quote->network_at, quote->network, IPV4_BYTES,
+					 0);
 	else
-		rc = bpf_skb_store_bytes(pkt->skb, quote->network_at, quote->network, IPV6_BYTES, 0);
+		rc = bpf_skb_store_bytes(pkt->skb, quote->network_at, quote->network, IPV6_BYTES,
+					 0);
 	if (rc)
 		return rc;
 	if (quote->transport_bytes == TCP_BYTES)
-		return bpf_skb_store_bytes(pkt->skb, quote->transport_at, quote->transport, TCP_BYTES,
-					   0);
+		return bpf_skb_store_bytes(pkt->skb, quote->transport_at, quote->transport,
+					   TCP_BYTES, 0);
 	return bpf_skb_store_bytes(pkt->skb, quote->transport_at, quote->transport, PORTS_BYTES, 0);
 }
 
@@ -220,8 +225,7 @@ static __always_inline int icmp_error_store(struct packet *pkt, struct quote *qu
 		return -DROP_REWRITE_FAILED;
 	if (bpf_l4_csum_replace(pkt->skb, checksum, 0, checksum_fold(quote_difference(quote)), 0))
 		return -DROP_REWRITE_FAILED;
-	if (pkt->family == FAMILY_IPV6 &&
-	    rewrite_pseudo_header(pkt, checksum, addresses, 0))
+	if (pkt->family == FAMILY_IPV6 && rewrite_pseudo_header(pkt, checksum, addresses, 0))
 		return -DROP_REWRITE_FAILED;
 	return 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Packets to a mapped port from whom no flow exists yet: from the wire, and from pods of this node. */
+/* Packets to a mapped port from whom no flow exists yet: from the wire, and from pods of this node.
+ */
 #ifndef ISTHMUS_MAPPED_H
 #define ISTHMUS_MAPPED_H
 
@@ -93,7 +94,8 @@ static __noinline int mapped_admit(struct packet *pkt)
 	return flow ? flow_apply(pkt, flow) : -DROP_NO_FLOW;
 }
 
-/* From a pod of this node to another's mapped port: out by its own, in by that one (RFC 4787 REQ-9). */
+/* From a pod of this node to another's mapped port: out by its own, in by that one (RFC 4787
+ * REQ-9). */
 static __noinline int mapped_hairpin(struct packet *pkt)
 {
 	struct scratch *s = scratch_get();

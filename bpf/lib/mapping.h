@@ -30,7 +30,8 @@ static __always_inline bool mapping_find(struct scratch *s)
 {
 	struct mapping *inside, *outside;
 
-	inside = mapping_lookup(s, &s->reply.destination, s->reply.destination_port, MAPPING_INSIDE);
+	inside =
+		mapping_lookup(s, &s->reply.destination, s->reply.destination_port, MAPPING_INSIDE);
 	if (!inside || !address_equals(&inside->address, &s->flow.source))
 		return false;
 	s->mapping = *inside;
@@ -44,7 +45,8 @@ static __always_inline bool mapping_find(struct scratch *s)
 /* Reserves an outside port for the socket of the flow being made. */
 static __always_inline bool mapping_reserve(struct scratch *s, __u16 port)
 {
-	struct mapping *taken = mapping_lookup(s, &s->flow.source, bpf_htons(port), MAPPING_OUTSIDE);
+	struct mapping *taken =
+		mapping_lookup(s, &s->flow.source, bpf_htons(port), MAPPING_OUTSIDE);
 
 	if (taken && !mapping_is_idle(taken, s->reply.seen))
 		return false;

@@ -7,7 +7,8 @@
 
 /* How the first packet of a flow leaves the node. */
 struct nat_request {
-	struct endpoint *owner; /* whose port block the source is taken from; NULL keeps the source */
+	struct endpoint
+		*owner; /* whose port block the source is taken from; NULL keeps the source */
 	struct endpoint *target; /* a pod of this node; NULL leaves by the uplink */
 	ip_addr destination;
 	__be16 destination_port;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The parsed view of a packet: the only place where received headers are checked against its end. */
+/* The parsed view of a packet: the only place where received headers are checked against its end.
+ */
 #ifndef ISTHMUS_PACKET_H
 #define ISTHMUS_PACKET_H
 
@@ -10,7 +11,8 @@ enum protocol_limits {
 	ETHERNET_BYTES = 14,
 	IPV4_BYTES = 20,
 	IPV6_BYTES = 40,
-	PORTS_BYTES = 8, /* of a transport header: enough for ports, ICMP identifier, UDP checksum */
+	PORTS_BYTES =
+		8, /* of a transport header: enough for ports, ICMP identifier, UDP checksum */
 	TCP_BYTES = 20,
 	IPV6_EXTENSIONS_MAX = 4,
 	PACKET_OFFSET_MAX = 255, /* of the transport header; a mask for the verifier */
@@ -70,14 +72,14 @@ struct packet {
  * Loads a packet pointer. In assembly, because clang moves the 32-bit field on as a 32-bit
  * value, and the verifier then no longer knows it as a pointer (clang 14 to 19, -mcpu=v3).
  */
-#define PACKET_POINTER(skb, field)                                                            \
-	({                                                                                     \
-		void *pointer;                                                                 \
-		asm volatile("%[to] = *(u32 *)(%[from] + %[offset])"                           \
-			     : [to] "=r"(pointer)                                              \
-			     : [from] "r"(skb), [offset] "i"(offsetof(struct __sk_buff, field)) \
-			     : "memory");                                                      \
-		pointer;                                                                       \
+#define PACKET_POINTER(skb, field)                                                                 \
+	({                                                                                         \
+		void *pointer;                                                                     \
+		asm volatile("%[to] = *(u32 *)(%[from] + %[offset])"                               \
+			     : [to] "=r"(pointer)                                                  \
+			     : [from] "r"(skb), [offset] "i"(offsetof(struct __sk_buff, field))    \
+			     : "memory");                                                          \
+		pointer;                                                                           \
 	})
 
 /* A pointer to `bytes` of the packet at `offset`, or NULL when the linear part ends before. */
@@ -123,7 +125,7 @@ static __always_inline int packet_parse_icmp(struct packet *pkt, const __u8 *icm
 		pkt->flags |= PACKET_ICMP_ECHO;
 		pkt->key.destination_port = *(__be16 *)(icmp + 4);
 	} else if (ipv4 ? type == ICMP4_UNREACHABLE || type == ICMP4_TIME_EXCEEDED ||
-				      type == ICMP4_PARAMETER_PROBLEM
+				   type == ICMP4_PARAMETER_PROBLEM
 			: type >= ICMP6_UNREACHABLE && type <= ICMP6_PARAMETER_PROBLEM) {
 		pkt->flags |= PACKET_ICMP_ERROR;
 	} else {
@@ -132,7 +134,8 @@ static __always_inline int packet_parse_icmp(struct packet *pkt, const __u8 *icm
 	return 0;
 }
 
-/* The first bytes of the transport header; NULL when the IP packet ends before, whatever pads the frame. */
+/* The first bytes of the transport header; NULL when the IP packet ends before, whatever pads the
+ * frame. */
 static __always_inline __u8 *packet_pull_transport(const struct packet *pkt, __u32 bytes)
 {
 	if (pkt->transport + bytes > pkt->length + ETHERNET_BYTES)

@@ -138,7 +138,7 @@ static __always_inline void port_count_probes(struct scratch *s, struct nat_coun
 
 /* Reserves a port of the owner's block, beginning at the packet's own port modulo the block. */
 static __always_inline int port_search(struct scratch *s, const struct endpoint *owner,
-				      __be16 source_port)
+				       __be16 source_port)
 {
 	struct nat_counter *counter = port_counter_get();
 

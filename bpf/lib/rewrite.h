@@ -58,7 +58,8 @@ static __always_inline int rewrite_addresses(struct packet *pkt, const struct fl
 	if (!ip)
 		return -DROP_REWRITE_FAILED;
 	*difference = checksum_change_address(0, &pkt->key.source, &flow->source);
-	*difference = checksum_change_address(*difference, &pkt->key.destination, &flow->destination);
+	*difference =
+		checksum_change_address(*difference, &pkt->key.destination, &flow->destination);
 	__builtin_memcpy(&ip->saddr, &flow->source, sizeof(ip_addr));
 	__builtin_memcpy(&ip->daddr, &flow->destination, sizeof(ip_addr));
 	return 0;
@@ -127,7 +128,8 @@ static __always_inline int rewrite_transport_fast(struct packet *pkt, const stru
 		port[0] = flow->source_port;
 		port[1] = flow->destination_port;
 		if (pkt->key.protocol == IPPROTO_TCP) {
-			/* packet_at() above proved TCP_BYTES only on TCP's branch: prove it again. */
+			/* packet_at() above proved TCP_BYTES only on TCP's branch: prove it again.
+			 */
 			header = packet_at(pkt, pkt->transport, TCP_BYTES);
 			if (!header)
 				return -DROP_REWRITE_FAILED;
@@ -168,7 +170,8 @@ static __always_inline int rewrite_pseudo_header(struct packet *pkt, __u32 offse
 	return 0;
 }
 
-/* The same by helpers, which know what the checksum field holds, for kernels that do not tell us. */
+/* The same by helpers, which know what the checksum field holds, for kernels that do not tell us.
+ */
 static __noinline int rewrite_transport_slow(struct packet *pkt, const struct flow *flow,
 					     __u64 addresses)
 {

@@ -20,7 +20,11 @@ describe('docs/packet-flow.md', () => {
 });
 
 describe('docs/architecture.md', () => {
-  const files = [...read('docs/architecture.md').matchAll(/\b((?:agent|source|model|datapath|src\/bpf|src\/datapath)\/[a-z.-]+\.ts)\b/g)];
+  const files = [
+    ...read('docs/architecture.md').matchAll(
+      /\b((?:agent|source|model|datapath|src\/bpf|src\/datapath)\/[a-z.-]+\.ts)\b/g,
+    ),
+  ];
 
   it.each(files.map(([, name = '']) => name))('%s exists', (name) => {
     expect(globSync([name, `src/${name}`], { cwd: ROOT })).toHaveLength(1);

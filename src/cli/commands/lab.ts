@@ -1,10 +1,10 @@
 // `isthmus lab`: two clusters, a router and the outside on this machine, in network namespaces.
 import { type Command, Option } from 'commander';
 import type { LabMode } from '../../lab/plan.js';
-import type { AttachChoice } from '../../testbed/node.js';
 import type { LabRecord } from '../../lab/record.js';
 import type { LabCheck, Row } from '../../lab/row.js';
 import type { LabStatus } from '../../lab/status.js';
+import type { AttachChoice } from '../../testbed/node.js';
 import { createOutput } from '../context.js';
 import { EXIT } from '../exit.js';
 import { addGlobalOptions, type GlobalOptions, globalOptions } from '../options.js';

@@ -47,7 +47,10 @@ describeDatapath({ name: 'sweep', file: import.meta.filename }, (get) => {
     [
       'UDP to a well-known port',
       DEFAULT_TIMEOUTS.udpWellKnown,
-      () => [get().run('a', ip.udp({ ...udp, destination: 53 })), get().run('uplink', answer.udp({ ...back, source: 53 }))],
+      () => [
+        get().run('a', ip.udp({ ...udp, destination: 53 })),
+        get().run('uplink', answer.udp({ ...back, source: 53 })),
+      ],
     ],
     ['an echo', DEFAULT_TIMEOUTS.icmp, () => get().run('a', ip.echo({ id: 5 }))],
   ];
