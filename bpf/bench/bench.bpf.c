@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The benchmark's own programs: a sender, a sink, bare redirects, and nothing at all. Never loaded
- * by the agent. */
+/* The benchmark's programs: sender, sink, bare redirects, nothing. Never loaded by the agent. */
 #include "lib/kernel.h"
 
 #include <linux/pkt_cls.h>

@@ -5,8 +5,7 @@
 
 #include "types.h"
 
-/* Adds the change of a 32-bit word to a difference. Byte order does not matter (RFC 1071
- * section 2.B). */
+/* Adds the change of a 32-bit word to a difference, in any byte order (RFC 1071, 2.B). */
 static __always_inline __u64 checksum_change(__u64 difference, __u32 from, __u32 to)
 {
 	return difference + (__u32)~from + to;

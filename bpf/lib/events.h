@@ -13,8 +13,7 @@ enum tc_verdict {
 	TC_REDIRECT = 7,
 };
 
-/* Whether one more event of this kind may be sent in this second. Racy on purpose: a few more do no
- * harm. */
+/* Whether one more event of this kind may be sent in this second. Racy: a few more do no harm. */
 static __always_inline bool sample_take(const struct drop_key *key, __u32 per_second)
 {
 	seconds now = clock_seconds();
@@ -60,8 +59,7 @@ static __always_inline void drop_event_emit(const struct packet *pkt, const stru
 	bpf_ringbuf_submit(event, 0);
 }
 
-/* Counts a drop and samples an event. Never changes a verdict: a failed lookup is only not counted.
- */
+/* Counts a drop and samples an event. Never changes a verdict: a failed lookup is not counted. */
 static __noinline int drop_record(struct packet *pkt, __u32 reason)
 {
 	struct drop_key key = {.reason = reason, .direction = pkt->direction};

@@ -8,8 +8,7 @@
 enum fib_result {
 	FIB_SUCCESS = 0,
 	FIB_NO_NEIGHBOUR = 7, /* the next hop is known, its MAC is not yet: the kernel will ask */
-	FIB_ASK_MTU =
-		1, /* as length: asks for the MTU without checking a packet against it (5.12) */
+	FIB_ASK_MTU = 1, /* as length: asks for the MTU, checks no packet against it (5.12) */
 	FIB_AF_INET = 2,
 	FIB_AF_INET6 = 10,
 };

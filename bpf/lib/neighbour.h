@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* ARP and neighbour discovery of pods: the gateway answers, so that a pod needs no neighbour of its
- * own. */
+/* ARP and neighbour discovery of pods: the gateway answers, so a pod needs no other neighbour. */
 #ifndef ISTHMUS_NEIGHBOUR_H
 #define ISTHMUS_NEIGHBOUR_H
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The parsed view of a packet: the only place where received headers are checked against its end.
- */
+/* The parsed view of a packet: only here are received headers checked against its end. */
 #ifndef ISTHMUS_PACKET_H
 #define ISTHMUS_PACKET_H
 
@@ -11,8 +10,7 @@ enum protocol_limits {
 	ETHERNET_BYTES = 14,
 	IPV4_BYTES = 20,
 	IPV6_BYTES = 40,
-	PORTS_BYTES =
-		8, /* of a transport header: enough for ports, ICMP identifier, UDP checksum */
+	PORTS_BYTES = 8, /* of a transport header: ports, ICMP identifier, UDP checksum */
 	TCP_BYTES = 20,
 	IPV6_EXTENSIONS_MAX = 4,
 	PACKET_OFFSET_MAX = 255, /* of the transport header; a mask for the verifier */
@@ -134,8 +132,7 @@ static __always_inline int packet_parse_icmp(struct packet *pkt, const __u8 *icm
 	return 0;
 }
 
-/* The first bytes of the transport header; NULL when the IP packet ends before, whatever pads the
- * frame. */
+/* The first bytes of the transport header; NULL when the IP packet (not the frame) ends before. */
 static __always_inline __u8 *packet_pull_transport(const struct packet *pkt, __u32 bytes)
 {
 	if (pkt->transport + bytes > pkt->length + ETHERNET_BYTES)

@@ -128,8 +128,7 @@ static __always_inline int rewrite_transport_fast(struct packet *pkt, const stru
 		port[0] = flow->source_port;
 		port[1] = flow->destination_port;
 		if (pkt->key.protocol == IPPROTO_TCP) {
-			/* packet_at() above proved TCP_BYTES only on TCP's branch: prove it again.
-			 */
+			/* packet_at() proved TCP_BYTES on TCP's branch only: prove it again. */
 			header = packet_at(pkt, pkt->transport, TCP_BYTES);
 			if (!header)
 				return -DROP_REWRITE_FAILED;
@@ -170,8 +169,7 @@ static __always_inline int rewrite_pseudo_header(struct packet *pkt, __u32 offse
 	return 0;
 }
 
-/* The same by helpers, which know what the checksum field holds, for kernels that do not tell us.
- */
+/* The same by helpers, which know what the checksum field holds, where the kernel does not tell. */
 static __noinline int rewrite_transport_slow(struct packet *pkt, const struct flow *flow,
 					     __u64 addresses)
 {

@@ -46,13 +46,10 @@ enum drop_reason {
 	DROP_UNSUPPORTED_PROTOCOL = 3, /* a transport protocol that cannot be translated */
 	DROP_UNSUPPORTED_ETHERTYPE = 4, /* neither IPv4, IPv6 nor ARP */
 	DROP_SPOOFED = 5, /* the pod sent from an address that is not its own */
-	DROP_NOT_ROUTABLE =
-		6, /* a destination that is never forwarded: multicast, loopback, link-local */
+	DROP_NOT_ROUTABLE = 6, /* a destination never forwarded: multicast, loopback, link-local */
 	DROP_NO_ROUTE = 7, /* no route to the destination: answered with "unreachable" */
-	DROP_NO_ENDPOINT =
-		8, /* an address of this node's pods that no pod has: answered with "unreachable" */
-	DROP_NO_BACKEND =
-		9, /* a service without a ready backend: answered with reset or "unreachable" */
+	DROP_NO_ENDPOINT = 8, /* a pod address of this node that no pod has; "unreachable" */
+	DROP_NO_BACKEND = 9, /* a service without a ready backend; reset or "unreachable" */
 	DROP_NO_FLOW = 10, /* addressed to a translated port, but no flow owns it */
 	DROP_PORTS_EXHAUSTED = 11, /* no port of the pod's block is free towards this remote */
 	DROP_FLOW_TABLE_FULL = 12, /* no room for a new flow; established flows are not affected */
@@ -63,13 +60,10 @@ enum drop_reason {
 	DROP_ICMP_ERROR_NO_FLOW = 17, /* an ICMP error about a flow that does not exist */
 	DROP_ICMP_UNSUPPORTED = 18, /* an ICMP message that cannot be translated */
 	DROP_REWRITE_FAILED = 19, /* the kernel refused to change the packet */
-	DROP_NEIGHBOUR_UNKNOWN =
-		20, /* ARP or ND from a pod for an address that is not its gateway */
-	DROP_WRONG_DEVICE =
-		21, /* a flow's packet arrived at a device where the flow does not live */
-	DROP_FILTERED = 23, /* to a translated port whose pod has not sent to this remote (RFC 4787
-			       REQ-8) */
+	DROP_NEIGHBOUR_UNKNOWN = 20, /* a pod's ARP or ND for an address not its gateway's */
+	DROP_WRONG_DEVICE = 21, /* a flow's packet at a device where the flow does not live */
 	DROP_IP_OPTIONS = 22, /* IPv4 options or IPv6 extension headers that are not forwarded */
+	DROP_FILTERED = 23, /* to a mapped port, from a remote that its pod has not sent to */
 };
 
 /* --- what the agent writes -------------------------------------------------------- */
@@ -182,8 +176,7 @@ struct flow {
 	seconds created;
 	seconds resolved; /* when next_hop was last looked up */
 	__u32 shift; /* added to the timestamps that the pod sends, taken off their echoes */
-	__u32 timestamp; /* reply entry: newest TSval that left by this port, once the flow is
-			    closing */
+	__u32 timestamp; /* reply entry: newest TSval that left by this port, when closing */
 	__u32 sequence; /* reply entry: the sequence number after it */
 	__u32 clock; /* reply entry: when, milliseconds of the monotonic clock */
 	__u64 packets;
@@ -211,8 +204,7 @@ enum mapping_side {
 	MAPPING_CONTACT = 3, /* a translated address and port has sent to this remote address */
 };
 
-/* Endpoint-independent mapping (RFC 4787 REQ-1): one outside port for a pod's socket, whoever it
- * talks to. */
+/* Endpoint-independent mapping (RFC 4787 REQ-1): one outside port for a socket's remotes. */
 struct mapping_key {
 	ip_addr address;
 	ip_addr remote; /* of a contact; otherwise :: */
@@ -311,13 +303,11 @@ enum answer_limits {
 };
 
 enum quote_limits {
-	QUOTE_NETWORK_BYTES =
-		40, /* of the quoted IP header: an IPv6 header, or an IPv4 one before its options */
+	QUOTE_NETWORK_BYTES = 40, /* of the quoted IP header, without IPv4 options */
 	QUOTE_TRANSPORT_BYTES = 20, /* of the quoted transport header: up to TCP's checksum */
 };
 
-/* The packet that an ICMP error quotes: what may change of it, and its flow in the direction of its
- * answers. */
+/* The packet that an ICMP error quotes: what may change of it, and the flow of its answers. */
 struct quote {
 	struct flow_key reply_key;
 	__u8 network[QUOTE_NETWORK_BYTES];
@@ -386,8 +376,7 @@ struct timeouts {
 struct config {
 	ip_addr node_address[FAMILY_COUNT]; /* of this node on the uplink; :: when it has none */
 	ip_addr gateway[FAMILY_COUNT]; /* what pods use as their next hop */
-	struct prefix
-		inside[INSIDE_MAX]; /* the cluster's pod CIDRs: never translated, no flow kept */
+	struct prefix inside[INSIDE_MAX]; /* the cluster's pod CIDRs: no translation, no flow */
 	__u32 inside_count;
 	__u32 uplink_ifindex;
 	__u16 uplink_mtu; /* bytes */
@@ -398,11 +387,9 @@ struct config {
 	__u16 node_port_last;
 	__u8 island[FAMILY_COUNT]; /* 1: this family is translated on its way out */
 	__u8 udp_endpoint_independent; /* 1: mappings of UDP are endpoint-independent */
-	__u8 tcp_endpoint_independent; /* 1: those of TCP too; its ports are then not shared by
-					  remotes */
+	__u8 tcp_endpoint_independent; /* 1: those of TCP too: no port is shared by remotes */
 	__u8 filtering; /* enum filtering, of endpoint-independent mappings */
-	__u8 fast_checksum; /* 1: the kernel lets us read skb->ip_summed (bpf_cast_to_kern_ctx, 6.2)
-			     */
+	__u8 fast_checksum; /* 1: skb->ip_summed can be read (bpf_cast_to_kern_ctx, 6.2) */
 	__u8 pad[2];
 	__u64 netns_cookie; /* of the node's namespace: the bind guard leaves pods alone */
 	struct timeouts timeouts;

@@ -1,4 +1,5 @@
 // What a run of the benchmark found: every sample, and what follows from them.
+import type { Missing } from './bed.js';
 import type { Section } from './goals.js';
 import type { LatencySample, Test } from './latency.js';
 import type { MemorySample } from './memory.js';
@@ -19,12 +20,6 @@ export interface Result {
   readonly goal?: { readonly kind: 'at-least' | 'at-most' | 'one'; readonly value: number };
   readonly met?: boolean;
   readonly note?: string;
-}
-
-/** A peer or a section that could not be measured. */
-export interface Missing {
-  readonly name: string;
-  readonly reason: string;
 }
 
 export interface PeerTime {

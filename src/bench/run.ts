@@ -5,7 +5,7 @@ import { TestbedError } from '../testbed/error.js';
 import { requireBuild } from '../testbed/files.js';
 import { withOwned } from '../testbed/owner.js';
 import { untilOrphaned } from '../testbed/reaper.js';
-import type { Bed } from './bed.js';
+import type { Bed, Missing } from './bed.js';
 import { buildBed, removeBed } from './bed.js';
 import { measureCost } from './cost.js';
 import type { Section } from './goals.js';
@@ -16,7 +16,7 @@ import { listPaths } from './paths.js';
 import type { Peer } from './peers.js';
 import { allNamespaces, planBench } from './plan.js';
 import { readRecord, requireNoOther, writeRecord } from './record.js';
-import type { BenchReport, Missing, Samples } from './report.js';
+import type { BenchReport, Samples } from './report.js';
 import { judge, timesOf } from './results.js';
 import { measureThroughput } from './throughput.js';
 

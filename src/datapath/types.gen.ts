@@ -89,8 +89,8 @@ export type DropReason =
   | 'DROP_REWRITE_FAILED'
   | 'DROP_NEIGHBOUR_UNKNOWN'
   | 'DROP_WRONG_DEVICE'
-  | 'DROP_FILTERED'
-  | 'DROP_IP_OPTIONS';
+  | 'DROP_IP_OPTIONS'
+  | 'DROP_FILTERED';
 export const DROP_REASON = {
   DROP_NONE: 0,
   DROP_TRUNCATED: 1,
@@ -114,8 +114,8 @@ export const DROP_REASON = {
   DROP_REWRITE_FAILED: 19,
   DROP_NEIGHBOUR_UNKNOWN: 20,
   DROP_WRONG_DEVICE: 21,
-  DROP_FILTERED: 23,
   DROP_IP_OPTIONS: 22,
+  DROP_FILTERED: 23,
 } as const;
 
 /** struct endpoint */

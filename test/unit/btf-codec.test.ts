@@ -114,12 +114,12 @@ describe('codec', () => {
     const keys = Buffer.alloc(count * 40, 1);
     const values = Buffer.alloc(count * codecOf('flow').size, 2);
     const times = [1, 2, 3].map(() => {
-      const start = performance.now();
+      const start = process.cpuUsage();
       expect(codecOf<FlowKey>('flow_key').decodeMany(keys, count)).toHaveLength(count);
       expect(codecOf<Flow>('flow').decodeMany(values, count)).toHaveLength(count);
-      return performance.now() - start;
+      return process.cpuUsage(start).user / 1000; // milliseconds of our own: others share the machine
     });
-    expect(Math.min(...times)).toBeLessThan(1000); // the fastest: other tests share the machine
+    expect(Math.min(...times)).toBeLessThan(1000);
   });
 });
 

@@ -5,7 +5,7 @@ import { SECTIONS } from '../../bench/goals.js';
 import type { BenchReport } from '../../bench/report.js';
 import { createOutput } from '../context.js';
 import { EXIT, usage } from '../exit.js';
-import { addGlobalOptions, type GlobalOptions, globalOptions, parseCount } from '../options.js';
+import { globalOptions, parseCount } from '../options.js';
 import { printList } from '../output.js';
 import { describeRun, PEERS, peerRow, RESULTS, resultRow } from '../view/bench.js';
 
@@ -16,13 +16,15 @@ interface BenchFlags {
   readonly whenStdinCloses?: string;
 }
 
+const FORMATS: readonly string[] = ['table', 'json'];
 const SIGNAL_EXIT: Readonly<Record<string, number>> = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
 /** Parts whose absence means that something could not be measured; a peer may be missing. */
 const PARTS: readonly string[] = ['latency', 'packets', 'programs', 'memory'];
 
 /** Adds the options and the action of `isthmus bench`. */
 export function register(command: Command): void {
-  addGlobalOptions(command)
+  command
+    .addOption(new Option('-o, --output <format>', 'how to print (default: table)').choices(FORMATS))
     .option('--quick', 'fewer and shorter rounds: under three minutes')
     .option('--rounds <count>', 'rounds of each measurement', parseCount)
     .option('--only <names>', `only these, separated by commas: ${SECTIONS.join(', ')}`, parseSections)
@@ -41,14 +43,16 @@ function parseSections(text: string): Section[] {
   return SECTIONS.filter((section) => names.includes(section));
 }
 
-async function bench(flags: BenchFlags, options: GlobalOptions): Promise<void> {
+async function bench(flags: BenchFlags, { format }: { readonly format: string }): Promise<void> {
   if (flags.whenStdinCloses !== undefined) return reap(flags.whenStdinCloses);
+  if (!FORMATS.includes(format)) throw usage(`-o ${format}: a benchmark is printed as ${FORMATS.join(' or ')}`);
   const { runBench } = await import('../../bench/run.js');
   const { InterruptedError } = await import('../../testbed/owner.js');
   const { quick = false, only = [], rounds } = flags;
   try {
     const report = await runBench({ quick, only, narrate, ...(rounds === undefined ? {} : { rounds }) });
-    await print(report, options);
+    if (format === 'json') process.stdout.write(`${JSON.stringify(report, undefined, 2)}\n`);
+    else await printTables(report);
     if (report.missing.some(({ name }) => PARTS.includes(name))) process.exitCode = EXIT.unhealthy;
   } catch (error) {
     if (!(error instanceof InterruptedError)) throw error;
@@ -63,19 +67,12 @@ async function reap(id: string): Promise<void> {
   if (left.length > 0) process.exitCode = EXIT.unhealthy;
 }
 
-async function print(report: BenchReport, options: GlobalOptions): Promise<void> {
-  if (options.format === 'json') {
-    process.stdout.write(`${JSON.stringify(report, undefined, 2)}\n`);
-  } else if (options.format === 'yaml') {
-    const { stringify } = await import('yaml');
-    process.stdout.write(stringify(report));
-  } else {
-    const output = createOutput(options, false);
-    process.stdout.write(`${describeRun(report).join('\n')}\n\n`);
-    await printList(output, RESULTS, report.results.map(resultRow));
-    if (report.peers.length > 0) process.stdout.write('\n');
-    await printList(output, PEERS, report.peers.map(peerRow));
-  }
+async function printTables(report: BenchReport): Promise<void> {
+  const output = createOutput({ format: 'table', headers: true }, false);
+  process.stdout.write(`${describeRun(report).join('\n')}\n\n`);
+  await printList(output, RESULTS, report.results.map(resultRow));
+  if (report.peers.length > 0) process.stdout.write('\n');
+  await printList(output, PEERS, report.peers.map(peerRow));
 }
 
 function narrate(line: string): void {
