@@ -24,7 +24,12 @@
 /* ... is decided once and remembered ... */
 #include "lib/forward.h"
 #include "lib/flow.h"
+#include "lib/continuity.h"
+#include "lib/established.h"
+#include "lib/mapping.h"
+#include "lib/port.h"
 #include "lib/nat.h"
+#include "lib/mapped.h"
 #include "lib/service.h"
 #include "lib/icmp_error.h"
 #include "lib/sweep.h"

@@ -31,6 +31,7 @@ static __always_inline int container_to_outside(struct packet *pkt)
 	rc = rc ?: endpoint_check_source(pkt);
 	rc = rc ?: icmp_error_translate(pkt);
 	rc = rc ?: service_translate(pkt);
+	rc = rc ?: mapped_hairpin(pkt);
 	rc = rc ?: endpoint_to_host(pkt);
 	return rc ?: nat_egress(pkt);
 }

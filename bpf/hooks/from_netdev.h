@@ -31,6 +31,7 @@ static __always_inline int netdev_to_node(struct packet *pkt)
 	rc = rc ?: flow_lookup(pkt);
 	rc = rc ?: icmp_error_translate(pkt);
 	rc = rc ?: service_translate(pkt);
+	rc = rc ?: mapped_admit(pkt);
 	rc = rc ?: endpoint_to_host(pkt);
 	return rc ?: VERDICT_TO_HOST;
 }

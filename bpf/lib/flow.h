@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Flows: what must be remembered because it was translated. An entry is the whole decision
+ * Flow entries: what must be remembered because it was translated. An entry is the whole decision
  * for one direction, so that an established packet needs one map access.
  */
 #ifndef ISTHMUS_FLOW_H
@@ -28,6 +28,11 @@ static __always_inline void flow_pair_key(struct flow_key *pair, const struct fl
 	pair->protocol = key->protocol;
 }
 
+static __always_inline bool flow_is_closing(const struct flow *flow)
+{
+	return flow->flags & (FLOW_FIN_ORIGINAL | FLOW_FIN_REPLY | FLOW_RESET);
+}
+
 static __always_inline bool flow_is_closed(const struct flow *flow)
 {
 	__u16 fins = FLOW_FIN_ORIGINAL | FLOW_FIN_REPLY;
@@ -35,17 +40,26 @@ static __always_inline bool flow_is_closed(const struct flow *flow)
 	return flow->flags & FLOW_RESET || (flow->flags & fins) == fins;
 }
 
-/* Seconds without a packet until an entry is dead (RFC 4787 REQ-5, 5382 REQ-5, 5508 REQ-2). */
+/* The port of the side that was opened to, host order. */
+static __always_inline __u16 flow_remote_port(const struct flow_key *key, const struct flow *flow)
+{
+	return bpf_ntohs(flow->flags & FLOW_REPLY ? key->source_port : key->destination_port);
+}
+
+/* Seconds without a packet after which an entry is dead (RFC 4787 REQ-5, 5382 REQ-5, 5508 REQ-2).
+ */
 static __always_inline seconds flow_timeout(const struct flow_key *key, const struct flow *flow)
 {
 	bool replied = flow->flags & FLOW_SEEN_REPLY;
 
 	switch (key->protocol) {
 	case IPPROTO_TCP:
-		if (flow->flags & (FLOW_FIN_ORIGINAL | FLOW_FIN_REPLY | FLOW_RESET))
+		if (flow_is_closing(flow))
 			return config.timeouts.tcp_closing;
 		return replied ? config.timeouts.tcp_established : config.timeouts.tcp_opening;
 	case IPPROTO_UDP:
+		if (flow_remote_port(key, flow) < 1024)
+			return config.timeouts.udp_well_known;
 		return replied ? config.timeouts.udp_two_way : config.timeouts.udp_one_way;
 	default:
 		return config.timeouts.icmp;
@@ -57,107 +71,6 @@ static __always_inline bool flow_is_idle(const struct flow_key *key, const struc
 {
 	/* The clock of another CPU may be a tick ahead. */
 	return (__s32)(now - flow->seen) >= (__s32)flow_timeout(key, flow);
-}
-
-/* What a packet tells about the state of its connection, as bits of enum flow_flags. */
-static __always_inline __u16 flow_observe(const struct packet *pkt, const struct flow *flow)
-{
-	bool reply = flow->flags & FLOW_REPLY;
-	__u16 bits = reply ? FLOW_SEEN_REPLY : 0;
-
-	if (pkt->key.protocol != IPPROTO_TCP)
-		return bits;
-	if (pkt->tcp_flags & TCP_FIN)
-		bits |= reply ? FLOW_FIN_REPLY : FLOW_FIN_ORIGINAL;
-	if (pkt->tcp_flags & TCP_RST)
-		bits |= FLOW_RESET;
-	return bits;
-}
-
-/*
- * Puts new state into both entries. Only packets that change the state come here: the first
- * reply, FIN, RST, and a SYN that opens a closed flow again.
- */
-static __noinline int flow_track(struct packet *pkt, struct flow *flow, __u32 bits, bool reopen)
-{
-	struct scratch *s = scratch_get();
-	struct flow *pair;
-	__u16 state = FLOW_SEEN_REPLY | FLOW_FIN_ORIGINAL | FLOW_FIN_REPLY | FLOW_RESET;
-
-	if (!s)
-		return 0;
-	flow_pair_key(&s->reply_key, &pkt->key, flow);
-	pair = bpf_map_lookup_elem(&flows, &s->reply_key);
-	if (reopen) {
-		flow->flags &= ~state;
-		flow->created = clock_seconds();
-		if (pair) {
-			pair->flags &= ~state;
-			pair->created = flow->created;
-		}
-		return 0;
-	}
-	flow->flags |= bits;
-	if (pair)
-		pair->flags |= bits;
-	return 0;
-}
-
-static __always_inline void flow_update_state(struct packet *pkt, struct flow *flow)
-{
-	__u16 bits = flow_observe(pkt, flow);
-	bool opens = pkt->key.protocol == IPPROTO_TCP &&
-		     (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
-
-	if (opens && !(flow->flags & FLOW_REPLY) && flow_is_closed(flow))
-		flow_track(pkt, flow, 0, true);
-	else if (bits & ~flow->flags)
-		flow_track(pkt, flow, bits, false);
-}
-
-/* The way out may have changed: asked again once a second and flow, not for every packet. */
-static __noinline int flow_refresh(struct packet *pkt, struct flow *flow, seconds now)
-{
-	struct flow_key to;
-
-	flow->seen = now;
-	if (flow->flags & FLOW_TO_CONTAINER)
-		return 0;
-	to = pkt->key;
-	to.source = flow->source;
-	to.destination = flow->destination;
-	to.source_port = flow->source_port;
-	to.destination_port = flow->destination_port;
-	if (!fib_resolve(pkt, &to, flow))
-		return answer_no_route(pkt, DROP_NO_ROUTE);
-	return 0;
-}
-
-static __always_inline int flow_forward(struct packet *pkt, struct flow *flow)
-{
-	if (flow->flags & FLOW_TO_CONTAINER)
-		return forward_to_container(pkt, flow->ifindex_out, &flow->mac);
-	return forward_to_next_hop(pkt, flow->ifindex_out, &flow->next_hop);
-}
-
-/* Translates and forwards a packet by its entry. */
-static __always_inline int flow_apply(struct packet *pkt, struct flow *flow)
-{
-	seconds now = clock_seconds();
-	int rc = 0;
-
-	if (flow->seen != now)
-		rc = flow_refresh(pkt, flow, now);
-	rc = rc ?: forward_check(pkt, flow->mtu);
-	if (rc)
-		return rc;
-	flow_update_state(pkt, flow);
-	/* Not atomic: one direction of a flow is on one CPU at a time, or loses a count. */
-	flow->packets++;
-	flow->bytes += pkt->length;
-	rc = packet_decrement_ttl(pkt);
-	rc = rc ?: packet_rewrite(pkt, flow);
-	return rc ?: flow_forward(pkt, flow);
 }
 
 /* Removes an entry, and its pair when it still is the pair. Returns how many there were. */
@@ -175,37 +88,6 @@ static __always_inline __u32 flow_remove(const struct flow_key *key, const struc
 	    pair->destination_port == key->source_port)
 		removed += !bpf_map_delete_elem(&flows, pair_key);
 	return removed + !bpf_map_delete_elem(&flows, key);
-}
-
-/*
- * The device stands for the pod: a neighbour cannot send into another pod's flow. But when the
- * address has a new owner, what is left of the old one's flow gives way (0).
- */
-static __noinline int flow_at_wrong_device(struct packet *pkt, struct flow *flow)
-{
-	struct endpoint *owner = bpf_map_lookup_elem(&endpoints, &pkt->key.source);
-	struct scratch *s = scratch_get();
-
-	if (!s || !owner || owner->ifindex != pkt->skb->ifindex)
-		return -DROP_WRONG_DEVICE;
-	s->key = pkt->key;
-	flow_remove(&s->key, flow, &s->pair_key);
-	return 0;
-}
-
-/* An established flow ends here. Goes on (0) with a packet that belongs to none. */
-static __always_inline int flow_lookup(struct packet *pkt)
-{
-	struct flow *flow;
-
-	if (pkt->flags & (PACKET_ICMP_ERROR | PACKET_ICMP_OTHER))
-		return 0;
-	flow = bpf_map_lookup_elem(&flows, &pkt->key);
-	if (!flow)
-		return 0;
-	if (flow->ifindex_in != pkt->skb->ifindex)
-		return flow_at_wrong_device(pkt, flow);
-	return flow_apply(pkt, flow);
 }
 
 #endif

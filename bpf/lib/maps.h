@@ -51,6 +51,15 @@ struct {
 	__type(value, struct flow);
 } flows SEC(".maps");
 
+/* Up to three entries a mapping and remote: two name it from both sides, one is a contact. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 262144);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct mapping_key);
+	__type(value, struct mapping);
+} mappings SEC(".maps");
+
 /* A cache: losing an entry loses one datagram. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -65,6 +74,13 @@ struct {
 	__type(key, struct drop_key);
 	__type(value, struct drop_counter);
 } drops SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct nat_counter);
+} nat_counters SEC(".maps");
 
 /* Keeps a flood of drops from becoming a flood of events. */
 struct {

@@ -12,6 +12,8 @@ const union {
 	enum endpoint_flags endpoint_flags;
 	enum route_type route_type;
 	enum flow_flags flow_flags;
+	enum mapping_side mapping_side;
+	enum filtering filtering;
 } _names SEC(".names");
 
 #endif

@@ -1,74 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Creation of translated flows, and the choice of the port they leave from. */
+/* Creation of translated flows. */
 #ifndef ISTHMUS_NAT_H
 #define ISTHMUS_NAT_H
 
-#include "flow.h"
-
-enum nat_result {
-	NAT_CONFLICT = 1, /* the reply tuple belongs to another flow: the source must change */
-	ERROR_EXISTS = -17, /* -EEXIST of a map */
-};
+#include "port.h"
 
 /* How the first packet of a flow leaves the node. */
 struct nat_request {
-	struct endpoint *owner; /* the source gets a port of its block; NULL keeps the source */
+	struct endpoint
+		*owner; /* whose port block the source is taken from; NULL keeps the source */
 	struct endpoint *target; /* a pod of this node; NULL leaves by the uplink */
 	ip_addr destination;
 	__be16 destination_port;
-	__u16 pad;
+	__u8 independent; /* 1: by an endpoint-independent mapping of the owner */
+	__u8 pad;
 };
-
-/* Inserts the reply entry: the reservation of its tuple. An ended flow gives way. */
-static __always_inline int nat_reserve(struct scratch *s)
-{
-	struct flow *taken;
-	long rc = bpf_map_update_elem(&flows, &s->reply_key, &s->reply, BPF_NOEXIST);
-
-	if (rc == ERROR_EXISTS) {
-		taken = bpf_map_lookup_elem(&flows, &s->reply_key);
-		if (taken && !flow_is_closed(taken) &&
-		    !flow_is_idle(&s->reply_key, taken, s->reply.seen))
-			return NAT_CONFLICT;
-		if (taken)
-			flow_remove(&s->reply_key, taken, &s->pair_key);
-		rc = bpf_map_update_elem(&flows, &s->reply_key, &s->reply, BPF_NOEXIST);
-		if (rc == ERROR_EXISTS)
-			return NAT_CONFLICT;
-	}
-	return rc ? -DROP_FLOW_TABLE_FULL : 0;
-}
-
-/* One candidate port; ends the search (1) unless it is taken. */
-static long nat_probe(__u32 index, void *context)
-{
-	struct scratch *s = scratch_get();
-	__u16 port;
-
-	if (!s || !s->port_count)
-		return 1;
-	port = s->port_first + (s->port_start + index) % s->port_count;
-	s->probes = index + 1;
-	s->flow.source_port = bpf_htons(port);
-	s->reply_key.destination_port = bpf_htons(port);
-	s->result = nat_reserve(s);
-	return s->result == NAT_CONFLICT ? 0 : 1;
-}
-
-/* Reserves a port of the owner's block, beginning at the packet's own port modulo the block. */
-static __always_inline int nat_search(struct scratch *s, const struct endpoint *owner,
-				      __be16 source_port)
-{
-	s->port_first = owner->port_first;
-	s->port_count = owner->port_count;
-	/* A node without an address of the family has no ports of it. */
-	if (!s->port_count || address_is_unspecified(&owner->nat_address))
-		return -DROP_NO_PORT_BLOCK;
-	s->port_start = bpf_ntohs(source_port) % s->port_count;
-	s->result = NAT_CONFLICT;
-	bpf_loop(s->port_count, nat_probe, NULL, 0);
-	return s->result == NAT_CONFLICT ? -DROP_PORTS_EXHAUSTED : s->result;
-}
 
 /* The way of the first packet's direction into s->flow, and of its answers into s->reply. */
 static __always_inline int nat_ways(struct packet *pkt, struct scratch *s,
@@ -140,12 +86,12 @@ static __always_inline int nat_source(struct packet *pkt, struct scratch *s,
 				      const struct endpoint *owner)
 {
 	if (!owner)
-		return nat_reserve(s);
+		return port_reserve(s);
 	s->flow.source = owner->nat_address;
 	s->flow.flags |= FLOW_REWRITE_SOURCE;
 	s->reply.flags |= FLOW_REWRITE_DESTINATION;
 	s->reply_key.destination = owner->nat_address;
-	return nat_search(s, owner, pkt->key.source_port);
+	return port_search(s, owner, pkt->key.source_port);
 }
 
 /*
@@ -160,10 +106,16 @@ static __noinline int nat_create(struct packet *pkt, struct nat_request *request
 	if (!s)
 		return -DROP_FLOW_TABLE_FULL;
 	nat_prepare(pkt, s, request);
+	s->independent = request->independent;
+	__builtin_memset(&s->syn, 0, sizeof(s->syn));
+	if (pkt->key.protocol == IPPROTO_TCP && !segment_parse(pkt, s, &s->syn))
+		return -DROP_TRUNCATED;
 	rc = nat_ways(pkt, s, request);
 	rc = rc ?: nat_source(pkt, s, request->owner);
 	if (rc)
 		return rc;
+	if (s->independent)
+		mapping_contact(s);
 	s->key = pkt->key;
 	rc = bpf_map_update_elem(&flows, &s->key, &s->flow, BPF_NOEXIST);
 	if (!rc)
@@ -232,6 +184,7 @@ static __noinline int nat_egress(struct packet *pkt)
 		.owner = pkt->source,
 		.destination = pkt->key.destination,
 		.destination_port = pkt->key.destination_port,
+		.independent = mapping_is_independent(pkt->key.protocol),
 	};
 	struct route *route = route_lookup(&pkt->key.destination);
 

@@ -62,7 +62,7 @@ static __noinline int service_connect(struct packet *pkt, struct service *servic
 	request.owner = service_owner(pkt, request.target);
 	rc = nat_create(pkt, &request);
 	/* Two frontends with one backend: the client's port is taken, so it gets another. */
-	if (rc == NAT_CONFLICT) {
+	if (rc == PORT_CONFLICT) {
 		request.owner = bpf_map_lookup_elem(
 			&endpoints, (const void *)&config.node_address[pkt->family & 1]);
 		rc = nat_create(pkt, &request);

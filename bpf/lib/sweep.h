@@ -6,7 +6,7 @@
 #ifndef ISTHMUS_SWEEP_H
 #define ISTHMUS_SWEEP_H
 
-#include "flow.h"
+#include "mapping.h"
 
 enum sweep_limits {
 	SWEEP_PERIOD_SECONDS = 5,
@@ -48,6 +48,22 @@ static long sweep_flow(void *map, struct flow_key *key, struct flow *flow, struc
 	return 0;
 }
 
+static long sweep_mapping(void *map, struct mapping_key *key, struct mapping *mapping,
+			  struct walk *walk)
+{
+	struct scratch *s = scratch_get();
+
+	if (!s)
+		return 1;
+	walk->walked++;
+	if (!mapping_is_idle(mapping, sweep_clock()))
+		return 0;
+	s->mapping_key = *key;
+	bpf_map_delete_elem(&mappings, &s->mapping_key);
+	walk->removed++;
+	return 0;
+}
+
 /* What is left of a pod that is gone: all entries of its device, however young. */
 static long sweep_device(void *map, struct flow_key *key, struct flow *flow, __u32 *ifindex)
 {
@@ -67,6 +83,7 @@ static __always_inline int sweep_walk(struct sweep *sweep)
 	struct walk walk = {};
 
 	bpf_for_each_map_elem(&flows, sweep_flow, &walk, 0);
+	bpf_for_each_map_elem(&mappings, sweep_mapping, &walk, 0);
 	sweep->walked = walk.walked;
 	sweep->removed = walk.removed;
 	sweep->removed_total += walk.removed;

@@ -63,6 +63,7 @@ enum drop_reason {
 	DROP_NEIGHBOUR_UNKNOWN = 20, /* a pod's ARP or ND for an address not its gateway's */
 	DROP_WRONG_DEVICE = 21, /* a flow's packet at a device where the flow does not live */
 	DROP_IP_OPTIONS = 22, /* IPv4 options or IPv6 extension headers that are not forwarded */
+	DROP_FILTERED = 23, /* to a mapped port, from a remote that its pod has not sent to */
 };
 
 /* --- what the agent writes -------------------------------------------------------- */
@@ -151,6 +152,7 @@ enum flow_flags {
 	FLOW_FIN_ORIGINAL = 32, /* TCP FIN seen from the side that opened */
 	FLOW_FIN_REPLY = 64, /* TCP FIN seen from the side that answered */
 	FLOW_RESET = 128, /* TCP RST seen */
+	FLOW_HAS_TIMESTAMP = 256, /* reply entry: `timestamp` is known */
 };
 
 /*
@@ -173,8 +175,57 @@ struct flow {
 	seconds seen; /* last packet */
 	seconds created;
 	seconds resolved; /* when next_hop was last looked up */
+	__u32 shift; /* added to the timestamps that the pod sends, taken off their echoes */
+	__u32 timestamp; /* reply entry: newest TSval that left by this port, when closing */
+	__u32 sequence; /* reply entry: the sequence number after it */
+	__u32 clock; /* reply entry: when, milliseconds of the monotonic clock */
 	__u64 packets;
 	__u64 bytes; /* of IP packets */
+};
+
+enum nat_histogram {
+	NAT_PROBE_BUCKETS = 16,
+};
+
+/* What the choice of ports came to, on one CPU. */
+struct nat_counter {
+	__u64 created; /* translated flows with a port of their own */
+	__u64 reused; /* of them: by a port whose last flow is remembered as closed */
+	__u64 shifted; /* of them: with timestamps moved, because no port's record was older */
+	__u64 forced; /* of them: that the server may refuse once, because nothing else was left */
+	__u64 exhausted; /* refused: every port has a living flow towards this remote */
+	__u64 probes[NAT_PROBE_BUCKETS]; /* flows by ports looked at: 1, 2, 3-4, 5-8, ... */
+};
+
+/* What a mapping entry says. */
+enum mapping_side {
+	MAPPING_INSIDE = 1, /* a pod's own address and port: which outside port it has */
+	MAPPING_OUTSIDE = 2, /* a translated address and port: which pod's it is */
+	MAPPING_CONTACT = 3, /* a translated address and port has sent to this remote address */
+};
+
+/* Endpoint-independent mapping (RFC 4787 REQ-1): one outside port for a socket's remotes. */
+struct mapping_key {
+	ip_addr address;
+	ip_addr remote; /* of a contact; otherwise :: */
+	__be16 port;
+	__u8 protocol;
+	__u8 side; /* enum mapping_side */
+	__u8 pad[4];
+};
+
+struct mapping {
+	ip_addr address; /* the other side's */
+	__be16 port;
+	__u16 pad;
+	seconds expires; /* when the last of its flows will be dead, as far as is known */
+};
+
+/* Who may send to a mapped port (RFC 4787 REQ-8). */
+enum filtering {
+	FILTERING_ADDRESS_AND_PORT = 0, /* only remotes that were sent to */
+	FILTERING_ADDRESS = 1, /* any port of an address that was sent to */
+	FILTERING_NONE = 2, /* endpoint-independent: anybody */
 };
 
 struct fragment_key {
@@ -251,11 +302,28 @@ enum answer_limits {
 	ANSWERS_PER_SECOND = 1000, /* of one reason and direction (RFC 1812 section 4.3.2.8) */
 };
 
-/* What the packet that an ICMP error quotes says of its flow, in the direction of its answers. */
+enum quote_limits {
+	QUOTE_NETWORK_BYTES = 40, /* of the quoted IP header, without IPv4 options */
+	QUOTE_TRANSPORT_BYTES = 20, /* of the quoted transport header: up to TCP's checksum */
+};
+
+/* The packet that an ICMP error quotes: what may change of it, and the flow of its answers. */
 struct quote {
 	struct flow_key reply_key;
-	__u8 bytes[ANSWER_QUOTE_BYTES];
-	__u8 before[ANSWER_QUOTE_BYTES]; /* the same, untranslated */
+	__u8 network[QUOTE_NETWORK_BYTES];
+	__u8 transport[QUOTE_TRANSPORT_BYTES];
+	__u8 network_before[QUOTE_NETWORK_BYTES]; /* the same, untranslated */
+	__u8 transport_before[QUOTE_TRANSPORT_BYTES];
+	__u32 network_at; /* offsets from the Ethernet header */
+	__u32 transport_at;
+	__u32 transport_bytes; /* quoted: 8, or all 20 */
+};
+
+/* What a TCP segment says that a later connection will be measured by. */
+struct segment {
+	__u32 timestamp; /* TSval, host order */
+	__u32 sequence; /* after its last byte, host order */
+	__u32 option; /* offset of the timestamp option from the TCP header; 0: has none */
 };
 
 /* Working room of one packet on one CPU; see the map `scratches`. */
@@ -270,7 +338,14 @@ struct scratch {
 	__u16 port_start; /* where the search begins, relative to port_first */
 	__u16 pad;
 	__s32 result;
-	__u32 probes;
+	__u32 probes; /* ports looked at */
+	__u32 independent; /* 1: the mapping is endpoint-independent */
+	struct segment syn; /* numbers of the packet that opens the flow; zero when it is not TCP */
+	struct mapping_key mapping_key;
+	struct mapping mapping;
+	__u16 best; /* host order: a closed port that the server would accept; 0: none yet */
+	__u16 worst; /* a closed port that it might not; 0: none yet */
+	__u8 options[40]; /* of a TCP header */
 	struct quote quote;
 	__u8 icmp[8 + ANSWER_QUOTE_BYTES]; /* an ICMP header and what it quotes */
 	__u8 header[40]; /* of the IP packet that carries it */
@@ -294,6 +369,7 @@ struct timeouts {
 	seconds tcp_closing;
 	seconds udp_one_way;
 	seconds udp_two_way;
+	seconds udp_well_known; /* to remote ports below 1024 (RFC 4787 REQ-5 a) */
 	seconds icmp;
 };
 
@@ -310,8 +386,11 @@ struct config {
 	__u16 node_port_first;
 	__u16 node_port_last;
 	__u8 island[FAMILY_COUNT]; /* 1: this family is translated on its way out */
+	__u8 udp_endpoint_independent; /* 1: mappings of UDP are endpoint-independent */
+	__u8 tcp_endpoint_independent; /* 1: those of TCP too: no port is shared by remotes */
+	__u8 filtering; /* enum filtering, of endpoint-independent mappings */
 	__u8 fast_checksum; /* 1: skb->ip_summed can be read (bpf_cast_to_kern_ctx, 6.2) */
-	__u8 pad[5];
+	__u8 pad[2];
 	__u64 netns_cookie; /* of the node's namespace: the bind guard leaves pods alone */
 	struct timeouts timeouts;
 };

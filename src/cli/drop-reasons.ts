@@ -29,6 +29,8 @@ export const DROP_MEANINGS: Readonly<Record<string, string>> = {
   DROP_NEIGHBOUR_UNKNOWN: 'A pod asked by ARP or ND for an address that is not its gateway.',
   DROP_WRONG_DEVICE: 'A packet of a flow arrived at a device where the flow does not live: spoofed, or rerouted.',
   DROP_IP_OPTIONS: 'IPv4 options or IPv6 extension headers that are not forwarded.',
+  DROP_FILTERED:
+    'A packet to a translated port from a remote that its pod has not sent to; see `filtering` in the ClusterNetwork.',
 };
 
 /** The sentence of a reason; a datapath newer than this program may have reasons without one. */

@@ -1,10 +1,10 @@
 // The part of the datapath's load-time configuration that the snapshot decides.
 import { type Cidr, cidrBytes, FAMILIES, formatAddress, maskBytes } from '../model/address.js';
 import { POD_CIDRS_MAX } from '../model/check-network.js';
-import type { ClusterNetwork, Timeouts } from '../model/network.js';
+import type { ClusterNetwork, Filtering, Timeouts } from '../model/network.js';
 import type { Node } from '../model/node.js';
 import { firstAddress, UNSPECIFIED } from './node-address.js';
-import type { Config, Prefix, Timeouts as TimeoutsEntry } from './types.gen.js';
+import { type Config, FILTERING, type Prefix, type Timeouts as TimeoutsEntry } from './types.gen.js';
 
 /** Without what only the running machine knows. */
 export type SnapshotConfig = Omit<
@@ -16,6 +16,12 @@ export type SnapshotConfig = Omit<
 export const GATEWAYS: readonly string[] = ['169.254.1.1', 'fe80::1'];
 
 const NO_PREFIX: Prefix = { address: UNSPECIFIED, mask: UNSPECIFIED };
+
+const FILTERING_VALUES: Readonly<Record<Filtering, number>> = {
+  AddressAndPortDependent: FILTERING.FILTERING_ADDRESS_AND_PORT,
+  AddressDependent: FILTERING.FILTERING_ADDRESS,
+  EndpointIndependent: FILTERING.FILTERING_NONE,
+};
 
 export function compileConfig(network: ClusterNetwork, node: Node): SnapshotConfig {
   const inside = FAMILIES.flatMap((family) => network.families[family]?.podCIDRs ?? []).map(toPrefix);
@@ -29,6 +35,9 @@ export function compileConfig(network: ClusterNetwork, node: Node): SnapshotConf
     node_port_first: network.nodePorts.first,
     node_port_last: network.nodePorts.last,
     island: Uint8Array.from(FAMILIES, (family) => (network.families[family]?.mode === 'Island' ? 1 : 0)),
+    udp_endpoint_independent: network.natBehaviour.udpMapping === 'EndpointIndependent' ? 1 : 0,
+    tcp_endpoint_independent: network.natBehaviour.tcpMapping === 'EndpointIndependent' ? 1 : 0,
+    filtering: FILTERING_VALUES[network.natBehaviour.filtering],
     timeouts: toTimeouts(network.timeouts),
   };
 }
@@ -45,6 +54,7 @@ function toTimeouts(timeouts: Timeouts): TimeoutsEntry {
     tcp_closing: timeouts.tcpClosing,
     udp_one_way: timeouts.udpOneWay,
     udp_two_way: timeouts.udpTwoWay,
+    udp_well_known: timeouts.udpWellKnown,
     icmp: timeouts.icmp,
   };
 }

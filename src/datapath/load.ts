@@ -28,7 +28,18 @@ export interface LoadedObject {
 }
 
 /** Pinned, so that they outlive the agent. Events and working room belong to the object that wrote them. */
-const PINNED = ['endpoints', 'routes', 'services', 'backends', 'flows', 'fragments', 'drops', 'sweeps'] as const;
+const PINNED = [
+  'endpoints',
+  'routes',
+  'services',
+  'backends',
+  'flows',
+  'mappings',
+  'fragments',
+  'drops',
+  'nat_counters',
+  'sweeps',
+] as const;
 
 /**
  * Reading ip_summed needs a kernel that offers it (6.2): without it, checksums go by helpers. `fastChecksum` says

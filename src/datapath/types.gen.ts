@@ -28,6 +28,9 @@ export interface Config {
   readonly node_port_first: number;
   readonly node_port_last: number;
   readonly island: Uint8Array;
+  readonly udp_endpoint_independent: number;
+  readonly tcp_endpoint_independent: number;
+  readonly filtering: number;
   readonly fast_checksum: number;
   readonly netns_cookie: bigint;
   readonly timeouts: Timeouts;
@@ -86,7 +89,8 @@ export type DropReason =
   | 'DROP_REWRITE_FAILED'
   | 'DROP_NEIGHBOUR_UNKNOWN'
   | 'DROP_WRONG_DEVICE'
-  | 'DROP_IP_OPTIONS';
+  | 'DROP_IP_OPTIONS'
+  | 'DROP_FILTERED';
 export const DROP_REASON = {
   DROP_NONE: 0,
   DROP_TRUNCATED: 1,
@@ -111,6 +115,7 @@ export const DROP_REASON = {
   DROP_NEIGHBOUR_UNKNOWN: 20,
   DROP_WRONG_DEVICE: 21,
   DROP_IP_OPTIONS: 22,
+  DROP_FILTERED: 23,
 } as const;
 
 /** struct endpoint */
@@ -137,6 +142,14 @@ export interface EventHeader {
   readonly time: bigint;
 }
 
+/** enum filtering */
+export type Filtering = 'FILTERING_ADDRESS_AND_PORT' | 'FILTERING_ADDRESS' | 'FILTERING_NONE';
+export const FILTERING = {
+  FILTERING_ADDRESS_AND_PORT: 0,
+  FILTERING_ADDRESS: 1,
+  FILTERING_NONE: 2,
+} as const;
+
 /** struct flow */
 export interface Flow {
   readonly source: string;
@@ -152,6 +165,10 @@ export interface Flow {
   readonly seen: number;
   readonly created: number;
   readonly resolved: number;
+  readonly shift: number;
+  readonly timestamp: number;
+  readonly sequence: number;
+  readonly clock: number;
   readonly packets: bigint;
   readonly bytes: bigint;
 }
@@ -165,7 +182,8 @@ export type FlowFlags =
   | 'FLOW_SEEN_REPLY'
   | 'FLOW_FIN_ORIGINAL'
   | 'FLOW_FIN_REPLY'
-  | 'FLOW_RESET';
+  | 'FLOW_RESET'
+  | 'FLOW_HAS_TIMESTAMP';
 export const FLOW_FLAGS = {
   FLOW_REPLY: 1,
   FLOW_REWRITE_SOURCE: 2,
@@ -175,6 +193,7 @@ export const FLOW_FLAGS = {
   FLOW_FIN_ORIGINAL: 32,
   FLOW_FIN_REPLY: 64,
   FLOW_RESET: 128,
+  FLOW_HAS_TIMESTAMP: 256,
 } as const;
 
 /** struct flow_key */
@@ -202,6 +221,40 @@ export interface FragmentKey {
   readonly protocol: number;
 }
 
+/** struct mapping */
+export interface Mapping {
+  readonly address: string;
+  readonly port: number;
+  readonly expires: number;
+}
+
+/** struct mapping_key */
+export interface MappingKey {
+  readonly address: string;
+  readonly remote: string;
+  readonly port: number;
+  readonly protocol: number;
+  readonly side: number;
+}
+
+/** enum mapping_side */
+export type MappingSide = 'MAPPING_INSIDE' | 'MAPPING_OUTSIDE' | 'MAPPING_CONTACT';
+export const MAPPING_SIDE = {
+  MAPPING_INSIDE: 1,
+  MAPPING_OUTSIDE: 2,
+  MAPPING_CONTACT: 3,
+} as const;
+
+/** struct nat_counter */
+export interface NatCounter {
+  readonly created: bigint;
+  readonly reused: bigint;
+  readonly shifted: bigint;
+  readonly forced: bigint;
+  readonly exhausted: bigint;
+  readonly probes: readonly bigint[];
+}
+
 /** struct prefix */
 export interface Prefix {
   readonly address: string;
@@ -211,8 +264,13 @@ export interface Prefix {
 /** struct quote */
 export interface Quote {
   readonly reply_key: FlowKey;
-  readonly bytes: Uint8Array;
-  readonly before: Uint8Array;
+  readonly network: Uint8Array;
+  readonly transport: Uint8Array;
+  readonly network_before: Uint8Array;
+  readonly transport_before: Uint8Array;
+  readonly network_at: number;
+  readonly transport_at: number;
+  readonly transport_bytes: number;
 }
 
 /** struct route */
@@ -253,10 +311,24 @@ export interface Scratch {
   readonly port_start: number;
   readonly result: number;
   readonly probes: number;
+  readonly independent: number;
+  readonly syn: Segment;
+  readonly mapping_key: MappingKey;
+  readonly mapping: Mapping;
+  readonly best: number;
+  readonly worst: number;
+  readonly options: Uint8Array;
   readonly quote: Quote;
   readonly icmp: Uint8Array;
   readonly header: Uint8Array;
   readonly pseudo: Uint8Array;
+}
+
+/** struct segment */
+export interface Segment {
+  readonly timestamp: number;
+  readonly sequence: number;
+  readonly option: number;
 }
 
 /** struct service */
@@ -288,6 +360,7 @@ export interface Timeouts {
   readonly tcp_closing: number;
   readonly udp_one_way: number;
   readonly udp_two_way: number;
+  readonly udp_well_known: number;
   readonly icmp: number;
 }
 
@@ -298,6 +371,8 @@ export interface Maps {
   readonly endpoints: { readonly key: string; readonly value: Endpoint };
   readonly flows: { readonly key: FlowKey; readonly value: Flow };
   readonly fragments: { readonly key: FragmentKey; readonly value: Fragment };
+  readonly mappings: { readonly key: MappingKey; readonly value: Mapping };
+  readonly nat_counters: { readonly key: number; readonly value: readonly NatCounter[] };
   readonly routes: { readonly key: RouteKey; readonly value: Route };
   readonly samples: { readonly key: DropKey; readonly value: Sample };
   readonly scratches: { readonly key: number; readonly value: readonly Scratch[] };

@@ -18,8 +18,28 @@ export interface Timeouts {
   readonly tcpClosing: number;
   readonly udpOneWay: number;
   readonly udpTwoWay: number;
+  /** To remote ports below 1024, such as DNS. */
+  readonly udpWellKnown: number;
   readonly icmp: number;
 }
+
+/** Whether a pod's socket has one outside port for all remotes, or one that remotes may share (RFC 4787, RFC 5382). */
+export type Mapping = 'EndpointIndependent' | 'EndpointDependent';
+/** Who may send to an endpoint-independent mapping (RFC 4787 REQ-8). */
+export type Filtering = 'EndpointIndependent' | 'AddressDependent' | 'AddressAndPortDependent';
+
+/** Behaviour of translation, by protocol. ICMP queries are always endpoint-dependent. */
+export interface NatBehaviour {
+  readonly udpMapping: Mapping;
+  readonly tcpMapping: Mapping;
+  readonly filtering: Filtering;
+}
+
+export const DEFAULT_NAT_BEHAVIOUR: NatBehaviour = {
+  udpMapping: 'EndpointIndependent',
+  tcpMapping: 'EndpointDependent',
+  filtering: 'AddressDependent',
+};
 
 /** Both ends included, host order. */
 export interface PortRange {
@@ -31,6 +51,7 @@ export interface ClusterNetwork {
   readonly clusterID: string;
   /** A family that is absent is not carried. */
   readonly families: Readonly<Partial<Record<Family, FamilyNetwork>>>;
+  readonly natBehaviour: NatBehaviour;
   readonly natPorts: PortRange;
   /** Ports of one pod's block; a power of two. */
   readonly blockSize: number;
@@ -44,6 +65,7 @@ export const DEFAULT_TIMEOUTS: Timeouts = {
   tcpClosing: 240,
   udpOneWay: 120,
   udpTwoWay: 300,
+  udpWellKnown: 30,
   icmp: 60,
 };
 

@@ -5,6 +5,7 @@ import { checkNetwork } from '../model/check-network.js';
 import {
   type ClusterNetwork,
   DEFAULT_BLOCK_SIZE,
+  DEFAULT_NAT_BEHAVIOUR,
   DEFAULT_NAT_PORTS,
   DEFAULT_NODE_PORTS,
   DEFAULT_TIMEOUTS,
@@ -13,6 +14,8 @@ import {
 import { ConvertError, cidr, portRange, validate } from './schema.js';
 
 const SECONDS_MAX = 0x7fff_ffff;
+
+const mapping = z.enum(['EndpointIndependent', 'EndpointDependent']);
 
 const schema = z.looseObject({
   metadata: z.looseObject({ name: z.literal('default', { error: "only the ClusterNetwork named 'default' is used" }) }),
@@ -25,6 +28,11 @@ const schema = z.looseObject({
         ports: portRange.default(DEFAULT_NAT_PORTS),
         blockSize: z.int().min(1).max(32768).default(DEFAULT_BLOCK_SIZE),
         nodePorts: portRange.default(DEFAULT_NODE_PORTS),
+        udpMapping: mapping.default(DEFAULT_NAT_BEHAVIOUR.udpMapping),
+        tcpMapping: mapping.default(DEFAULT_NAT_BEHAVIOUR.tcpMapping),
+        filtering: z
+          .enum(['EndpointIndependent', 'AddressDependent', 'AddressAndPortDependent'])
+          .default(DEFAULT_NAT_BEHAVIOUR.filtering),
       })
       .prefault({}),
     timeouts: z.strictObject(timeoutFields()).prefault({}),
@@ -37,6 +45,11 @@ export function convertClusterNetwork(object: unknown): ClusterNetwork {
   const network: ClusterNetwork = {
     clusterID: spec.clusterID,
     families: { ...(spec.ipv4 && { ipv4: spec.ipv4 }), ...(spec.ipv6 && { ipv6: spec.ipv6 }) },
+    natBehaviour: {
+      udpMapping: spec.nat.udpMapping,
+      tcpMapping: spec.nat.tcpMapping,
+      filtering: spec.nat.filtering,
+    },
     natPorts: spec.nat.ports,
     blockSize: spec.nat.blockSize,
     nodePorts: spec.nat.nodePorts,
@@ -69,6 +82,7 @@ function timeoutFields() {
     tcpClosing: seconds(DEFAULT_TIMEOUTS.tcpClosing),
     udpOneWay: seconds(DEFAULT_TIMEOUTS.udpOneWay),
     udpTwoWay: seconds(DEFAULT_TIMEOUTS.udpTwoWay),
+    udpWellKnown: seconds(DEFAULT_TIMEOUTS.udpWellKnown),
     icmp: seconds(DEFAULT_TIMEOUTS.icmp),
   };
 }

@@ -213,7 +213,7 @@ function defaultConfig({ uplink }: Readonly<Record<Device, number>>): Config {
     const { bytes, length } = cidrBytes(cidr);
     return { address: formatAddress(bytes), mask: formatAddress(maskBytes(length)) };
   });
-  const { tcpOpening, tcpEstablished, tcpClosing, udpOneWay, udpTwoWay, icmp } = DEFAULT_TIMEOUTS;
+  const { tcpOpening, tcpEstablished, tcpClosing, udpOneWay, udpTwoWay, udpWellKnown, icmp } = DEFAULT_TIMEOUTS;
   return {
     node_address: [V4.node, V6.node],
     gateway: [V4.gateway, V6.gateway],
@@ -227,6 +227,9 @@ function defaultConfig({ uplink }: Readonly<Record<Device, number>>): Config {
     node_port_first: 30_000,
     node_port_last: 32_767,
     island: Uint8Array.of(1, 1),
+    udp_endpoint_independent: 0,
+    tcp_endpoint_independent: 0,
+    filtering: 0,
     fast_checksum: 1,
     netns_cookie: 1n,
     timeouts: {
@@ -235,6 +238,7 @@ function defaultConfig({ uplink }: Readonly<Record<Device, number>>): Config {
       tcp_closing: tcpClosing,
       udp_one_way: udpOneWay,
       udp_two_way: udpTwoWay,
+      udp_well_known: udpWellKnown,
       icmp,
     },
   };

@@ -3,6 +3,7 @@ import type { Endpoint } from '../../src/model/endpoint.js';
 import {
   type ClusterNetwork,
   DEFAULT_BLOCK_SIZE,
+  DEFAULT_NAT_BEHAVIOUR,
   DEFAULT_NAT_PORTS,
   DEFAULT_NODE_PORTS,
   DEFAULT_TIMEOUTS,
@@ -18,6 +19,7 @@ export function aNetwork(fields: Partial<ClusterNetwork> = {}): ClusterNetwork {
       ipv4: { mode: 'Island', podCIDRs: ['10.244.0.0/16'], neverTranslate: ['192.0.2.0/24'] },
       ipv6: { mode: 'Flat', podCIDRs: ['fd00:1:1::/48'], neverTranslate: [] },
     },
+    natBehaviour: DEFAULT_NAT_BEHAVIOUR,
     natPorts: DEFAULT_NAT_PORTS,
     blockSize: DEFAULT_BLOCK_SIZE,
     nodePorts: DEFAULT_NODE_PORTS,

@@ -4,7 +4,12 @@ import { expect, test } from 'vitest';
 import { allocate, ExhaustedError } from '../../src/agent/ipam.js';
 import type { Cidr } from '../../src/model/address.js';
 import type { Endpoint } from '../../src/model/endpoint.js';
-import { type ClusterNetwork, DEFAULT_NODE_PORTS, DEFAULT_TIMEOUTS } from '../../src/model/network.js';
+import {
+  type ClusterNetwork,
+  DEFAULT_NAT_BEHAVIOUR,
+  DEFAULT_NODE_PORTS,
+  DEFAULT_TIMEOUTS,
+} from '../../src/model/network.js';
 
 const BOTH = { ipv4: familyOf('10.244.0.0/16'), ipv6: familyOf('fd00:244::/32') };
 
@@ -16,6 +21,7 @@ function network(changes: Partial<ClusterNetwork> = {}): ClusterNetwork {
   return {
     clusterID: 'test',
     families: BOTH,
+    natBehaviour: DEFAULT_NAT_BEHAVIOUR,
     natPorts: { first: 36864, last: 65535 },
     blockSize: 256,
     nodePorts: DEFAULT_NODE_PORTS,

@@ -34,6 +34,11 @@ spec: {clusterID: c1, ${spec}}`;
             ],
           },
         },
+        "natBehaviour": {
+          "filtering": "AddressDependent",
+          "tcpMapping": "EndpointDependent",
+          "udpMapping": "EndpointIndependent",
+        },
         "natPorts": {
           "first": 36864,
           "last": 65535,
@@ -49,6 +54,7 @@ spec: {clusterID: c1, ${spec}}`;
           "tcpOpening": 240,
           "udpOneWay": 120,
           "udpTwoWay": 300,
+          "udpWellKnown": 30,
         },
       }
     `);

@@ -281,21 +281,21 @@ function refusals(family: string, w: Addresses): PacketCase[] {
     },
     ...[0, 1, header - 1, header, header + 7].map(
       (length): PacketCase => ({
-        name: `that quotes ${length} bytes is truncated`,
+        name: `that quotes ${length} bytes is left to the host`,
         from: 'uplink',
         given,
         in: error(quoted.bytes().subarray(0, length)),
-        ...dropped,
-        drops: { DROP_TRUNCATED: 1 },
+        verdict: 'next',
+        flows: null,
       }),
     ),
     {
-      name: 'that quotes the other family',
+      name: 'that quotes the other family is left to the host',
       from: 'uplink',
       given,
       in: otherFamily(outer(), w),
-      ...dropped,
-      drops: { DROP_ICMP_UNSUPPORTED: 1 },
+      verdict: 'next',
+      flows: null,
     },
   ];
   return cases.map((one) => ({ ...one, name: `${family}: an error ${one.name}` }));

@@ -8,6 +8,14 @@ import { describeDatapath, expectOutcome, type PacketCase, testCases } from '../
 import { parseFrame, parseTransport } from '../../support/packet-text.js';
 import { type Addresses, BLOCK, FAMILIES, from, into, PORTS, V4 } from '../../support/world.js';
 
+/** Leaves the pod a block of the one port that its first flow gets. */
+function onePort(datapath: TestDatapath, w: Addresses): void {
+  const { endpoints } = datapath.maps;
+  const endpoint = endpoints.get(w.a);
+  if (endpoint === undefined) throw new Error(`no endpoint ${w.a}`);
+  endpoints.set(w.a, { ...endpoint, port_first: PORT, port_count: 1 });
+}
+
 const TCP = { source: 40_000, destination: 443 };
 const PORT = PORTS.a + (TCP.source % BLOCK);
 
@@ -280,17 +288,30 @@ describeDatapath({ name: 'nat', file: import.meta.filename }, (get) => {
       { name: 'closed by the remote alone', steps: [mine('S'), theirs('SA'), theirs('FA')], free: false },
       { name: 'open', steps: [mine('S'), theirs('SA')], free: false },
     ];
-    it.each(cases)(`${family}: the port of a flow $name is free: $free`, ({ steps, free }) => {
+    it.each(cases)(`${family}: with no other port left, that of a flow $name is free: $free`, ({ steps, free }) => {
+      onePort(get(), w);
       for (const [device, packet] of steps) expect(get().run(device, packet).verdict).toBe('redirect');
       const another = from('a')
         .ip({ source: w.a, destination: w.remote })
-        .tcp({ ...TCP, source: 40_000 + BLOCK });
-      const translated = free ? PORT : PORT + 1;
+        .tcp({ ...TCP, source: 40_000 + BLOCK, seq: 500_000 });
       const wanted = from('a')
         .ip({ source: w.node, destination: w.remote, ttl: 63 })
-        .tcp({ ...TCP, source: translated });
+        .tcp({ ...TCP, source: PORT, seq: 500_000 });
+      const outcome = get().run('a', another);
+      if (free) expectOutcome(outcome, 'redirect', wanted);
+      else expect(get().drops()).toEqual({ DROP_PORTS_EXHAUSTED: 1 });
+      expect(get().flows()).toHaveLength(2);
+    });
+
+    it(`${family}: a free port near by comes before one that a closed flow leaves`, () => {
+      for (const [device, packet] of [mine('S'), mine('R')]) get().run(device, packet);
+      const another = from('a')
+        .ip({ source: w.a, destination: w.remote })
+        .tcp({ ...TCP, source: 40_000 + BLOCK });
+      const wanted = from('a')
+        .ip({ source: w.node, destination: w.remote, ttl: 63 })
+        .tcp({ ...TCP, source: PORT + 1 });
       expectOutcome(get().run('a', another), 'redirect', wanted);
-      expect(get().flows()).toHaveLength(free ? 2 : 4);
     });
 
     it(`${family}: a flow that was silent for too long gives its port away, with both entries`, () => {

@@ -9,8 +9,8 @@ const PORT = PORTS.a + 64;
 describeDatapath({ name: 'sweep', file: import.meta.filename }, (get) => {
   const ip = from('a').ip({ source: V4.a, destination: V4.remote });
   const answer = from('uplink').ip({ source: V4.remote, destination: V4.node });
-  const udp = { source: 40_000, destination: 53 };
-  const back = { source: 53, destination: PORT };
+  const udp = { source: 40_000, destination: 5353 };
+  const back = { source: 5353, destination: PORT };
 
   function send(...flags: string[]): void {
     for (const each of flags) {
@@ -43,6 +43,14 @@ describeDatapath({ name: 'sweep', file: import.meta.filename }, (get) => {
       'UDP with an answer',
       DEFAULT_TIMEOUTS.udpTwoWay,
       () => [get().run('a', ip.udp(udp)), get().run('uplink', answer.udp(back))],
+    ],
+    [
+      'UDP to a well-known port',
+      DEFAULT_TIMEOUTS.udpWellKnown,
+      () => [
+        get().run('a', ip.udp({ ...udp, destination: 53 })),
+        get().run('uplink', answer.udp({ ...back, source: 53 })),
+      ],
     ],
     ['an echo', DEFAULT_TIMEOUTS.icmp, () => get().run('a', ip.echo({ id: 5 }))],
   ];

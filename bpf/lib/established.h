@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The packet of an established flow: its entry says all, and learns from it. */
+#ifndef ISTHMUS_ESTABLISHED_H
+#define ISTHMUS_ESTABLISHED_H
+
+#include "continuity.h"
+#include "maps.h"
+
+/* What a packet tells about the state of its connection, as bits of enum flow_flags. */
+static __always_inline __u16 flow_observe(const struct packet *pkt, const struct flow *flow)
+{
+	bool reply = flow->flags & FLOW_REPLY;
+	__u16 bits = reply ? FLOW_SEEN_REPLY : 0;
+
+	if (pkt->key.protocol != IPPROTO_TCP)
+		return bits;
+	if (pkt->tcp_flags & TCP_FIN)
+		bits |= reply ? FLOW_FIN_REPLY : FLOW_FIN_ORIGINAL;
+	if (pkt->tcp_flags & TCP_RST)
+		bits |= FLOW_RESET;
+	return bits;
+}
+
+/*
+ * Puts new state into both entries. Only packets that change the state come here: the first
+ * reply, FIN, RST, and a SYN that opens a closed flow again.
+ */
+static __noinline int flow_track(struct packet *pkt, struct flow *flow, __u32 bits, bool reopen)
+{
+	struct scratch *s = scratch_get();
+	struct flow *pair;
+	__u16 state = FLOW_SEEN_REPLY | FLOW_FIN_ORIGINAL | FLOW_FIN_REPLY | FLOW_RESET |
+		      FLOW_HAS_TIMESTAMP;
+
+	if (!s)
+		return 0;
+	flow_pair_key(&s->reply_key, &pkt->key, flow);
+	pair = bpf_map_lookup_elem(&flows, &s->reply_key);
+	if (reopen) {
+		flow->flags &= ~state;
+		flow->created = clock_seconds();
+		if (pair) {
+			pair->flags &= ~state;
+			pair->created = flow->created;
+		}
+		return 0;
+	}
+	flow->flags |= bits;
+	if (pair)
+		pair->flags |= bits;
+	return 0;
+}
+
+static __always_inline void flow_update_state(struct packet *pkt, struct flow *flow)
+{
+	__u16 bits = flow_observe(pkt, flow);
+	bool opens = pkt->key.protocol == IPPROTO_TCP &&
+		     (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+
+	if (opens && !(flow->flags & FLOW_REPLY) && flow_is_closed(flow))
+		flow_track(pkt, flow, 0, true);
+	else if (bits & ~flow->flags)
+		flow_track(pkt, flow, bits, false);
+	if (!(flow->flags & FLOW_REPLY) && flow_is_closing(flow) &&
+	    pkt->key.protocol == IPPROTO_TCP)
+		continuity_record(pkt, flow);
+}
+
+/* Whether a protocol's mappings are endpoint-independent (RFC 4787 REQ-1, RFC 5382 REQ-1). */
+static __always_inline bool mapping_is_independent(__u8 protocol)
+{
+	return (protocol == IPPROTO_UDP && config.udp_endpoint_independent) ||
+	       (protocol == IPPROTO_TCP && config.tcp_endpoint_independent);
+}
+
+static __always_inline void mapping_touch(const struct mapping_key *key, seconds expires)
+{
+	struct mapping *mapping = bpf_map_lookup_elem(&mappings, key);
+
+	if (mapping && (__s32)(expires - mapping->expires) > 0)
+		mapping->expires = expires;
+}
+
+/* A mapping lives as long as one of its flows: refreshed by both directions, once a second. */
+static __noinline int mapping_refresh(struct packet *pkt, struct flow *flow, seconds now)
+{
+	bool reply = flow->flags & FLOW_REPLY;
+	seconds expires = now + flow_timeout(&pkt->key, flow);
+	struct mapping_key key = {.protocol = pkt->key.protocol};
+
+	if (!mapping_is_independent(pkt->key.protocol))
+		return 0;
+	key.side = MAPPING_INSIDE;
+	key.address = reply ? flow->destination : pkt->key.source;
+	key.port = reply ? flow->destination_port : pkt->key.source_port;
+	mapping_touch(&key, expires);
+	key.side = MAPPING_OUTSIDE;
+	key.address = reply ? pkt->key.destination : flow->source;
+	key.port = reply ? pkt->key.destination_port : flow->source_port;
+	mapping_touch(&key, expires);
+	key.side = MAPPING_CONTACT;
+	key.remote = reply ? flow->source : pkt->key.destination;
+	mapping_touch(&key, expires);
+	return 0;
+}
+
+/* The way out may have changed: asked again once a second and flow, not for every packet. */
+static __noinline int flow_refresh(struct packet *pkt, struct flow *flow, seconds now)
+{
+	struct flow_key to;
+
+	flow->seen = now;
+	mapping_refresh(pkt, flow, now);
+	if (flow->flags & FLOW_TO_CONTAINER)
+		return 0;
+	to = pkt->key;
+	to.source = flow->source;
+	to.destination = flow->destination;
+	to.source_port = flow->source_port;
+	to.destination_port = flow->destination_port;
+	if (!fib_resolve(pkt, &to, flow))
+		return answer_no_route(pkt, DROP_NO_ROUTE);
+	return 0;
+}
+
+static __always_inline int flow_forward(struct packet *pkt, struct flow *flow)
+{
+	if (flow->flags & FLOW_TO_CONTAINER)
+		return forward_to_container(pkt, flow->ifindex_out, &flow->mac);
+	return forward_to_next_hop(pkt, flow->ifindex_out, &flow->next_hop);
+}
+
+/* Translates and forwards a packet by its entry. */
+static __always_inline int flow_apply(struct packet *pkt, struct flow *flow)
+{
+	seconds now = clock_seconds();
+	int rc = 0;
+
+	if (flow->seen != now)
+		rc = flow_refresh(pkt, flow, now);
+	rc = rc ?: forward_check(pkt, flow->mtu);
+	if (rc)
+		return rc;
+	flow_update_state(pkt, flow);
+	/* Not atomic: one direction of a flow is on one CPU at a time, or loses a count. */
+	flow->packets++;
+	flow->bytes += pkt->length;
+	rc = packet_decrement_ttl(pkt);
+	rc = rc ?: packet_rewrite(pkt, flow);
+	if (!rc && flow->shift)
+		rc = continuity_apply(pkt, flow);
+	return rc ?: flow_forward(pkt, flow);
+}
+
+/*
+ * The device stands for the pod: a neighbour cannot send into another pod's flow. But when the
+ * address has a new owner, what is left of the old one's flow gives way (0).
+ */
+static __noinline int flow_at_wrong_device(struct packet *pkt, struct flow *flow)
+{
+	struct endpoint *owner = bpf_map_lookup_elem(&endpoints, &pkt->key.source);
+	struct scratch *s = scratch_get();
+
+	if (!s || !owner || owner->ifindex != pkt->skb->ifindex)
+		return -DROP_WRONG_DEVICE;
+	s->key = pkt->key;
+	flow_remove(&s->key, flow, &s->pair_key);
+	return 0;
+}
+
+/* An established flow ends here. Goes on (0) with a packet that belongs to none. */
+static __always_inline int flow_lookup(struct packet *pkt)
+{
+	struct flow *flow;
+
+	if (pkt->flags & (PACKET_ICMP_ERROR | PACKET_ICMP_OTHER))
+		return 0;
+	flow = bpf_map_lookup_elem(&flows, &pkt->key);
+	if (!flow)
+		return 0;
+	if (flow->ifindex_in != pkt->skb->ifindex)
+		return flow_at_wrong_device(pkt, flow);
+	return flow_apply(pkt, flow);
+}
+
+#endif

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Endpoint-independent mappings (RFC 4787, RFC 5382): a pod's socket has one outside port for all
+ * that it talks to, and others may be let in by it. Entries beside the flows, which they outlive
+ * by nothing: a mapping is refreshed by its flows and removed when none is left.
+ */
+#ifndef ISTHMUS_MAPPING_H
+#define ISTHMUS_MAPPING_H
+
+#include "established.h"
+
+static __always_inline bool mapping_is_idle(const struct mapping *mapping, seconds now)
+{
+	return (__s32)(now - mapping->expires) >= 0;
+}
+
+static __always_inline struct mapping *mapping_lookup(struct scratch *s, const ip_addr *address,
+						      __be16 port, __u8 side)
+{
+	s->mapping_key.address = *address;
+	__builtin_memset(&s->mapping_key.remote, 0, sizeof(ip_addr));
+	s->mapping_key.port = port;
+	s->mapping_key.protocol = s->reply_key.protocol;
+	s->mapping_key.side = side;
+	return bpf_map_lookup_elem(&mappings, &s->mapping_key);
+}
+
+/* The socket's mapping into s->mapping, when both of its entries stand and agree. */
+static __always_inline bool mapping_find(struct scratch *s)
+{
+	struct mapping *inside, *outside;
+
+	inside =
+		mapping_lookup(s, &s->reply.destination, s->reply.destination_port, MAPPING_INSIDE);
+	if (!inside || !address_equals(&inside->address, &s->flow.source))
+		return false;
+	s->mapping = *inside;
+	outside = mapping_lookup(s, &s->mapping.address, s->mapping.port, MAPPING_OUTSIDE);
+	if (!outside || !address_equals(&outside->address, &s->reply.destination) ||
+	    outside->port != s->reply.destination_port)
+		return false;
+	return true;
+}
+
+/* Reserves an outside port for the socket of the flow being made. */
+static __always_inline bool mapping_reserve(struct scratch *s, __u16 port)
+{
+	struct mapping *taken =
+		mapping_lookup(s, &s->flow.source, bpf_htons(port), MAPPING_OUTSIDE);
+
+	if (taken && !mapping_is_idle(taken, s->reply.seen))
+		return false;
+	if (taken)
+		bpf_map_delete_elem(&mappings, &s->mapping_key);
+	s->mapping.address = s->reply.destination;
+	s->mapping.port = s->reply.destination_port;
+	s->mapping.expires = s->reply.seen + flow_timeout(&s->reply_key, &s->reply);
+	if (bpf_map_update_elem(&mappings, &s->mapping_key, &s->mapping, BPF_NOEXIST))
+		return false;
+	s->mapping_key.address = s->reply.destination;
+	s->mapping_key.port = s->reply.destination_port;
+	s->mapping_key.side = MAPPING_INSIDE;
+	s->mapping.address = s->flow.source;
+	s->mapping.port = bpf_htons(port);
+	bpf_map_update_elem(&mappings, &s->mapping_key, &s->mapping, BPF_ANY);
+	return true;
+}
+
+/* Takes back what mapping_reserve() has just put there. */
+static __always_inline void mapping_release(struct scratch *s)
+{
+	bpf_map_delete_elem(&mappings, &s->mapping_key);
+	s->mapping_key.address = s->flow.source;
+	s->mapping_key.port = s->flow.source_port;
+	s->mapping_key.side = MAPPING_OUTSIDE;
+	bpf_map_delete_elem(&mappings, &s->mapping_key);
+}
+
+/* Remembers that the mapped port has sent to the flow's remote address. */
+static __always_inline void mapping_contact(struct scratch *s)
+{
+	if (config.filtering != FILTERING_ADDRESS)
+		return;
+	s->mapping_key.address = s->flow.source;
+	s->mapping_key.remote = s->reply.source;
+	s->mapping_key.port = s->flow.source_port;
+	s->mapping_key.protocol = s->reply_key.protocol;
+	s->mapping_key.side = MAPPING_CONTACT;
+	__builtin_memset(&s->mapping, 0, sizeof(s->mapping));
+	s->mapping.expires = s->reply.seen + flow_timeout(&s->reply_key, &s->reply);
+	bpf_map_update_elem(&mappings, &s->mapping_key, &s->mapping, BPF_ANY);
+}
+
+/* Whether a remote may use a mapped port it was not addressed from (RFC 4787 REQ-8). */
+static __always_inline bool mapping_admits(struct scratch *s, const ip_addr *mapped, __be16 port,
+					   const ip_addr *remote)
+{
+	if (config.filtering != FILTERING_ADDRESS)
+		return config.filtering == FILTERING_NONE;
+	s->mapping_key.address = *mapped;
+	s->mapping_key.remote = *remote;
+	s->mapping_key.port = port;
+	s->mapping_key.side = MAPPING_CONTACT;
+	return bpf_map_lookup_elem(&mappings, &s->mapping_key);
+}
+
+#endif
