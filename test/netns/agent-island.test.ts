@@ -112,7 +112,7 @@ describe.concurrent('dead flows', () => {
 
   test('are removed by the agent, in pairs; a living one and one without answers stay', async () => {
     const living = hold(node, 'a', OUTSIDE.ipv4);
-    const unanswered = node.startProbe('a', 'udp', SILENT, '9', 'stream', '--rate', '5', '--seconds', '30');
+    const unanswered = node.startProbe('a', 'udp', SILENT, '9009', 'stream', '--rate', '5', '--seconds', '30');
     await openManyFlows(node);
     const toSilent = () => node.flows().filter(({ key }) => [key.source, key.destination].includes(SILENT)).length;
     expect(await until(() => node.flows().length === 4, 12_000)).toBe(true);

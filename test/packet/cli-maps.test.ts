@@ -67,7 +67,7 @@ function writeServices(object: BpfObject): void {
 }
 
 const ENTRY = { ifindex_in: 7, ifindex_out: 2, next_hop: '192.0.2.1', mac: '02:00:00:00:00:02', mtu: 1500 };
-const TIMES = { seen: 100, created: 90, resolved: 90 };
+const TIMES = { seen: 100, created: 90, resolved: 90, shift: 0, timestamp: 0, sequence: 0, clock: 0 };
 
 function writeFlows(object: BpfObject): void {
   using flows = object.map('flows');
