@@ -183,4 +183,14 @@ static __always_inline int flow_lookup(struct packet *pkt)
 	return flow_apply(pkt, flow);
 }
 
+/* The packet that has just begun a flow goes the way every later one of it goes. */
+static __always_inline int flow_begin(struct packet *pkt)
+{
+	struct flow *flow = bpf_map_lookup_elem(&flows, &pkt->key);
+
+	if (!flow || flow->ifindex_in != pkt->skb->ifindex)
+		return -DROP_NO_FLOW;
+	return flow_apply(pkt, flow);
+}
+
 #endif

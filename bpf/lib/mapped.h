@@ -73,7 +73,6 @@ static __noinline int mapped_admit(struct packet *pkt)
 	struct scratch *s = scratch_get();
 	struct mapping *mapping;
 	struct endpoint *pod;
-	struct flow *flow;
 	int rc;
 
 	if (!s)
@@ -88,10 +87,7 @@ static __noinline int mapped_admit(struct packet *pkt)
 	if (!pod)
 		return -DROP_NO_ENDPOINT;
 	rc = mapped_create(pkt, s, pod);
-	if (rc)
-		return rc;
-	flow = bpf_map_lookup_elem(&flows, &pkt->key);
-	return flow ? flow_apply(pkt, flow) : -DROP_NO_FLOW;
+	return rc ?: flow_begin(pkt);
 }
 
 /* From a pod of this node to another's mapped port: out by its own, in by that one (RFC 4787

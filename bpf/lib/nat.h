@@ -163,7 +163,6 @@ static __always_inline int nat_check(struct packet *pkt)
 /* Creates the flow and sends its first packet the way every later one goes. */
 static __always_inline int nat_translate(struct packet *pkt, struct nat_request *request)
 {
-	struct flow *flow;
 	int rc = nat_check(pkt);
 
 	if (rc)
@@ -171,10 +170,7 @@ static __always_inline int nat_translate(struct packet *pkt, struct nat_request 
 	rc = nat_create(pkt, request);
 	if (rc < 0)
 		return nat_refuse(pkt, rc);
-	flow = bpf_map_lookup_elem(&flows, &pkt->key);
-	if (!flow || flow->ifindex_in != pkt->skb->ifindex)
-		return -DROP_NO_FLOW;
-	return flow_apply(pkt, flow);
+	return flow_begin(pkt);
 }
 
 /* A pod's packet to the world outside the cluster: translated in island mode. */

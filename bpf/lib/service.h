@@ -74,18 +74,12 @@ static __noinline int service_connect(struct packet *pkt, struct service *servic
 static __always_inline int service_translate(struct packet *pkt)
 {
 	struct service *service = service_lookup(pkt);
-	struct flow *flow;
 	int rc;
 
 	if (!service)
 		return 0;
 	rc = service_connect(pkt, service);
-	if (rc)
-		return rc;
-	flow = bpf_map_lookup_elem(&flows, &pkt->key);
-	if (!flow || flow->ifindex_in != pkt->skb->ifindex)
-		return -DROP_NO_FLOW;
-	return flow_apply(pkt, flow);
+	return rc ?: flow_begin(pkt);
 }
 
 #endif

@@ -3,8 +3,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { BpfMap } from '../../src/bpf/map.js';
 import { loadNative } from '../../src/bpf/native.js';
 import { BpfObject } from '../../src/bpf/object.js';
+import type { Flow, FlowKey } from '../../src/datapath/types.gen.js';
 import { FakeMap } from '../support/fake-map.js';
-import { compileSample, type Flow, type FlowKey, type SampleMaps } from '../support/sample.js';
+import { compileSample, type SampleMaps } from '../support/sample.js';
 
 const MAX_ENTRIES = 5000;
 

@@ -1,6 +1,7 @@
 // The sample object: compiled when a test asks for it.
 import { join } from 'node:path';
 import { compileObject } from '../../src/bpf/clang.js';
+import type { Flow, FlowKey } from '../../src/datapath/types.gen.js';
 
 const ROOT = join(import.meta.dirname, '../..');
 
@@ -30,36 +31,6 @@ export interface Every {
   readonly either?: number;
   readonly halves?: readonly number[];
   readonly wide: string | bigint;
-}
-
-export interface FlowKey {
-  readonly source: string;
-  readonly destination: string;
-  readonly source_port: number;
-  readonly destination_port: number;
-  readonly protocol: number;
-}
-
-export interface Flow {
-  readonly source: string;
-  readonly destination: string;
-  readonly source_port: number;
-  readonly destination_port: number;
-  readonly ifindex_in: number;
-  readonly ifindex_out: number;
-  readonly next_hop: string;
-  readonly mac: string;
-  readonly flags: number;
-  readonly mtu: number;
-  readonly seen: number;
-  readonly created: number;
-  readonly resolved: number;
-  readonly shift: number;
-  readonly timestamp: number;
-  readonly sequence: number;
-  readonly clock: number;
-  readonly packets: bigint;
-  readonly bytes: bigint;
 }
 
 /** Maps of the sample object. */

@@ -5,8 +5,9 @@ import { SEMANTICS } from '../../src/bpf/semantics.js';
 import { type Codec, createCodecs } from '../../src/btf/codec.js';
 import { parseBtf } from '../../src/btf/parse.js';
 import { type Btf, findType } from '../../src/btf/types.js';
+import type { Flow, FlowKey } from '../../src/datapath/types.gen.js';
 import { formatAddress } from '../../src/model/address.js';
-import { compileSample, type Every, type Flow, type FlowKey } from '../support/sample.js';
+import { compileSample, type Every } from '../support/sample.js';
 
 let btf: Btf;
 beforeAll(async () => {
