@@ -4,7 +4,7 @@ import type { Desired } from '../datapath/compile.js';
 import type { Datapath } from '../datapath/datapath.js';
 import type { CompiledService } from '../datapath/services.js';
 import { FAMILIES } from '../model/address.js';
-import { DEFAULT_BLOCK_SIZE, DEFAULT_NAT_PORTS, type Mode } from '../model/network.js';
+import { DEFAULT_BLOCK_SIZE, DEFAULT_NAT_PORTS, DEFAULT_REUSE_HOLD, type Mode } from '../model/network.js';
 import type { Service } from '../model/service.js';
 import type { Problem, Snapshot } from '../model/snapshot.js';
 import type { LinkInfo } from '../net/native.js';
@@ -41,6 +41,7 @@ export function describeState(input: DescribeStateInput): AgentState {
     uplink: { name: uplink.name, ifindex: uplink.ifindex, mtu: uplink.mtu },
     natPorts: network?.natPorts ?? DEFAULT_NAT_PORTS,
     blockSize: network?.blockSize ?? DEFAULT_BLOCK_SIZE,
+    reuseHold: network?.reuseHold ?? DEFAULT_REUSE_HOLD,
     services: desired.serviceList.map(nameService),
     attachments: datapath.attachments,
     sourceHash: datapath.sourceHash,

@@ -6,7 +6,8 @@
 //   GET  /state      AgentState
 //
 // State directory: agent.sock, state.json (AgentState, replaced atomically after every change),
-// endpoints/<containerID>-<interface>.json (model Endpoint). BPF pins: <bpffs>/<map name>, <bpffs>/links/<name>.
+// endpoints/<containerID>-<interface>.json (model Endpoint), journal/ (journal-segments.ts). BPF pins:
+// <bpffs>/<map name>, <bpffs>/links/<name>.
 import type { Endpoint } from '../model/endpoint.js';
 import type { Mode } from '../model/network.js';
 import type { Problem } from '../model/snapshot.js';
@@ -47,6 +48,8 @@ export interface AgentState {
   readonly uplink: { readonly name: string; readonly ifindex: number; readonly mtu: number };
   readonly natPorts: { readonly first: number; readonly last: number };
   readonly blockSize: number;
+  /** Seconds that a block rests between two owners; agents before it had that said nothing. */
+  readonly reuseHold?: number;
   readonly services: readonly ServiceName[];
   readonly attachments: readonly Attachment[];
   /** Hash of the C sources the loaded object was made from. */
