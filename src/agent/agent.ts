@@ -8,13 +8,19 @@ import { CompileError, compile, type Desired } from '../datapath/compile.js';
 import type { Datapath, DatapathConfig } from '../datapath/datapath.js';
 import { Reconciler, type Report } from '../datapath/reconcile.js';
 import { canonical } from '../datapath/table.js';
+import type { BlockGrant } from '../model/block-grant.js';
 import type { Snapshot } from '../model/snapshot.js';
+import { DETOUR_MAC } from '../net/detour.js';
 import type { LinkInfo, NativeNet, Netlink } from '../net/native.js';
 import type { Source } from '../source/source.js';
+import { blockGrants } from './block-grants.js';
+import { loadBlockKey } from './block-order.js';
 import { type CniRequest, parseCniRequest } from './cni.js';
+import type { Detour } from './detour.js';
 import { EndpointStore, writeDurably } from './endpoint-store.js';
 import { reserveNatPorts } from './host-ports.js';
 import { reconcileHostRoutes } from './host-routes.js';
+import { Journal } from './journal.js';
 import { Pods } from './pods.js';
 import { type Handlers, serve } from './server.js';
 import type { Origin, Settings } from './settings.js';
@@ -31,6 +37,7 @@ export interface AgentOptions {
   readonly node: Netlink;
   readonly uplink: LinkInfo;
   readonly datapath: Datapath;
+  readonly detour: Detour;
   readonly source: Source;
 }
 
@@ -41,6 +48,7 @@ const RETRY_PERIOD = 5000;
 export class Agent {
   readonly #options: AgentOptions;
   readonly #store: EndpointStore;
+  readonly #journal: Journal;
   readonly #pods: Pods;
   readonly #started = new Date().toISOString();
   #reconciler: Reconciler | undefined;
@@ -53,13 +61,21 @@ export class Agent {
   #pending: Promise<void> = Promise.resolve();
 
   constructor(options: AgentOptions) {
-    const { net, node, datapath, settings, uplink } = options;
+    const { net, node, datapath, settings, uplink, log } = options;
     mkdirSync(settings.stateDir, { recursive: true, mode: 0o755 });
     this.#options = options;
     this.#store = new EndpointStore(settings.stateDir);
+    this.#journal = new Journal({
+      directory: settings.journalDir,
+      maxBytes: settings.journalMaxBytes,
+      maxAgeDays: settings.journalMaxAgeDays,
+      onNote: (note, message) => log.warn(note, message),
+    });
     this.#pods = new Pods({
       store: this.#store,
       wiring: { net, node, datapath },
+      journal: this.#journal,
+      blockKey: loadBlockKey(settings.stateDir),
       mtu: uplink.mtu,
       current: () => this.#current(),
       reconcile: () => this.#requestReconcile(),
@@ -90,6 +106,7 @@ export class Agent {
     if (server !== undefined) await new Promise((resolve) => server.close(resolve));
     await this.#pending.catch(() => undefined);
     this.#options.datapath.close();
+    this.#journal.close();
   }
 
   #current() {
@@ -118,7 +135,7 @@ export class Agent {
     if (this.#snapshot === undefined) return;
     try {
       const { want, reconciler } = await this.#prepare(this.#snapshot);
-      const report = await reconciler.reconcile(want);
+      const report = await this.#putInForce(reconciler, want);
       reconcileHostRoutes({ node, uplink, nodeName: settings.node, snapshot: this.#snapshot });
       this.#desired = want;
       this.#writeState(this.#snapshot, want);
@@ -126,6 +143,28 @@ export class Agent {
     } catch (error) {
       if (!(error instanceof CompileError)) throw error;
       log.warn({ reason: error.message, node: settings.node }, 'nothing to compile yet');
+    }
+  }
+
+  /** A block is in the journal before its owner may use it, and out of use before the journal calls it released. */
+  async #putInForce(reconciler: Reconciler, want: Desired): Promise<Report> {
+    const node = this.#options.settings.node;
+    const clusterID = this.#snapshot?.network?.clusterID ?? '';
+    const grants = blockGrants({ table: want.endpoints, endpoints: this.#store.list(), node, clusterID });
+    this.#journal.grant(grants);
+    const report = await reconciler.reconcile(want);
+    if (report.failures.length === 0) this.#release(grants);
+    return report;
+  }
+
+  /** Ports whose release cannot be recorded stay taken: that is no reason to hold up anything else. */
+  #release(kept: readonly BlockGrant[]): void {
+    try {
+      this.#journal.releaseOthers(kept);
+    } catch (error) {
+      this.#options.log.error({ err: error as Error, retryMs: RETRY_PERIOD }, 'journal not written');
+      clearTimeout(this.#retry);
+      this.#retry = setTimeout(() => this.#reconcileOrRetry(), RETRY_PERIOD);
     }
   }
 
@@ -155,7 +194,7 @@ export class Agent {
   }
 
   async #load(snapshot: Snapshot, config: DatapathConfig): Promise<Reconciler> {
-    const { datapath, node, uplink, settings, log } = this.#options;
+    const { datapath, detour, node, uplink, settings, log } = this.#options;
     const first = this.#reconciler === undefined;
     if (snapshot.network !== undefined) reserveNatPorts(node, snapshot.network.natPorts);
     await datapath.load(config);
@@ -163,6 +202,7 @@ export class Agent {
     if (first) {
       await reconciler.adopt();
       this.#reconciler = reconciler;
+      for (const { device, ifindex } of detour.ends) datapath.attachDetour(device, ifindex);
       datapath.attachNetdev(uplink.name, uplink.ifindex);
       if (settings.cgroup !== '') datapath.guardBinds(settings.cgroup);
       const { adopted, gone } = await this.#pods.adopt();
@@ -173,12 +213,14 @@ export class Agent {
   }
 
   #config(want: Desired): DatapathConfig {
-    const { uplink, node } = this.#options;
+    const { uplink, node, detour } = this.#options;
     return {
       ...want.config,
       uplink_ifindex: uplink.ifindex,
       uplink_mtu: uplink.mtu,
       gateway_mac: GATEWAY_MAC,
+      detour_ifindex: [detour.ends[0]?.ifindex ?? 0, detour.ends[1]?.ifindex ?? 0],
+      detour_mac: DETOUR_MAC,
       netns_cookie: node.cookie,
     };
   }
@@ -196,11 +238,13 @@ export class Agent {
   }
 
   #state(snapshot: Snapshot, desired: Desired): AgentState {
-    const { settings, origins, version, uplink, datapath } = this.#options;
-    return describeState({ settings, origins, version, uplink, datapath, snapshot, desired });
+    const { settings, origins, version, uplink, datapath, detour } = this.#options;
+    const fragments = detour.state;
+    return describeState({ settings, origins, version, uplink, datapath, fragments, snapshot, desired });
   }
 
   #sweep(): void {
+    this.#journal.maintain();
     this.#options.datapath.sweep().catch((error: Error) => {
       this.#options.log.error({ err: error }, 'removal of dead flows failed; the kernel goes on by itself');
     });

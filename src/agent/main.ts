@@ -2,12 +2,13 @@
 import { readFileSync } from 'node:fs';
 import { type Logger, pino } from 'pino';
 import { compileDatapath } from '../bpf/compile.js';
-import { loadNative } from '../bpf/native.js';
+import { loadNative, type Native } from '../bpf/native.js';
 import { Datapath } from '../datapath/datapath.js';
-import { loadNativeNet } from '../net/native.js';
+import { loadNativeNet, type NativeNet, type Netlink } from '../net/native.js';
 import { findUplink } from '../net/uplink.js';
 import { DirectorySource } from '../source/directory.js';
 import { Agent } from './agent.js';
+import { type Detour, openDetour } from './detour.js';
 import { prepareNode } from './node-setup.js';
 import { type AgentFlags, resolveSettings, type Settings } from './settings.js';
 
@@ -25,6 +26,7 @@ export async function runAgent(flags: AgentFlags): Promise<void> {
   const node = net.openNetlink();
   const uplink = findUplink(node, settings.device === '' ? undefined : settings.device);
   prepareNode(node, uplink);
+  const detour = prepareDetour({ native: loadNative(), net, node, settings, log });
   const agent = new Agent({
     settings,
     origins,
@@ -34,6 +36,7 @@ export async function runAgent(flags: AgentFlags): Promise<void> {
     node,
     uplink,
     datapath,
+    detour,
     source: new DirectorySource({ directory: settings.source }),
   });
   await agent.start();
@@ -61,6 +64,24 @@ async function openDatapath(settings: Settings, log: Logger): Promise<Datapath> 
     onNote: (note, message) => log.info(note, message),
     onDrop: (drop) => log.debug({ ...drop }, 'packet dropped'),
   });
+}
+
+interface PrepareDetourOptions {
+  readonly native: Native;
+  readonly net: NativeNet;
+  readonly node: Netlink;
+  readonly settings: Settings;
+  readonly log: Logger;
+}
+
+/** Nothing else depends on it: without it, fragments out of order are dropped, and the log and the status say so. */
+function prepareDetour({ native, net, node, settings, log }: PrepareDetourOptions): Detour {
+  const { node: nodeName, bpffs, fragments: wanted } = settings;
+  const detour = openDetour({ native, net, node, nodeName, bpffs, wanted });
+  const { mode, defrag, reason } = detour.state;
+  if (reason === undefined) log.info({ mode, defrag }, 'fragments');
+  else log.warn({ mode, reason }, 'fragments out of order are dropped: there is no detour');
+  return detour;
 }
 
 /** One line of JSON an event to standard error, written at once: what a crash was about must not be lost. */

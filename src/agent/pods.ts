@@ -1,16 +1,24 @@
 // Pods of this node: what a CNI request does to records, wiring and maps. One request at a time.
 import { existsSync } from 'node:fs';
 import type { Endpoint } from '../model/endpoint.js';
-import type { ClusterNetwork } from '../model/network.js';
+import { type ClusterNetwork, countBlocks } from '../model/network.js';
 import type { Node } from '../model/node.js';
-import { type CniCall, CniError, CNI_CODES, formatResult, hostInterfaceName, randomMac } from './cni.js';
+import { orderBlocks } from './block-order.js';
+import { CNI_CODES, type CniCall, CniError, formatResult, hostInterfaceName, randomMac } from './cni.js';
 import type { EndpointStore } from './endpoint-store.js';
-import { allocate, ExhaustedError } from './ipam.js';
+import { ExhaustedError } from './exhausted.js';
+import { allocateAddresses } from './ipam.js';
+import type { Journal } from './journal.js';
+import { allocateBlock } from './port-block.js';
 import { checkWiring, unwire, type Wiring, wire } from './wiring.js';
 
 export interface PodsOptions {
   readonly store: EndpointStore;
   readonly wiring: Wiring;
+  /** What it says of blocks; the grants themselves are recorded where they are put in force. */
+  readonly journal: Pick<Journal, 'granted' | 'released'>;
+  /** Makes the order of blocks. */
+  readonly blockKey: Uint8Array;
   /** Bytes, of every pod's device. */
   readonly mtu: number;
   /** What is in force; undefined before the first good state. */
@@ -93,7 +101,11 @@ export class Pods {
 
   #refuseDuplicate(call: CniCall): void {
     if (!existsSync(call.netns)) {
-      throw new CniError(CNI_CODES.unknownContainer, `the namespace ${call.netns} does not exist`, 'nothing was changed');
+      throw new CniError(
+        CNI_CODES.unknownContainer,
+        `the namespace ${call.netns} does not exist`,
+        'nothing was changed',
+      );
     }
     const existing = this.#options.store.get(call);
     if (existing === undefined) return;
@@ -108,7 +120,8 @@ export class Pods {
     const current = this.#current();
     const { store, mtu } = this.#options;
     try {
-      const { addresses, block } = allocate({ ...current, endpoints: store.list(), cursors: this.#cursors });
+      const addresses = allocateAddresses({ ...current, endpoints: store.list(), cursors: this.#cursors });
+      const block = this.#allocateBlock(current.network, current.node.name);
       return {
         containerID: call.containerID,
         interfaceName: call.interfaceName,
@@ -126,8 +139,21 @@ export class Pods {
       };
     } catch (error) {
       if (!(error instanceof ExhaustedError)) throw error;
-      throw new CniError(CNI_CODES.exhausted, error.message, 'nothing was changed; pods that are gone free theirs');
+      const code = error.retrySeconds === undefined ? CNI_CODES.exhausted : CNI_CODES.tryAgainLater;
+      throw new CniError(code, error.message, 'nothing was changed; pods that are gone free theirs');
     }
+  }
+
+  #allocateBlock(network: ClusterNetwork, nodeName: string): number {
+    const { store, journal, blockKey } = this.#options;
+    return allocateBlock({
+      network,
+      nodeName,
+      taken: new Set(store.list().map(({ block }) => block)),
+      order: orderBlocks(countBlocks(network), network.blockOrder, blockKey),
+      granted: journal.granted.map(({ ports }) => ports),
+      released: journal.released,
+    });
   }
 
   #current(): { network: ClusterNetwork; node: Node } {
@@ -168,7 +194,11 @@ export class Pods {
     try {
       checkWiring(this.#options.wiring, endpoint);
     } catch (error) {
-      throw new CniError(CNI_CODES.notAsAdded, `${describe(endpoint)} is not as it was added`, (error as Error).message);
+      throw new CniError(
+        CNI_CODES.notAsAdded,
+        `${describe(endpoint)} is not as it was added`,
+        (error as Error).message,
+      );
     }
     return undefined;
   }

@@ -1,5 +1,6 @@
 // What the agent was told, by flag, environment or default, with where each value came from.
 import { hostname } from 'node:os';
+import { JOURNAL_NAME } from '../api/journal-segments.js';
 import { DEFAULT_BPFFS, DEFAULT_STATE_DIR } from '../api/protocol.js';
 
 /** Flags as the command line gives them; what is absent was not given. */
@@ -13,6 +14,10 @@ export interface AgentFlags {
   readonly compile?: string;
   readonly attach?: string;
   readonly flowEntries?: string;
+  readonly fragments?: string;
+  readonly journalDir?: string;
+  readonly journalMaxBytes?: string;
+  readonly journalMaxAgeDays?: string;
   readonly logLevel?: string;
 }
 
@@ -29,6 +34,13 @@ export interface Settings {
   readonly attach: 'auto' | 'tcx' | 'clsact';
   /** Entries of the flow table; two a flow. */
   readonly flowEntries: number;
+  /** Whether fragments out of order are put in order where the kernel can, or only those in order pass. */
+  readonly fragments: 'auto' | 'cache';
+  /** Who had which ports when. */
+  readonly journalDir: string;
+  /** The oldest part of the journal is removed when it grows larger, or older. */
+  readonly journalMaxBytes: number;
+  readonly journalMaxAgeDays: number;
   readonly logLevel: string;
 }
 
@@ -53,6 +65,11 @@ const DEFAULTS: Readonly<Record<keyof AgentFlags, string>> = {
   compile: 'auto',
   attach: 'auto',
   flowEntries: '1048576',
+  fragments: 'auto',
+  // Below the state directory, wherever that is.
+  journalDir: '',
+  journalMaxBytes: '67108864',
+  journalMaxAgeDays: '90',
   logLevel: 'info',
 };
 
@@ -61,12 +78,19 @@ export function resolveSettings(
   flags: AgentFlags,
   environment: Readonly<Record<string, string | undefined>>,
 ): { settings: Settings; origins: Origin[] } {
-  const origins = (Object.keys(DEFAULTS) as (keyof AgentFlags)[]).map((name) => resolve(name, flags, environment));
+  const given = (Object.keys(DEFAULTS) as (keyof AgentFlags)[]).map((name) => resolve(name, flags, environment));
+  const stateDir = given.find(({ name }) => name === 'stateDir')?.value ?? DEFAULT_STATE_DIR;
+  const origins = given.map((each) => withJournalDir(each, stateDir));
   const values = Object.fromEntries(origins.map(({ name, value }) => [name, value])) as Record<
     keyof AgentFlags,
     string
   >;
   return { settings: check(values), origins };
+}
+
+function withJournalDir(setting: Origin, stateDir: string): Origin {
+  if (setting.name !== 'journalDir' || setting.value !== '') return setting;
+  return { ...setting, value: `${stateDir}/${JOURNAL_NAME}` };
 }
 
 function resolve(
@@ -83,16 +107,21 @@ function resolve(
 }
 
 function check(values: Record<keyof AgentFlags, string>): Settings {
-  const flowEntries = Number(values.flowEntries);
-  if (!Number.isInteger(flowEntries) || flowEntries < 2 || flowEntries > 1 << 26) {
-    throw new SettingsError(`flow-entries '${values.flowEntries}' is not a number from 2 to ${1 << 26}`);
-  }
   return {
     ...values,
     compile: oneOf('compile', values.compile, ['auto', 'always', 'never'] as const),
     attach: oneOf('attach', values.attach, ['auto', 'tcx', 'clsact'] as const),
-    flowEntries,
+    fragments: oneOf('fragments', values.fragments, ['auto', 'cache'] as const),
+    flowEntries: integer('flow-entries', values.flowEntries, { least: 2, most: 1 << 26 }),
+    journalMaxBytes: integer('journal-max-bytes', values.journalMaxBytes, { least: 1 << 20, most: 2 ** 40 }),
+    journalMaxAgeDays: integer('journal-max-age-days', values.journalMaxAgeDays, { least: 1, most: 36_500 }),
   };
+}
+
+function integer(name: string, value: string, { least, most }: { least: number; most: number }): number {
+  const number = Number(value);
+  if (/^\d+$/.test(value) && number >= least && number <= most) return number;
+  throw new SettingsError(`${name} '${value}' is not a whole number from ${least} to ${most}`);
 }
 
 function oneOf<T extends string>(name: string, value: string, allowed: readonly T[]): T {

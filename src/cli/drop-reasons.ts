@@ -23,6 +23,9 @@ export const DROP_MEANINGS: Readonly<Record<string, string>> = {
   DROP_TTL_EXCEEDED: 'TTL or hop limit reached zero; the sender was told "time exceeded". A loop, or a traceroute.',
   DROP_TOO_BIG: 'The packet is larger than the MTU of its next hop; the sender was told "packet too big".',
   DROP_FRAGMENT_MISS: 'A later fragment came without its first one, which carries the ports.',
+  DROP_FRAGMENT_LIMIT:
+    'A fragment out of order, of a sender with too many incomplete datagrams; fragments in order pass. See docs/fragments.md.',
+  DROP_DETOUR_STRAY: 'Something else than a fragment came back from the namespaces that put fragments in order.',
   DROP_ICMP_ERROR_NO_FLOW: 'An ICMP error about a flow that does not exist.',
   DROP_ICMP_UNSUPPORTED: 'An ICMP message of a type that cannot be translated.',
   DROP_REWRITE_FAILED: 'The kernel refused to change the packet; it was not sent untranslated.',

@@ -31,7 +31,7 @@ export interface DatapathOptions {
 export type DatapathConfig = Omit<Config, 'fast_checksum'>;
 
 /** Pinned, so that they outlive the agent. Events and working room belong to the object that wrote them. */
-const PINNED = ['endpoints', 'routes', 'services', 'backends', 'flows', 'mappings', 'fragments', 'drops', 'nat_counters', 'sweeps'] as const;
+const PINNED = ['endpoints', 'routes', 'services', 'backends', 'flows', 'mappings', 'fragments', 'detour_sources', 'detour_totals', 'fragment_stats', 'drops', 'nat_counters', 'sweeps'] as const;
 
 /** enum bpf_attach_type */
 const BIND_HOOKS = { bind4: 8, bind6: 9 } as const;
@@ -101,6 +101,11 @@ export class Datapath {
 
   attachNetdev(device: string, ifindex: number): void {
     this.#attachDevice('from_netdev', device, ifindex);
+  }
+
+  /** The node's side of a veth to where fragments are put in order. */
+  attachDetour(device: string, ifindex: number): void {
+    this.#attachDevice('from_detour', device, ifindex);
   }
 
   attachContainer(device: string, ifindex: number): void {

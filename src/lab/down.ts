@@ -1,8 +1,9 @@
 // Removes the lab, whole or half-built: processes, mounts, cgroups, namespaces, files; says what it could not remove.
 import { existsSync, readdirSync } from 'node:fs';
+import { detourNamespaces } from '../net/detour.js';
 import { removeHomes } from './node-home.js';
 import type { LabPlan } from './plan.js';
-import { allNamespaces, LAB_DIR, planLab } from './plan.js';
+import { allNamespaces, allNodes, LAB_DIR, planLab } from './plan.js';
 import { deleteRecord } from './record.js';
 import { evict } from './residents.js';
 import { deleteNamespaces } from './topology.js';
@@ -26,7 +27,8 @@ export async function takeDown(): Promise<string[]> {
 
 function existing(plan: LabPlan): string[] {
   const names = existsSync('/run/netns') ? new Set(readdirSync('/run/netns')) : new Set<string>();
-  return allNamespaces(plan).filter((name) => names.has(name));
+  const detours = allNodes(plan).flatMap((node) => detourNamespaces(node.name));
+  return [...detours, ...allNamespaces(plan)].filter((name) => names.has(name));
 }
 
 /** Not below a mount that stayed: what is in there belongs to the kernel. */

@@ -216,6 +216,7 @@ describe('services', () => {
 test('config says what the snapshot knows', () => {
   expect(compileOn({ snapshot: aSnapshot({ network, nodes }) }).config).toMatchInlineSnapshot(`
     {
+      "filtering": 1,
       "gateway": [
         "169.254.1.1",
         "fe80::1",
@@ -267,6 +268,7 @@ test('config says what the snapshot knows', () => {
       ],
       "node_port_first": 30000,
       "node_port_last": 32767,
+      "tcp_endpoint_independent": 0,
       "timeouts": {
         "icmp": 60,
         "tcp_closing": 240,
@@ -274,7 +276,9 @@ test('config says what the snapshot knows', () => {
         "tcp_opening": 240,
         "udp_one_way": 120,
         "udp_two_way": 300,
+        "udp_well_known": 30,
       },
+      "udp_endpoint_independent": 1,
     }
   `);
 });
