@@ -76,6 +76,7 @@ export class Agent {
     mkdirSync(settings.stateDir, { recursive: true, mode: 0o755 });
     this.#server = await serve(join(settings.stateDir, SOCKET_NAME), this.#handlers());
     prepareNode(node, uplink);
+    this.#programs.openDetour();
     this.#store.load();
     this.#blocks.open();
     for (const [file, reason] of this.#store.unreadable) log.error({ file, reason }, 'endpoint record left alone');
@@ -163,9 +164,10 @@ export class Agent {
     });
     this.#programs.attach();
     const routeFailures = reconcileHostRoutes({ node, uplink, nodeName: settings.node, snapshot });
+    const { fragments } = this.#programs;
     this.#desired = want;
     this.#fault = '';
-    this.#writeState(describeState({ ...this.#options, snapshot, desired: want, routeFailures }));
+    this.#writeState(describeState({ ...this.#options, fragments, snapshot, desired: want, routeFailures }));
     this.#report(report);
     const [refused] = routeFailures;
     if (refused !== undefined) this.#retryLater(new Error(describeRouteFailure(refused)));

@@ -15,6 +15,7 @@ export interface AgentFlags {
   readonly compile?: string;
   readonly attach?: string;
   readonly flowEntries?: string;
+  readonly fragments?: string;
   readonly journalDir?: string;
   readonly journalMaxBytes?: string;
   readonly journalMaxAgeDays?: string;
@@ -34,6 +35,8 @@ export interface Settings {
   readonly attach: 'auto' | 'tcx' | 'clsact';
   /** Entries of the flow table; two a flow. */
   readonly flowEntries: number;
+  /** Whether fragments out of order are put in order where the kernel can, or only those in order pass. */
+  readonly fragments: 'auto' | 'cache';
   /** Who had which ports when. */
   readonly journalDir: string;
   /** The oldest part of the journal is removed when it grows larger, or older. */
@@ -63,6 +66,7 @@ const DEFAULTS: Readonly<Record<keyof AgentFlags, string>> = {
   compile: 'auto',
   attach: 'auto',
   flowEntries: '1048576',
+  fragments: 'auto',
   // Below the state directory, wherever that is.
   journalDir: '',
   journalMaxBytes: '67108864',
@@ -117,6 +121,7 @@ function check(values: Record<keyof AgentFlags, string>): Settings {
     stateDir: checkStateDir(values.stateDir),
     compile: oneOf('compile', values.compile, ['auto', 'always', 'never'] as const),
     attach: oneOf('attach', values.attach, ['auto', 'tcx', 'clsact'] as const),
+    fragments: oneOf('fragments', values.fragments, ['auto', 'cache'] as const),
     flowEntries: integer('flowEntries', values.flowEntries, { least: 2, most: FLOW_ENTRIES_MAX }),
     journalMaxBytes: integer('journalMaxBytes', values.journalMaxBytes, { least: 1 << 20, most: 2 ** 40 }),
     journalMaxAgeDays: integer('journalMaxAgeDays', values.journalMaxAgeDays, { least: 1, most: 36_500 }),

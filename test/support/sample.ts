@@ -54,6 +54,10 @@ export interface Flow {
   readonly seen: number;
   readonly created: number;
   readonly resolved: number;
+  readonly shift: number;
+  readonly timestamp: number;
+  readonly sequence: number;
+  readonly clock: number;
   readonly packets: bigint;
   readonly bytes: bigint;
 }
