@@ -21,7 +21,7 @@ namespace
 {
 
 /* Newer than the kernel headers this may be built with: links 6.4, the flag 6.6. */
-constexpr auto kProgramTypeNetfilter = static_cast<enum bpf_prog_type>(32);
+const auto kProgramTypeNetfilter = static_cast<enum bpf_prog_type>(32);
 constexpr auto kAttachNetfilter = static_cast<enum bpf_attach_type>(45);
 constexpr uint32_t kPreRouting = 0;
 constexpr uint32_t kDefrag = 1;

@@ -78,9 +78,13 @@ export class Blocks {
     return unreleased === undefined ? { report } : { report, unreleased };
   }
 
-  /** Forgets what is too old; to be called now and then. */
+  /** Forgets what is too old; to be called now and then. Never throws: a journal that grows is no reason to end. */
   maintain(): void {
-    this.#opened?.journal.maintain();
+    try {
+      this.#opened?.journal.maintain();
+    } catch (error) {
+      this.#log.error({ err: error as Error }, 'old parts of the journal were not removed; tried again in an hour');
+    }
   }
 
   close(): void {
