@@ -13,6 +13,7 @@
 #include "lib/packet.h"
 #include "lib/events.h"
 #include "lib/endpoint.h"
+#include "lib/detour.h"
 #include "lib/fragment.h"
 
 /* ... is changed or answered ... */
@@ -37,6 +38,7 @@
 /* ... at the hooks, in the order a pod's packet meets them. */
 #include "hooks/from_container.h"
 #include "hooks/from_netdev.h"
+#include "hooks/from_detour.h"
 #include "hooks/bind.h"
 #include "hooks/sweep.h"
 

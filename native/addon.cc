@@ -3,6 +3,7 @@
 #include "bpf_error.h"
 #include "btf.h"
 #include "classes.h"
+#include "defrag.h"
 #include "iterator.h"
 #include "link.h"
 #include "map.h"
@@ -43,6 +44,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports)
 	exports["detachClsact"] = Napi::Function::New(env, Link::DetachClsact, "detachClsact");
 	exports["attachXdp"] = Napi::Function::New(env, Link::AttachXdp, "attachXdp");
 	exports["attachCgroup"] = Napi::Function::New(env, Link::AttachCgroup, "attachCgroup");
+	exports["attachDefrag"] = Napi::Function::New(env, AttachDefrag, "attachDefrag");
 	exports["openRingBuffer"] = Napi::Function::New(env, RingBuffer::Open, "openRingBuffer");
 	exports["kernelBtf"] = Napi::Function::New(env, KernelBtf, "kernelBtf");
 	exports["dumpBtfAsC"] = Napi::Function::New(env, DumpBtfAsC, "dumpBtfAsC");

@@ -19,6 +19,7 @@ namespace
 /* Newer than the kernel headers this may be built with (6.6). */
 constexpr auto kTcxIngress = static_cast<enum bpf_attach_type>(46);
 constexpr auto kTcxEgress = static_cast<enum bpf_attach_type>(47);
+constexpr uint32_t kLinkTypeNetfilter = 10;
 constexpr uint32_t kLinkTypeTcx = 11;
 
 int ProgramFd(const Napi::Value &value)
@@ -51,6 +52,8 @@ const char *KindOf(uint32_t type)
 		return "cgroup";
 	case BPF_LINK_TYPE_XDP:
 		return "xdp";
+	case kLinkTypeNetfilter:
+		return "netfilter";
 	case kLinkTypeTcx:
 		return "tcx";
 	default:

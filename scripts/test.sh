@@ -171,7 +171,7 @@ list_ours() {
 remains() {
 	local line owner
 	list_ours | sort -u | while read -r line; do
-		owner=$(grep -oE 'ist-([a-z]+-)?[0-9]+' <<<"$line" | grep -oE '[0-9]+$' || true)
+		owner=$(grep -oE 'ist-([a-z]+-)?t?[0-9]+' <<<"$line" | grep -oE '[0-9]+$' || true)
 		[ -n "$owner" ] && [ -d "/proc/$owner" ] || say "$line"
 	done
 }

@@ -42,6 +42,7 @@ int from_container(struct __sk_buff *skb)
 	struct packet pkt = {.skb = skb, .direction = DIRECTION_FROM_CONTAINER};
 	int rc;
 
+	detour_arrived(&pkt);
 	if (packet_is_arp(&pkt))
 		return finish(&pkt, neighbour_answer_arp(&pkt));
 	rc = packet_parse(&pkt);

@@ -11,12 +11,13 @@ static __always_inline bool netdev_is_host_traffic(const struct packet *pkt)
 
 	if (!address_equals(&pkt->key.destination, &config.node_address[pkt->family & 1]))
 		return false;
-	if (packet_is_icmp(pkt) || pkt->flags & PACKET_LATER_FRAGMENT)
+	if (packet_is_icmp(pkt) || packet_is_fragment(pkt))
 		return false;
 	return !port_is_nat(port) && !port_is_node_port(port) && !service_lookup(pkt);
 }
 
-/* Fragments of the host's own datagrams are not ours to judge. */
+/* Fragments of the host's own datagrams are not ours to judge; where there is a detour, they come
+ * in order, and a miss is what no detour is for. */
 static __always_inline int netdev_fragment(struct packet *pkt)
 {
 	int rc = fragment_track(pkt);
@@ -42,8 +43,10 @@ int from_netdev(struct __sk_buff *skb)
 	struct packet pkt = {.skb = skb, .direction = DIRECTION_FROM_NETDEV};
 	int rc;
 
+	detour_arrived(&pkt);
 	rc = packet_parse(&pkt);
-	if (rc == -DROP_UNSUPPORTED_ETHERTYPE || skb->pkt_type != PACKET_HOST)
+	if (rc == -DROP_UNSUPPORTED_ETHERTYPE ||
+	    (skb->pkt_type != PACKET_HOST && !(pkt.flags & PACKET_ORDERED)))
 		return TC_NEXT;
 	rc = rc ?: forward_inside(&pkt);
 	if (!rc && netdev_is_host_traffic(&pkt))

@@ -25,8 +25,8 @@ static __always_inline int endpoint_to_host(struct packet *pkt)
 
 	if (!endpoint || !(endpoint->flags & ENDPOINT_HOST))
 		return 0;
-	if (!packet_is_icmp(pkt) && !(pkt->flags & PACKET_LATER_FRAGMENT) &&
-	    port_is_nat(bpf_ntohs(pkt->key.destination_port)))
+	/* A later fragment has the port of its first one by now. */
+	if (!packet_is_icmp(pkt) && port_is_nat(bpf_ntohs(pkt->key.destination_port)))
 		return -DROP_NO_FLOW;
 	return VERDICT_TO_HOST;
 }

@@ -60,13 +60,40 @@ struct {
 	__type(value, struct mapping);
 } mappings SEC(".maps");
 
-/* A cache: losing an entry loses one datagram. */
+/*
+ * A cache: losing an entry loses one datagram. Entries of datagrams without a first fragment are
+ * few, because the detour admits few; so no flood of them makes those leave that have one.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 8192);
+	__uint(max_entries, 16384);
 	__type(key, struct fragment_key);
 	__type(value, struct fragment);
 } fragments SEC(".maps");
+
+/* By sender. Forgetting one gives it a new budget; the total of its direction still holds. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, ip_addr);
+	__type(value, struct detour_source);
+} detour_sources SEC(".maps");
+
+/* By enum direction. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct detour_budget);
+} detour_totals SEC(".maps");
+
+/* By enum direction. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct fragment_counter);
+} fragment_stats SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);

@@ -48,6 +48,8 @@ enum packet_flags {
 	PACKET_ICMP_ECHO = 8,
 	PACKET_ICMP_OTHER = 16,
 	PACKET_DONT_FRAGMENT = 32,
+	PACKET_MORE_FRAGMENTS = 64, /* not the last one */
+	PACKET_ORDERED = 128, /* back from the detour of fragments */
 };
 
 struct packet {
@@ -55,6 +57,8 @@ struct packet {
 	struct endpoint *source; /* of this node, once its address was checked */
 	struct flow_key key;
 	__be32 identification; /* of a fragment */
+	__u16 fragment_offset; /* bytes */
+	__u16 fragment_bytes; /* of payload */
 	__u32 length; /* of the IP packet, bytes */
 	__u16 transport; /* offset of the transport header from the Ethernet header */
 	__u8 family; /* enum family */
@@ -224,6 +228,10 @@ static __always_inline int packet_parse_ipv4(struct packet *pkt)
 		pkt->identification = (__be32)ip->id;
 		pkt->flags |= fragment & IPV4_FRAGMENT_OFFSET ? PACKET_LATER_FRAGMENT
 							      : PACKET_FIRST_FRAGMENT;
+		if (fragment & IPV4_MORE_FRAGMENTS)
+			pkt->flags |= PACKET_MORE_FRAGMENTS;
+		pkt->fragment_offset = (fragment & IPV4_FRAGMENT_OFFSET) * 8;
+		pkt->fragment_bytes = pkt->length - ip->ihl * 4;
 	}
 	return packet_parse_transport(pkt);
 }
@@ -256,7 +264,11 @@ static __noinline int packet_parse_extensions(struct packet *pkt, __u8 next)
 				pkt->flags |= PACKET_LATER_FRAGMENT;
 			else if (fragment & 1)
 				pkt->flags |= PACKET_FIRST_FRAGMENT;
+			if (fragment & 1)
+				pkt->flags |= PACKET_MORE_FRAGMENTS;
 			offset += sizeof(header);
+			pkt->fragment_offset = fragment & 0xfff8;
+			pkt->fragment_bytes = pkt->length + ETHERNET_BYTES - offset;
 		} else {
 			offset += (header.length + 1) * 8;
 		}

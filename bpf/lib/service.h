@@ -13,7 +13,7 @@ static __always_inline struct service *service_lookup(const struct packet *pkt)
 		.protocol = pkt->key.protocol,
 	};
 
-	if (packet_is_icmp(pkt) || pkt->flags & PACKET_LATER_FRAGMENT)
+	if (packet_is_icmp(pkt))
 		return NULL;
 	return bpf_map_lookup_elem(&services, &key);
 }

@@ -64,6 +64,8 @@ enum drop_reason {
 	DROP_WRONG_DEVICE = 21, /* a flow's packet at a device where the flow does not live */
 	DROP_IP_OPTIONS = 22, /* IPv4 options or IPv6 extension headers that are not forwarded */
 	DROP_FILTERED = 23, /* to a mapped port, from a remote that its pod has not sent to */
+	DROP_FRAGMENT_LIMIT = 24, /* a fragment out of order, its sender has too many incomplete */
+	DROP_DETOUR_STRAY = 25, /* what came back from the detour of fragments is none of them */
 };
 
 /* --- what the agent writes -------------------------------------------------------- */
@@ -232,17 +234,46 @@ struct fragment_key {
 	ip_addr source;
 	ip_addr destination;
 	__be32 identification;
-	__u8 protocol;
-	__u8 pad[3];
+	__u8 protocol; /* 0 with IPv6, whose later fragments do not say it (RFC 8200 section 4.5) */
+	__u8 ordered; /* 1: back from the detour, which may have given it another identification */
+	__u8 pad[2];
 };
 
-/* The ports of the first fragment, for the later ones that carry none. */
+/* What became of a datagram whose fragments arrive: who came first decides for all of them. */
 struct fragment {
-	__be16 source_port;
+	__u32 since; /* milliseconds of the monotonic clock */
+	__u32 bytes; /* of payload, seen so far */
+	__u32 total; /* of payload; 0 until the last fragment was seen */
+	__be16 source_port; /* of the first fragment, for the later ones that carry none */
 	__be16 destination_port;
-	seconds seen;
 	__u8 icmp_type; /* of an echo: tells which of the two is the identifier */
-	__u8 pad[3];
+	__u8 protocol;
+	__u8 detour; /* 1: a later one came before the first, and all of them take the detour */
+	__u8 complete; /* 1: all bytes were seen, at `since` */
+};
+
+/* What one sender, or all of one direction, has on the detour. */
+struct detour_budget {
+	seconds second;
+	__u32 away; /* fragments that left in this second and are not back */
+};
+
+struct detour_source {
+	struct detour_budget budget;
+	mac_addr ethernet_source; /* of its fragments when they arrived: an ICMP error goes back
+				     there */
+	mac_addr ethernet_destination;
+};
+
+/* What became of fragments of one direction, on one CPU. */
+struct fragment_counter {
+	__u64 first;
+	__u64 hit; /* later ones after their first */
+	__u64 miss; /* later ones before it: their datagram takes the detour where there is one */
+	__u64 detour; /* sent there */
+	__u64 limited; /* not sent there: too many are there already */
+	__u64 returned; /* back, in order */
+	__u64 disordered; /* back, and still before their first: should stay 0 */
 };
 
 struct drop_key {
@@ -393,6 +424,9 @@ struct config {
 	__u8 pad[2];
 	__u64 netns_cookie; /* of the node's namespace: the bind guard leaves pods alone */
 	struct timeouts timeouts;
+	__u32 detour_ifindex[2]; /* by enum direction: to where fragments are put in order; or 0 */
+	mac_addr detour_mac; /* of the far end of both */
+	__u8 pad0[2];
 };
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "bench.h"
 #include "client.h"
+#include "fragments.h"
 #include "options.h"
 #include "process.h"
 #include "server.h"
@@ -24,5 +25,9 @@ int main(int argc, char **argv)
 		return client_run(&options);
 	if (!strcmp(command, "bench"))
 		return bench_run(&options);
+	if (!strcmp(command, "fragments"))
+		return fragments_run(&options);
+	if (!strcmp(command, "reorder"))
+		return reorder_run(&options);
 	options_usage();
 }

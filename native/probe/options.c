@@ -17,6 +17,9 @@ enum option_id {
 	OPTION_RATE,
 	OPTION_BYTES,
 	OPTION_SIZE,
+	OPTION_COUNT,
+	OPTION_FRAGMENT,
+	OPTION_ORDER,
 	OPTION_CPU,
 	OPTION_CC,
 	OPTION_FIFO,
@@ -35,6 +38,9 @@ static const struct option table[] = {
 	{"rate", required_argument, NULL, OPTION_RATE},
 	{"bytes", required_argument, NULL, OPTION_BYTES},
 	{"size", required_argument, NULL, OPTION_SIZE},
+	{"count", required_argument, NULL, OPTION_COUNT},
+	{"fragment", required_argument, NULL, OPTION_FRAGMENT},
+	{"order", required_argument, NULL, OPTION_ORDER},
 	{"cpu", required_argument, NULL, OPTION_CPU},
 	{"cc", required_argument, NULL, OPTION_CC},
 	{"fifo", no_argument, NULL, OPTION_FIFO},
@@ -51,6 +57,11 @@ static const char usage[] =
 	"       isthmus-probe udp ADDR PORT who | echo SIZE\n"
 	"       isthmus-probe udp ADDR PORT stream --rate HZ --seconds S [--size BYTES]\n"
 	"       isthmus-probe bench rr|crr|udp_rr|stream ADDR PORT --seconds S [--server-closes]\n"
+	"       isthmus-probe fragments udp|icmp ADDR PORT --order ORDER --size BYTES --count N\n"
+	"                     --rate HZ [--fragment BYTES]\n"
+	"       isthmus-probe reorder --bind ADDR --port P --order ORDER [--fragment BYTES]\n"
+	"ORDER: kept swapped reversed shuffled interleaved duplicated overlapping headless\n"
+	"       incomplete bogus\n"
 	"everywhere: --netns PATH --bind ADDR --source-port P --timeout MS --cc NAME\n"
 	"            --cpu N --fifo --die-with-parent\n";
 
@@ -121,6 +132,12 @@ static void set_number(struct options *options, int id, const char *text)
 	case OPTION_SIZE:
 		options->size = options_number("--size", text, UINT16_MAX);
 		break;
+	case OPTION_COUNT:
+		options->count = options_number("--count", text, INT32_MAX);
+		break;
+	case OPTION_FRAGMENT:
+		options->fragment = options_number("--fragment", text, UINT16_MAX);
+		break;
 	case OPTION_CPU:
 		options->cpu = (int)options_number("--cpu", text, 1023);
 		break;
@@ -137,6 +154,9 @@ static void set_option(struct options *options, int id, const char *text)
 		break;
 	case OPTION_BIND:
 		options->bind = text;
+		break;
+	case OPTION_ORDER:
+		options->order = text;
 		break;
 	case OPTION_CC:
 		options->congestion = text;
@@ -162,6 +182,9 @@ void options_parse(struct options *options, int argc, char **argv)
 		.rate = 10,
 		.bytes = 1 << 20,
 		.size = 64,
+		.count = 1,
+		.fragment = 1400,
+		.order = "kept",
 		.cpu = -1,
 	};
 	while ((id = getopt_long(argc, argv, "", table, NULL)) != -1)

@@ -17,6 +17,9 @@ struct options {
 	double rate; /* messages a second */
 	uint64_t bytes;
 	uint64_t size; /* of one message, bytes */
+	uint64_t count; /* of datagrams */
+	uint64_t fragment; /* bytes of payload in one, a multiple of 8 */
+	const char *order; /* of fragments */
 	int cpu; /* -1: any */
 	bool fifo;
 	bool server_closes;

@@ -8,6 +8,7 @@ import type { Reconciler, Report } from '../datapath/reconcile.js';
 import type { Snapshot } from '../model/snapshot.js';
 import type { NativeNet } from '../net/native.js';
 import type { Source } from '../source/source.js';
+import { Blocks } from './blocks.js';
 import { type CniRequest, parseCniRequest } from './cni.js';
 import { EndpointStore, writeDurably } from './endpoint-store.js';
 import { describeRouteFailure, reconcileHostRoutes } from './host-routes.js';
@@ -34,6 +35,7 @@ const CLOSE_GRACE = 300;
 export class Agent {
   readonly #options: AgentOptions;
   readonly #store: EndpointStore;
+  readonly #blocks: Blocks;
   readonly #pods: Pods;
   readonly #programs: NodePrograms;
   readonly #started = new Date().toISOString();
@@ -49,12 +51,14 @@ export class Agent {
   #pending: Promise<void> = Promise.resolve();
 
   constructor(options: AgentOptions) {
-    const { net, node, datapath, settings, uplink } = options;
+    const { net, node, datapath, settings, uplink, log } = options;
     this.#options = options;
     this.#store = new EndpointStore(settings.stateDir);
     this.#ready.promise.catch(() => undefined); // nobody may be waiting
+    this.#blocks = new Blocks(settings, log);
     this.#pods = new Pods({
       store: this.#store,
+      blocks: this.#blocks,
       wiring: { net, node, datapath },
       mtu: uplink.mtu,
       current: () => this.#current(),
@@ -72,7 +76,9 @@ export class Agent {
     mkdirSync(settings.stateDir, { recursive: true, mode: 0o755 });
     this.#server = await serve(join(settings.stateDir, SOCKET_NAME), this.#handlers());
     prepareNode(node, uplink);
+    this.#programs.openDetour();
     this.#store.load();
+    this.#blocks.open();
     for (const [file, reason] of this.#store.unreadable) log.error({ file, reason }, 'endpoint record left alone');
     await source.start((snapshot) => {
       this.#snapshot = snapshot;
@@ -94,6 +100,7 @@ export class Agent {
     await this.#pending.catch(() => undefined);
     clearTimeout(this.#retry);
     this.#options.datapath.close();
+    this.#blocks.close();
   }
 
   /** What pods asked for is carried out and answered; a connection that asks nothing does not hold up the end. */
@@ -149,15 +156,22 @@ export class Agent {
   async #apply(snapshot: Snapshot): Promise<void> {
     const { settings, node, uplink } = this.#options;
     const { want, reconciler } = await this.#prepare(snapshot);
-    const report = await reconciler.reconcile(want);
+    const { report, unreleased } = await this.#blocks.putInForce({
+      want,
+      endpoints: this.#store.list(),
+      clusterID: snapshot.network?.clusterID ?? '',
+      write: () => reconciler.reconcile(want),
+    });
     this.#programs.attach();
     const routeFailures = reconcileHostRoutes({ node, uplink, nodeName: settings.node, snapshot });
+    const { fragments } = this.#programs;
     this.#desired = want;
     this.#fault = '';
-    this.#writeState(describeState({ ...this.#options, snapshot, desired: want, routeFailures }));
+    this.#writeState(describeState({ ...this.#options, fragments, snapshot, desired: want, routeFailures }));
     this.#report(report);
     const [refused] = routeFailures;
     if (refused !== undefined) this.#retryLater(new Error(describeRouteFailure(refused)));
+    if (unreleased !== undefined) this.#retryLater(unreleased);
   }
 
   #refuse(snapshot: Snapshot, reason: string): void {
@@ -198,6 +212,7 @@ export class Agent {
   }
 
   #sweep(): void {
+    this.#blocks.maintain();
     this.#options.datapath.sweep().catch((error: Error) => {
       this.#options.log.error({ err: error }, 'removal of dead flows failed; the kernel goes on by itself');
     });

@@ -1,15 +1,11 @@
-// Which addresses and which port block a new pod gets. Pure.
+// Which addresses a new pod gets. Pure.
 import { addressAt, type Cidr, cidrSize, FAMILIES, familyOf, type IpAddress } from '../model/address.js';
 import type { Endpoint } from '../model/endpoint.js';
 import type { ClusterNetwork } from '../model/network.js';
 import type { Node } from '../model/node.js';
+import { ExhaustedError } from './exhausted.js';
 
-/** Nothing is left to give; what is in use stays as it is. */
-export class ExhaustedError extends Error {
-  readonly code = 'ERR_EXHAUSTED';
-}
-
-export interface AllocateInput {
+export interface AllocateAddressesInput {
   readonly network: ClusterNetwork;
   readonly node: Node;
   readonly endpoints: readonly Endpoint[];
@@ -17,12 +13,8 @@ export interface AllocateInput {
   readonly cursors: Map<Cidr, bigint>;
 }
 
-/** One address of each family that the cluster carries and the node has a pod CIDR for, and a free block. */
-export function allocate(input: AllocateInput): Pick<Endpoint, 'addresses' | 'block'> {
-  return { addresses: allocateAddresses(input), block: allocateBlock(input) };
-}
-
-function allocateAddresses(input: AllocateInput): IpAddress[] {
+/** One address of each family that the cluster carries and the node has a pod CIDR for. Throws ExhaustedError. */
+export function allocateAddresses(input: AllocateAddressesInput): IpAddress[] {
   const { network, node, endpoints } = input;
   const taken = new Set([...endpoints.flatMap(({ addresses }) => addresses), ...node.addresses]);
   const families = FAMILIES.filter(
@@ -54,16 +46,4 @@ function nextFree(cidr: Cidr, taken: ReadonlySet<IpAddress>, cursors: Map<Cidr, 
     return address;
   }
   return undefined;
-}
-
-/** Block 0 is the node's own. */
-function allocateBlock({ network, endpoints, node }: AllocateInput): number {
-  const { natPorts, blockSize } = network;
-  const count = Math.floor((natPorts.last - natPorts.first + 1) / blockSize);
-  const taken = new Set(endpoints.map(({ block }) => block));
-  for (let block = 1; block < count; block++) if (!taken.has(block)) return block;
-  throw new ExhaustedError(
-    `no free port block: the NAT ports ${natPorts.first}-${natPorts.last} of node ${node.name} hold ` +
-      `${count} blocks of ${blockSize}, and all have an owner; make blockSize smaller or the range larger`,
-  );
 }

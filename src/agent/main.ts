@@ -8,6 +8,7 @@ import { loadNativeNet, type Netlink } from '../net/native.js';
 import { findUplink } from '../net/uplink.js';
 import { DirectorySource } from '../source/directory.js';
 import { Agent } from './agent.js';
+import { openDetour } from './detour.js';
 import { type AgentFlags, resolveSettings, type Settings, SettingsError } from './settings.js';
 
 export type { AgentFlags } from './settings.js';
@@ -24,6 +25,7 @@ export async function runAgent(flags: AgentFlags): Promise<void> {
   const node = net.openNetlink();
   const uplink = findUplink(node, settings.device === '' ? undefined : settings.device);
   const datapath = await openDatapath(settings, log, node);
+  const { node: nodeName, bpffs, fragments: wanted } = settings;
   const agent = new Agent({
     settings,
     origins,
@@ -33,6 +35,7 @@ export async function runAgent(flags: AgentFlags): Promise<void> {
     node,
     uplink,
     datapath,
+    openDetour: () => openDetour({ native: loadNative(), net, node, nodeName, bpffs, wanted }),
     source: new DirectorySource({ directory: settings.source }),
   });
   try {

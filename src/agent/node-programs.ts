@@ -1,10 +1,13 @@
 // The programs of this node: loaded for what is in force, attached once, with the maps that they use.
 import type { Logger } from 'pino';
+import type { FragmentState } from '../api/protocol.js';
 import type { SnapshotConfig } from '../datapath/config.js';
 import type { Datapath } from '../datapath/datapath.js';
 import { Reconciler } from '../datapath/reconcile.js';
 import { canonical } from '../datapath/table.js';
+import { DETOUR_MAC } from '../net/detour.js';
 import type { LinkInfo, Netlink } from '../net/native.js';
+import type { Detour } from './detour.js';
 import { reserveNatPorts } from './host-ports.js';
 import type { Pods } from './pods.js';
 import type { Settings } from './settings.js';
@@ -17,6 +20,8 @@ export interface NodeProgramsOptions {
   readonly node: Netlink;
   readonly uplink: LinkInfo;
   readonly datapath: Datapath;
+  /** Makes or takes over the detour of fragments. Never throws. */
+  readonly openDetour: () => Detour;
 }
 
 export class NodePrograms {
@@ -25,12 +30,26 @@ export class NodePrograms {
   #reconciler: Reconciler | undefined;
   /** What the programs are loaded for. */
   #loaded = '';
+  #detour: Detour = { state: { mode: 'cache' }, ends: [] };
   #adopted = false;
   #attached = false;
 
   constructor(options: NodeProgramsOptions, pods: Pods) {
     this.#options = options;
     this.#pods = pods;
+  }
+
+  get fragments(): FragmentState {
+    return this.#detour.state;
+  }
+
+  /** Before the first load. Nothing else depends on it: without it, fragments out of order are dropped. */
+  openDetour(): void {
+    const { openDetour, log } = this.#options;
+    this.#detour = openDetour();
+    const { mode, defrag, reason } = this.#detour.state;
+    if (reason === undefined) log.info({ mode, defrag }, 'fragments');
+    else log.warn({ mode, reason }, 'fragments out of order are dropped: there is no detour');
   }
 
   /** Writes the maps of the programs; undefined before the first load. */
@@ -46,6 +65,8 @@ export class NodePrograms {
       uplink_ifindex: uplink.ifindex,
       uplink_mtu: uplink.mtu,
       gateway_mac: GATEWAY_MAC,
+      detour_ifindex: [this.#detour.ends[0]?.ifindex ?? 0, this.#detour.ends[1]?.ifindex ?? 0],
+      detour_mac: DETOUR_MAC,
       netns_cookie: node.cookie,
     };
     const text = canonical(config);
@@ -65,6 +86,7 @@ export class NodePrograms {
   attach(): void {
     if (this.#attached) return;
     const { datapath, uplink, settings, log } = this.#options;
+    for (const { device, ifindex } of this.#detour.ends) datapath.attachDetour(device, ifindex);
     datapath.attachNetdev(uplink.name, uplink.ifindex);
     if (settings.cgroup !== '') datapath.guardBinds(settings.cgroup);
     this.#pods.attach();

@@ -3,14 +3,18 @@ import type { Endpoint } from '../model/endpoint.js';
 import type { ClusterNetwork } from '../model/network.js';
 import type { Node } from '../model/node.js';
 import { namespaceCookie } from '../net/netns.js';
+import type { Blocks } from './blocks.js';
 import { CNI_CODES, CNI_VERSIONS, type CniCall, CniError, formatResult, hostInterfaceName, randomMac } from './cni.js';
 import type { EndpointStore } from './endpoint-store.js';
-import { allocate, ExhaustedError } from './ipam.js';
+import { ExhaustedError } from './exhausted.js';
+import { allocateAddresses } from './ipam.js';
 import { checkWiring, unwire, type Wiring, wire } from './wiring.js';
 
 export interface PodsOptions {
   readonly store: EndpointStore;
   readonly wiring: Wiring;
+  /** Which port blocks are free; grants are recorded where they are put in force. */
+  readonly blocks: Pick<Blocks, 'allocate'>;
   /** Bytes, of every pod's device. */
   readonly mtu: number;
   /** What is in force; undefined before the first good state. */
@@ -126,9 +130,11 @@ export class Pods {
 
   #draft(call: CniCall): Endpoint {
     const current = this.#current();
-    const { store, mtu } = this.#options;
+    const { store, blocks, mtu } = this.#options;
     try {
-      const { addresses, block } = allocate({ ...current, endpoints: store.list(), cursors: this.#cursors });
+      const endpoints = store.list();
+      const addresses = allocateAddresses({ ...current, endpoints, cursors: this.#cursors });
+      const block = blocks.allocate(current.network, endpoints);
       return {
         containerID: call.containerID,
         interfaceName: call.interfaceName,
@@ -146,7 +152,8 @@ export class Pods {
       };
     } catch (error) {
       if (!(error instanceof ExhaustedError)) throw error;
-      throw new CniError(CNI_CODES.exhausted, error.message, 'nothing was changed; pods that are gone free theirs');
+      const code = error.retrySeconds === undefined ? CNI_CODES.exhausted : CNI_CODES.tryAgainLater;
+      throw new CniError(code, error.message, 'nothing was changed; pods that are gone free theirs');
     }
   }
 

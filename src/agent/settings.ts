@@ -1,6 +1,7 @@
 // What the agent was told, by flag, environment or default, with where each value came from.
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { JOURNAL_NAME } from '../api/journal-segments.js';
 import { DEFAULT_BPFFS, DEFAULT_STATE_DIR, SOCKET_NAME } from '../api/protocol.js';
 
 /** Flags as the command line gives them; what is absent was not given. */
@@ -14,6 +15,10 @@ export interface AgentFlags {
   readonly compile?: string;
   readonly attach?: string;
   readonly flowEntries?: string;
+  readonly fragments?: string;
+  readonly journalDir?: string;
+  readonly journalMaxBytes?: string;
+  readonly journalMaxAgeDays?: string;
   readonly logLevel?: string;
 }
 
@@ -30,6 +35,13 @@ export interface Settings {
   readonly attach: 'auto' | 'tcx' | 'clsact';
   /** Entries of the flow table; two a flow. */
   readonly flowEntries: number;
+  /** Whether fragments out of order are put in order where the kernel can, or only those in order pass. */
+  readonly fragments: 'auto' | 'cache';
+  /** Who had which ports when. */
+  readonly journalDir: string;
+  /** The oldest part of the journal is removed when it grows larger, or older. */
+  readonly journalMaxBytes: number;
+  readonly journalMaxAgeDays: number;
   readonly logLevel: string;
 }
 
@@ -54,6 +66,11 @@ const DEFAULTS: Readonly<Record<keyof AgentFlags, string>> = {
   compile: 'auto',
   attach: 'auto',
   flowEntries: '1048576',
+  fragments: 'auto',
+  // Below the state directory, wherever that is.
+  journalDir: '',
+  journalMaxBytes: '67108864',
+  journalMaxAgeDays: '90',
   logLevel: 'info',
 };
 
@@ -68,12 +85,19 @@ export function resolveSettings(
   flags: AgentFlags,
   environment: Readonly<Record<string, string | undefined>>,
 ): { settings: Settings; origins: Origin[] } {
-  const origins = (Object.keys(DEFAULTS) as (keyof AgentFlags)[]).map((name) => resolve(name, flags, environment));
+  const given = (Object.keys(DEFAULTS) as (keyof AgentFlags)[]).map((name) => resolve(name, flags, environment));
+  const stateDir = given.find(({ name }) => name === 'stateDir')?.value ?? DEFAULT_STATE_DIR;
+  const origins = given.map((each) => withJournalDir(each, stateDir));
   const values = Object.fromEntries(origins.map(({ name, value }) => [name, value])) as Record<
     keyof AgentFlags,
     string
   >;
   return { settings: check(values), origins };
+}
+
+function withJournalDir(setting: Origin, stateDir: string): Origin {
+  if (setting.name !== 'journalDir' || setting.value !== '') return setting;
+  return { ...setting, value: join(stateDir, JOURNAL_NAME) };
 }
 
 function resolve(
@@ -97,15 +121,23 @@ function check(values: Record<keyof AgentFlags, string>): Settings {
     stateDir: checkStateDir(values.stateDir),
     compile: oneOf('compile', values.compile, ['auto', 'always', 'never'] as const),
     attach: oneOf('attach', values.attach, ['auto', 'tcx', 'clsact'] as const),
-    flowEntries: checkFlowEntries(values.flowEntries),
+    fragments: oneOf('fragments', values.fragments, ['auto', 'cache'] as const),
+    flowEntries: integer('flowEntries', values.flowEntries, { least: 2, most: FLOW_ENTRIES_MAX }),
+    journalMaxBytes: integer('journalMaxBytes', values.journalMaxBytes, { least: 1 << 20, most: 2 ** 40 }),
+    journalMaxAgeDays: integer('journalMaxAgeDays', values.journalMaxAgeDays, { least: 1, most: 36_500 }),
     logLevel: oneOf('logLevel', values.logLevel, LOG_LEVELS),
   };
 }
 
-function checkFlowEntries(text: string): number {
-  const entries = /^\d{1,10}$/.test(text) ? Number(text) : 0;
-  if (entries >= 2 && entries <= FLOW_ENTRIES_MAX) return entries;
-  throw new SettingsError(`flow-entries '${text}' is not a number from 2 to ${FLOW_ENTRIES_MAX}`);
+interface Range {
+  readonly least: number;
+  readonly most: number;
+}
+
+function integer(name: keyof AgentFlags, text: string, { least, most }: Range): number {
+  const number = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+  if (number >= least && number <= most) return number;
+  throw new SettingsError(`${flagOf(name)} '${text}' is not a number from ${least} to ${most}`);
 }
 
 /** The socket's path has to fit into a sockaddr_un, or nobody could connect. */

@@ -1,10 +1,10 @@
 // What the agent leaves on disk for readers: src/api/protocol.ts AgentState.
-import type { AgentState, ServiceName } from '../api/protocol.js';
+import type { AgentState, FragmentState, ServiceName } from '../api/protocol.js';
 import type { Desired } from '../datapath/compile.js';
 import type { Datapath } from '../datapath/datapath.js';
 import type { CompiledService } from '../datapath/services.js';
 import { FAMILIES } from '../model/address.js';
-import { DEFAULT_BLOCK_SIZE, DEFAULT_NAT_PORTS, type Mode } from '../model/network.js';
+import { DEFAULT_BLOCK_SIZE, DEFAULT_NAT_PORTS, DEFAULT_REUSE_HOLD, type Mode } from '../model/network.js';
 import type { Service } from '../model/service.js';
 import type { Problem, Snapshot } from '../model/snapshot.js';
 import type { LinkInfo } from '../net/native.js';
@@ -17,13 +17,14 @@ export interface DescribeStateInput {
   readonly version: string;
   readonly uplink: LinkInfo;
   readonly datapath: Datapath;
+  readonly fragments: FragmentState;
   readonly snapshot: Snapshot;
   readonly desired: Desired;
   readonly routeFailures: readonly RouteFailure[];
 }
 
 export function describeState(input: DescribeStateInput): AgentState {
-  const { settings, origins, version, uplink, datapath, snapshot, desired, routeFailures } = input;
+  const { settings, origins, version, uplink, datapath, fragments, snapshot, desired, routeFailures } = input;
   const { network } = snapshot;
   const modes: { ipv4?: Mode; ipv6?: Mode } = {};
   for (const family of FAMILIES) {
@@ -41,8 +42,10 @@ export function describeState(input: DescribeStateInput): AgentState {
     uplink: { name: uplink.name, ifindex: uplink.ifindex, mtu: uplink.mtu },
     natPorts: network?.natPorts ?? DEFAULT_NAT_PORTS,
     blockSize: network?.blockSize ?? DEFAULT_BLOCK_SIZE,
+    reuseHold: network?.reuseHold ?? DEFAULT_REUSE_HOLD,
     services: desired.serviceList.map(nameService),
     attachments: datapath.attachments,
+    fragments,
     sourceHash: datapath.sourceHash,
     problems: [...snapshot.problems, ...desired.problems, ...routeFailures.map(routeProblem)],
     settings: origins,

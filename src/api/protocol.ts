@@ -6,7 +6,8 @@
 //   GET  /state      AgentState
 //
 // State directory: agent.sock, state.json (AgentState, replaced atomically after every change),
-// endpoints/<containerID>-<interface>.json (model Endpoint). BPF pins: <bpffs>/<map name>, <bpffs>/links/<name>.
+// endpoints/<containerID>-<interface>.json (model Endpoint), journal/ (journal-segments.ts). BPF pins:
+// <bpffs>/<map name>, <bpffs>/links/<name>.
 import type { Endpoint } from '../model/endpoint.js';
 import type { Mode } from '../model/network.js';
 import type { Problem } from '../model/snapshot.js';
@@ -32,7 +33,17 @@ export interface Attachment {
   readonly program: string;
   /** Device or cgroup. */
   readonly target: string;
-  readonly kind: 'tcx' | 'clsact' | 'xdp' | 'cgroup';
+  readonly kind: 'tcx' | 'clsact' | 'xdp' | 'cgroup' | 'netfilter';
+}
+
+/** What happens to fragments of translated datagrams that arrive out of order. */
+export interface FragmentState {
+  /** `detour`: a kernel puts them in order; `cache`: they are dropped, and only those in order pass. */
+  readonly mode: 'detour' | 'cache';
+  /** What joins them: a BPF link (6.6) or a rule of nftables, both only in the detour's own namespaces. */
+  readonly defrag?: 'netfilter' | 'nft';
+  /** Why there is no detour, when one was wanted. */
+  readonly reason?: string;
 }
 
 /** What the agent has put in force; enough to read the pinned maps without it. */
@@ -47,8 +58,12 @@ export interface AgentState {
   readonly uplink: { readonly name: string; readonly ifindex: number; readonly mtu: number };
   readonly natPorts: { readonly first: number; readonly last: number };
   readonly blockSize: number;
+  /** Seconds that a block rests between two owners; agents before it had that said nothing. */
+  readonly reuseHold?: number;
   readonly services: readonly ServiceName[];
   readonly attachments: readonly Attachment[];
+  /** Agents before it had this said nothing. */
+  readonly fragments?: FragmentState;
   /** Hash of the C sources the loaded object was made from. */
   readonly sourceHash: string;
   readonly problems: readonly Problem[];

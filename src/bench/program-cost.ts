@@ -1,4 +1,5 @@
 // Inside a node's namespace: what the datapath's programs cost, by running them in place without sending anything.
+
 import type { NativeProgram } from '../bpf/native.js';
 import { loadNative } from '../bpf/native.js';
 import { BpfObject } from '../bpf/object.js';
@@ -6,6 +7,7 @@ import { compileConfig } from '../datapath/config.js';
 import type { Config, Flow, FlowKey, Maps } from '../datapath/types.gen.js';
 import { FLOW_FLAGS } from '../datapath/types.gen.js';
 import type { Snapshot } from '../model/snapshot.js';
+import { DETOUR_MAC } from '../net/detour.js';
 import { DirectorySource } from '../source/directory.js';
 import { ROOT } from '../testbed/files.js';
 import type { FrameOptions } from './frame.js';
@@ -80,6 +82,9 @@ async function loadDatapath(question: CostQuestion): Promise<Datapath> {
     uplink_mtu: question.uplink.mtu,
     gateway_mac: question.gatewayMac,
     netns_cookie: 0n,
+    // What is measured are whole packets.
+    detour_ifindex: [0, 0],
+    detour_mac: DETOUR_MAC,
   };
   // As the agent does where the kernel does not tell how a checksum is meant.
   return load({ ...config, fast_checksum: 1 }, question).catch(() => load({ ...config, fast_checksum: 0 }, question));

@@ -113,7 +113,7 @@ export interface NativeProgram {
 }
 
 /** An attachment. tcx, xdp and cgroup are bpf_links; clsact is a tc filter, which stays without a pin. */
-export type AttachKind = 'tcx' | 'clsact' | 'xdp' | 'cgroup';
+export type AttachKind = 'tcx' | 'clsact' | 'xdp' | 'cgroup' | 'netfilter';
 
 export interface NativeLink {
   readonly kind: AttachKind;
@@ -149,6 +149,11 @@ export interface Native {
   attachXdp(program: NativeProgram, ifindex: number, flags: number): NativeLink;
   /** attachType: enum bpf_attach_type, e.g. 8 = BPF_CGROUP_INET4_BIND. */
   attachCgroup(program: NativeProgram, cgroupPath: string, attachType: number): NativeLink;
+  /**
+   * Has fragments of the family joined before routing in the network namespace at the path, for as long as the link
+   * lives (6.6). Throws NativeError where the kernel has no such link.
+   */
+  attachDefrag(netnsPath: string, family: 'ipv4' | 'ipv6'): NativeLink;
   /** One callback with all records of a drain back to back: u32 length, u32 zero, bytes padded to 8. */
   openRingBuffer(map: NativeMap, onDrain: (records: Buffer) => void): { close(): void };
   /** Raw BTF of the running kernel. Throws when the kernel has none. */

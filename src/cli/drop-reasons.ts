@@ -31,6 +31,9 @@ export const DROP_MEANINGS: Readonly<Record<string, string>> = {
   DROP_IP_OPTIONS: 'IPv4 options or IPv6 extension headers that are not forwarded.',
   DROP_FILTERED:
     'A packet to a translated port from a remote that its pod has not sent to; see `filtering` in the ClusterNetwork.',
+  DROP_FRAGMENT_LIMIT:
+    'A fragment out of order, of a sender with too many incomplete datagrams; fragments in order pass. See docs/fragments.md.',
+  DROP_DETOUR_STRAY: 'Something else than a fragment came back from the namespaces that put fragments in order.',
 };
 
 /** The sentence of a reason; a datapath newer than this program may have reasons without one. */

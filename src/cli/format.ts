@@ -15,6 +15,7 @@ export type CellKind =
   | 'owner'
   | 'list'
   | 'range'
+  | 'histogram'
   | 'yes';
 
 /** One column: where its value is in an item, and how it prints. */
@@ -51,6 +52,7 @@ const FORMATTERS: Readonly<Record<CellKind, (value: unknown) => string>> = {
   pod: (value) => formatPod(value as { namespace: string; name: string }),
   list: (value) => (value as readonly unknown[]).map((item) => formatText(item)).join(',') || ABSENT,
   range: (value) => `${(value as { first: number }).first}-${(value as { last: number }).last}`,
+  histogram: (value) => formatHistogram(value as readonly HistogramBucket[]),
   yes: (value) => (value === true ? 'yes' : 'no'),
 };
 
@@ -63,6 +65,21 @@ function formatText(value: unknown): string {
 
 function formatPod(pod: { namespace: string; name: string }): string {
   return pod.namespace === '' ? pod.name : `${pod.namespace}/${pod.name}`;
+}
+
+/** How often a count was within a range, ends included; without an upper end it is open. */
+export interface HistogramBucket {
+  readonly from: number;
+  readonly to?: number;
+  readonly count: bigint;
+}
+
+/** `1:120 2:7 5-8:1`: buckets with nothing in them are left out. */
+function formatHistogram(buckets: readonly HistogramBucket[]): string {
+  const shown = buckets.filter(({ count }) => count > 0n);
+  const range = ({ from, to }: HistogramBucket) =>
+    to === undefined ? `${from}+` : from === to ? `${from}` : `${from}-${to}`;
+  return shown.map((bucket) => `${range(bucket)}:${bucket.count}`).join(' ') || ABSENT;
 }
 
 function formatOwner(owner: Owner): string {

@@ -26,6 +26,11 @@ const COMMANDS: readonly Registration[] = [
     description: 'translated flows, and who is behind an address',
     load: () => import('./commands/nat.js'),
   },
+  {
+    name: 'journal',
+    description: 'who had which ports when, for a collector',
+    load: () => import('./commands/journal.js'),
+  },
   { name: 'map', description: 'pinned BPF maps', load: () => import('./commands/map.js') },
   { name: 'drop', description: 'dropped packets by reason', load: () => import('./commands/drop.js') },
   { name: 'config', description: 'settings in force', load: () => import('./commands/config.js') },

@@ -40,6 +40,14 @@ export async function printList(output: Output, noun: Noun, items: Items): Promi
   return count;
 }
 
+/** Prints items as lines of JSON, whatever the wanted format is. */
+export async function printLines({ stdout }: Pick<Output, 'stdout'>, items: Items): Promise<number> {
+  const sink = createSink(stdout, BUFFERED_BYTES);
+  const count = await printJsonLinesTo(sink, items);
+  await sink.flush();
+  return count;
+}
+
 /** Says something to a person, beside the data. */
 export function note(output: Pick<Output, 'stderr'>, text: string): void {
   output.stderr.write(`note: ${text}\n`);
@@ -112,7 +120,11 @@ async function printJson({ noun, sink }: Print, items: Items): Promise<number> {
   return count;
 }
 
-async function printJsonLines({ sink }: Print, items: Items): Promise<number> {
+function printJsonLines({ sink }: Print, items: Items): Promise<number> {
+  return printJsonLinesTo(sink, items);
+}
+
+async function printJsonLinesTo(sink: Sink, items: Items): Promise<number> {
   let count = 0;
   for await (const item of items) {
     count++;

@@ -18,6 +18,9 @@ export interface DatapathOptions extends LoadOptions {
   readonly onDrop: (event: Readonly<Record<string, unknown>>) => void;
 }
 
+/** Programs on devices that others may remove at any time, and whose those are. */
+const REMOVABLE: Readonly<Record<string, string>> = { from_container: 'a pod', from_detour: 'the detour' };
+
 /** enum bpf_attach_type */
 const BIND_HOOKS = { bind4: 8, bind6: 9 } as const;
 
@@ -86,13 +89,21 @@ export class Datapath {
     this.#attachDevice('from_netdev', device, ifindex);
   }
 
+  /** The node's side of a veth to where fragments are put in order. */
+  attachDetour(device: string, ifindex: number): void {
+    this.#attachDevice('from_detour', device, ifindex);
+  }
+
   attachContainer(device: string, ifindex: number): void {
     this.#attachDevice('from_container', device, ifindex);
   }
 
   /** Forgets a device that is going away or is gone. */
   detachContainer(device: string): void {
-    const name = `from_container-${device}`;
+    this.#detach(`from_container-${device}`);
+  }
+
+  #detach(name: string): void {
     this.#targets.get(name)?.link.close();
     this.#targets.delete(name);
     detachPinned(this.#options.native, this.#pin(name));
@@ -133,17 +144,18 @@ export class Datapath {
     this.#object = undefined;
   }
 
-  /** A pod whose device is gone has no packets that could miss the program: its DEL has not come yet, that is all. */
+  /** A device that is gone has no packets that could miss the program: a pod's DEL has not come yet, that is all. */
   #refresh(target: Target): void {
     const { program, target: device } = target.attachment;
+    const owner = REMOVABLE[program];
     try {
       const link = target.refresh();
       target.link.close();
       target.link = link;
     } catch (error) {
-      if (program !== 'from_container' || this.#options.hasDevice(device)) throw error;
-      this.#options.onNote({ device, reason: (error as Error).message }, 'the device of a pod is gone');
-      this.detachContainer(device);
+      if (owner === undefined || this.#options.hasDevice(device)) throw error;
+      this.#options.onNote({ device, reason: (error as Error).message }, `the device of ${owner} is gone`);
+      this.#detach(`${program}-${device}`);
     }
   }
 

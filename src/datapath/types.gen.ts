@@ -34,6 +34,21 @@ export interface Config {
   readonly fast_checksum: number;
   readonly netns_cookie: bigint;
   readonly timeouts: Timeouts;
+  readonly detour_ifindex: readonly number[];
+  readonly detour_mac: string;
+}
+
+/** struct detour_budget */
+export interface DetourBudget {
+  readonly second: number;
+  readonly away: number;
+}
+
+/** struct detour_source */
+export interface DetourSource {
+  readonly budget: DetourBudget;
+  readonly ethernet_source: string;
+  readonly ethernet_destination: string;
 }
 
 /** enum direction */
@@ -90,7 +105,9 @@ export type DropReason =
   | 'DROP_NEIGHBOUR_UNKNOWN'
   | 'DROP_WRONG_DEVICE'
   | 'DROP_IP_OPTIONS'
-  | 'DROP_FILTERED';
+  | 'DROP_FILTERED'
+  | 'DROP_FRAGMENT_LIMIT'
+  | 'DROP_DETOUR_STRAY';
 export const DROP_REASON = {
   DROP_NONE: 0,
   DROP_TRUNCATED: 1,
@@ -116,6 +133,8 @@ export const DROP_REASON = {
   DROP_WRONG_DEVICE: 21,
   DROP_IP_OPTIONS: 22,
   DROP_FILTERED: 23,
+  DROP_FRAGMENT_LIMIT: 24,
+  DROP_DETOUR_STRAY: 25,
 } as const;
 
 /** struct endpoint */
@@ -207,10 +226,26 @@ export interface FlowKey {
 
 /** struct fragment */
 export interface Fragment {
+  readonly since: number;
+  readonly bytes: number;
+  readonly total: number;
   readonly source_port: number;
   readonly destination_port: number;
-  readonly seen: number;
   readonly icmp_type: number;
+  readonly protocol: number;
+  readonly detour: number;
+  readonly complete: number;
+}
+
+/** struct fragment_counter */
+export interface FragmentCounter {
+  readonly first: bigint;
+  readonly hit: bigint;
+  readonly miss: bigint;
+  readonly detour: bigint;
+  readonly limited: bigint;
+  readonly returned: bigint;
+  readonly disordered: bigint;
 }
 
 /** struct fragment_key */
@@ -219,6 +254,7 @@ export interface FragmentKey {
   readonly destination: string;
   readonly identification: number;
   readonly protocol: number;
+  readonly ordered: number;
 }
 
 /** struct mapping */
@@ -367,9 +403,12 @@ export interface Timeouts {
 /** Key and value of every map; a per-CPU map has one value a possible CPU. */
 export interface Maps {
   readonly backends: { readonly key: BackendKey; readonly value: Backend };
+  readonly detour_sources: { readonly key: string; readonly value: DetourSource };
+  readonly detour_totals: { readonly key: number; readonly value: DetourBudget };
   readonly drops: { readonly key: DropKey; readonly value: readonly DropCounter[] };
   readonly endpoints: { readonly key: string; readonly value: Endpoint };
   readonly flows: { readonly key: FlowKey; readonly value: Flow };
+  readonly fragment_stats: { readonly key: number; readonly value: readonly FragmentCounter[] };
   readonly fragments: { readonly key: FragmentKey; readonly value: Fragment };
   readonly mappings: { readonly key: MappingKey; readonly value: Mapping };
   readonly nat_counters: { readonly key: number; readonly value: readonly NatCounter[] };

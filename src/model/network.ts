@@ -41,6 +41,9 @@ export const DEFAULT_NAT_BEHAVIOUR: NatBehaviour = {
   filtering: 'AddressDependent',
 };
 
+/** In which order blocks are given: one that cannot be guessed from outside, or ascending. */
+export type BlockOrder = 'Random' | 'Sequential';
+
 /** Both ends included, host order. */
 export interface PortRange {
   readonly first: number;
@@ -55,6 +58,9 @@ export interface ClusterNetwork {
   readonly natPorts: PortRange;
   /** Ports of one pod's block; a power of two. */
   readonly blockSize: number;
+  readonly blockOrder: BlockOrder;
+  /** Seconds that a block rests after its last owner (RFC 6888 REQ-8). */
+  readonly reuseHold: number;
   readonly nodePorts: PortRange;
   readonly timeouts: Timeouts;
 }
@@ -72,4 +78,11 @@ export const DEFAULT_TIMEOUTS: Timeouts = {
 /** 112 blocks of 256: one for the node and one for each of the 110 pods that a node may run. */
 export const DEFAULT_NAT_PORTS: PortRange = { first: 36864, last: 65535 };
 export const DEFAULT_BLOCK_SIZE = 256;
+export const DEFAULT_BLOCK_ORDER: BlockOrder = 'Random';
+export const DEFAULT_REUSE_HOLD = 120;
 export const DEFAULT_NODE_PORTS: PortRange = { first: 30000, last: 32767 };
+
+/** Whole blocks in the NAT ports, the node's own included. */
+export function countBlocks({ natPorts, blockSize }: Pick<ClusterNetwork, 'natPorts' | 'blockSize'>): number {
+  return Math.floor((natPorts.last - natPorts.first + 1) / blockSize);
+}

@@ -4,16 +4,20 @@ import { type Family, familyOf } from '../model/address.js';
 import { checkNetwork } from '../model/check-network.js';
 import {
   type ClusterNetwork,
+  DEFAULT_BLOCK_ORDER,
   DEFAULT_BLOCK_SIZE,
   DEFAULT_NAT_BEHAVIOUR,
   DEFAULT_NAT_PORTS,
   DEFAULT_NODE_PORTS,
+  DEFAULT_REUSE_HOLD,
   DEFAULT_TIMEOUTS,
   type FamilyNetwork,
 } from '../model/network.js';
 import { ConvertError, cidr, portRange, validate } from './schema.js';
 
 const SECONDS_MAX = 0x7fff_ffff;
+/** Releases are remembered for a day. */
+const REUSE_HOLD_MAX = 86_400;
 
 const mapping = z.enum(['EndpointIndependent', 'EndpointDependent']);
 
@@ -27,6 +31,8 @@ const schema = z.looseObject({
       .strictObject({
         ports: portRange.default(DEFAULT_NAT_PORTS),
         blockSize: z.int().min(1).max(32768).default(DEFAULT_BLOCK_SIZE),
+        blockOrder: z.enum(['Random', 'Sequential']).default(DEFAULT_BLOCK_ORDER),
+        reuseHold: z.int().min(0).max(REUSE_HOLD_MAX).default(DEFAULT_REUSE_HOLD),
         nodePorts: portRange.default(DEFAULT_NODE_PORTS),
         udpMapping: mapping.default(DEFAULT_NAT_BEHAVIOUR.udpMapping),
         tcpMapping: mapping.default(DEFAULT_NAT_BEHAVIOUR.tcpMapping),
@@ -52,6 +58,8 @@ export function convertClusterNetwork(object: unknown): ClusterNetwork {
     },
     natPorts: spec.nat.ports,
     blockSize: spec.nat.blockSize,
+    blockOrder: spec.nat.blockOrder,
+    reuseHold: spec.nat.reuseHold,
     nodePorts: spec.nat.nodePorts,
     timeouts: spec.timeouts,
   };

@@ -1,5 +1,6 @@
 // Removes a testbed, whole or half-built: processes, mounts, cgroups, namespaces, files.
 import { rmSync } from 'node:fs';
+import { detourNamespaces } from '../net/detour.js';
 import { deleteNamespaces, existingNamespaces } from './namespaces.js';
 import type { TestNode } from './node.js';
 import { removeHomes } from './node-home.js';
@@ -14,7 +15,10 @@ export interface Testbed {
 }
 
 /** Returns what stayed; empty when nothing is left. Nothing to remove is not an error. */
-export async function removeTestbed({ namespaces, nodes, directory }: Testbed): Promise<string[]> {
+export async function removeTestbed(testbed: Testbed): Promise<string[]> {
+  const { nodes, directory } = testbed;
+  const detours = nodes.flatMap(({ name }) => detourNamespaces(name));
+  const namespaces = [...detours, ...testbed.namespaces];
   await evict(existingNamespaces(namespaces));
   const homes = await removeHomes(nodes);
   // Once more: one that was just being started may have entered in between.

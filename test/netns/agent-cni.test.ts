@@ -241,8 +241,8 @@ describe('exhaustion', () => {
     expect(await node.cni('ADD', 'p6')).toMatchObject({ status: 0 });
   });
 
-  test('a full port range says so; DEL makes room', async () => {
-    node.writeNetwork({ nat: { ports: '60000-61023', blockSize: 128 } });
+  test('a full port range says so; DEL makes room once the block has rested', async () => {
+    node.writeNetwork({ nat: { ports: '60000-61023', blockSize: 128, reuseHold: 2 } });
     node.writeNode('10.244.2.0/24', 'fd00:244:1::/64');
     await node.waitFor(({ state }) => state.blockSize === 128);
     await addUntilTaken('10.244.2.', 'p7');
@@ -250,7 +250,10 @@ describe('exhaustion', () => {
     expect({ status, code: json.code }).toEqual({ status: 1, code: 102 });
     expect(json.msg).toMatch(/no free port block: the NAT ports 60000-61023 .* hold 8 blocks of 128/);
     expect(await node.cni('DEL', 'p4')).toMatchObject({ status: 0 });
-    expect(await node.cni('ADD', 'p8')).toMatchObject({ status: 0 });
+    const early = await node.cni('ADD', 'p8');
+    expect({ status: early.status, code: early.json.code }).toEqual({ status: 1, code: 11 });
+    expect(early.json.msg).toMatch(/no port block is free yet: .* the 1 without an owner rest for 2 s/);
+    await expect.poll(async () => (await node.cni('ADD', 'p8')).status, { timeout: 5000 }).toBe(0);
   });
 
   /** A new manifest is in force when an ADD gets an address of it. */

@@ -12,7 +12,7 @@ const NAT_PORTS = { first: 36864, last: 65535 };
 /** Packets to here vanish without an answer. */
 const SILENT = '203.0.113.5';
 /** Seconds; established TCP keeps its default. */
-const TIMEOUTS = { tcpOpening: 2, tcpClosing: 1, udpOneWay: 1, udpTwoWay: 2, icmp: 1 };
+const TIMEOUTS = { tcpOpening: 2, tcpClosing: 1, udpOneWay: 1, udpTwoWay: 2, udpWellKnown: 1, icmp: 1 };
 
 /** An agent that goes on, one that is killed, and one with little room. */
 let node: AgentNode;

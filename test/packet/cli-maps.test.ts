@@ -14,7 +14,7 @@ import { anEndpoint } from '../support/objects.js';
 const ROOT = join(import.meta.dirname, '../..');
 const MAIN = join(ROOT, 'build/src/cli/main.js');
 const PINS = `/sys/fs/bpf/ist-cli-${process.pid}`;
-const MAPS = ['endpoints', 'routes', 'services', 'backends', 'flows', 'drops'];
+const MAPS = ['endpoints', 'routes', 'services', 'backends', 'flows', 'drops', 'nat_counters'];
 const MANY = 20_000;
 const native = loadNative();
 const dir = createStateDir();
@@ -37,6 +37,7 @@ beforeAll(async () => {
   writeServices(object);
   writeFlows(object);
   writeDrops(object);
+  writeCounters(object);
   dir.writeEndpoint(anEndpoint({ addresses: ['10.244.1.2'] }));
   const web = { id: 7, namespace: 'shop', name: 'web', port: 'http', type: 'NodePort' } as const;
   dir.writeState(agentState({ bpffs: PINS, services: [web] }));
@@ -84,6 +85,16 @@ function writeDrops(object: BpfObject): void {
   using drops = object.map('drops');
   const counters = Array.from({ length: native.possibleCpus }, (_, cpu) => ({ packets: BigInt(cpu + 1), bytes: 100n }));
   drops.set({ reason: 10, direction: 1 }, counters);
+}
+
+function writeCounters(object: BpfObject): void {
+  using map = object.map('nat_counters');
+  const probes = Array.from({ length: 16 }, (_, bucket) => (bucket === 3 ? 2n : 0n));
+  const counter = { created: 500n, reused: 4n, shifted: 3n, forced: 2n, exhausted: 1n, probes };
+  map.set(
+    0,
+    Array.from({ length: native.possibleCpus }, () => counter),
+  );
 }
 
 async function items(...args: string[]): Promise<Record<string, unknown>[]> {
@@ -150,6 +161,30 @@ test.each([
   const { status, stdout, stderr } = await runCli('nat', 'who', what, '--state-dir', dir.path);
   expect({ status, stdout }).toEqual({ status: 5, stdout: '' });
   expect(stderr).toContain(`nobody is behind ${what}: ${reason}`);
+});
+
+test('nat stats has blocks, owners and counters of all CPUs', async () => {
+  const cpus = native.possibleCpus;
+  const [item] = await items('nat', 'stats');
+  expect(item).toMatchObject({
+    node: 'n1',
+    addresses: [
+      { address: '192.0.2.11', blocks: { total: 112, used: 2, held: 0, free: 110 }, flows: 1, portsInUse: 1 },
+    ],
+    owners: [
+      { owner: { kind: 'Pod', name: 'web-0' }, flows: 1, busiest: { remote: { address: '198.51.100.9', port: 443 } } },
+      { owner: { kind: 'Node', name: 'n1' }, flows: 0 },
+    ],
+    choices: { created: 500 * cpus, reused: 4 * cpus, shifted: 3 * cpus, forced: 2 * cpus, exhausted: cpus },
+  });
+  expect(item).toHaveProperty('choices.probes.3', { from: 5, to: 8, count: 2 * cpus });
+  expect(item).not.toHaveProperty('journal');
+});
+
+test('nat stats prints its tables below each other', async () => {
+  const { status, stdout } = await runCli('nat', 'stats', '--state-dir', dir.path);
+  expect(status).toBe(0);
+  expect(stdout.match(/^(ADDRESS|OWNER|CREATED) /gm)).toEqual(['ADDRESS ', 'OWNER ', 'CREATED ']);
 });
 
 test('routes are CIDRs with the names of their types', async () => {

@@ -123,6 +123,8 @@ export class AgentNode extends NodeWorld {
       bpffs: this.bpffs,
       device: 'eth0',
       cgroup: this.cgroup,
+      // Namespaces of the detour go by the node's name, and more than one of these nodes may be up.
+      fragments: 'cache',
       ...flags,
     };
     return Object.entries(all).flatMap(([name, value]) => [`--${name}`, value]);

@@ -1,4 +1,5 @@
 // The real programs on packets of our own: loaded once a test file, with maps that nobody else has.
+
 import { join } from 'node:path';
 import type { KernelMap } from '../../src/bpf/map.js';
 import { loadNative, type NativeError, type NativeProgram } from '../../src/bpf/native.js';
@@ -7,6 +8,7 @@ import type { Config, Maps } from '../../src/datapath/types.gen.js';
 import { DROP_REASON, FLOW_FLAGS, ROUTE_TYPE } from '../../src/datapath/types.gen.js';
 import { cidrBytes, formatAddress, maskBytes } from '../../src/model/address.js';
 import { DEFAULT_TIMEOUTS } from '../../src/model/network.js';
+import { DETOUR_MAC } from '../../src/net/detour.js';
 import type { Packet } from './packet.js';
 import { type Addresses, BLOCK, createWorld, type Device, from, HOOKS, MAC, PORTS, V4, V6 } from './world.js';
 
@@ -232,6 +234,8 @@ function defaultConfig({ uplink }: Readonly<Record<Device, number>>): Config {
     filtering: 0,
     fast_checksum: 1,
     netns_cookie: 1n,
+    detour_ifindex: [0, 0],
+    detour_mac: DETOUR_MAC,
     timeouts: {
       tcp_opening: tcpOpening,
       tcp_established: tcpEstablished,

@@ -17,7 +17,8 @@ export function network({ ipv4 = {}, ipv6 = {}, nat, timeouts }: NetworkSpec = {
       clusterID: 'test',
       ipv4: { mode: 'Island', podCIDRs: ['10.244.0.0/16'], ...ipv4 },
       ipv6: { mode: 'Island', podCIDRs: ['fd00:244::/32'], ...ipv6 },
-      ...(nat === undefined ? {} : { nat }),
+      // So that a test knows which ports a pod has, whoever had them before.
+      nat: { blockOrder: 'Sequential', reuseHold: 0, ...nat },
       ...(timeouts === undefined ? {} : { timeouts }),
     },
   };

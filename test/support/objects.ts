@@ -6,6 +6,7 @@ import {
   DEFAULT_NAT_BEHAVIOUR,
   DEFAULT_NAT_PORTS,
   DEFAULT_NODE_PORTS,
+  DEFAULT_REUSE_HOLD,
   DEFAULT_TIMEOUTS,
 } from '../../src/model/network.js';
 import type { Node } from '../../src/model/node.js';
@@ -22,6 +23,8 @@ export function aNetwork(fields: Partial<ClusterNetwork> = {}): ClusterNetwork {
     natBehaviour: DEFAULT_NAT_BEHAVIOUR,
     natPorts: DEFAULT_NAT_PORTS,
     blockSize: DEFAULT_BLOCK_SIZE,
+    blockOrder: 'Random',
+    reuseHold: DEFAULT_REUSE_HOLD,
     nodePorts: DEFAULT_NODE_PORTS,
     timeouts: DEFAULT_TIMEOUTS,
     ...fields,

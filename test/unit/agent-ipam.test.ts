@@ -1,13 +1,18 @@
 // Addresses and port blocks of pods: given once, in both families, and given back.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { allocate, ExhaustedError } from '../../src/agent/ipam.js';
+import { orderBlocks } from '../../src/agent/block-order.js';
+import { ExhaustedError } from '../../src/agent/exhausted.js';
+import { allocateAddresses } from '../../src/agent/ipam.js';
+import { allocateBlock } from '../../src/agent/port-block.js';
 import type { Cidr } from '../../src/model/address.js';
 import type { Endpoint } from '../../src/model/endpoint.js';
 import {
   type ClusterNetwork,
+  countBlocks,
   DEFAULT_NAT_BEHAVIOUR,
   DEFAULT_NODE_PORTS,
+  DEFAULT_REUSE_HOLD,
   DEFAULT_TIMEOUTS,
 } from '../../src/model/network.js';
 
@@ -24,6 +29,8 @@ function network(changes: Partial<ClusterNetwork> = {}): ClusterNetwork {
     natBehaviour: DEFAULT_NAT_BEHAVIOUR,
     natPorts: { first: 36864, last: 65535 },
     blockSize: 256,
+    blockOrder: 'Sequential',
+    reuseHold: DEFAULT_REUSE_HOLD,
     nodePorts: DEFAULT_NODE_PORTS,
     timeouts: DEFAULT_TIMEOUTS,
     ...changes,
@@ -51,9 +58,20 @@ class TestNode {
   add(pod: number): readonly string[] {
     const node = { name: 'n1', addresses: this.addresses, podCIDRs: this.podCIDRs };
     const endpoints = [...this.pods.values()];
-    const given = allocate({ network: this.network, node, endpoints, cursors: this.cursors });
-    this.pods.set(pod, { ...RECORD, ...given, containerID: `c${pod}` });
-    return given.addresses;
+    const addresses = allocateAddresses({ network: this.network, node, endpoints, cursors: this.cursors });
+    this.pods.set(pod, { ...RECORD, addresses, block: this.#allocateBlock(endpoints), containerID: `c${pod}` });
+    return addresses;
+  }
+
+  #allocateBlock(endpoints: readonly Endpoint[]): number {
+    return allocateBlock({
+      network: this.network,
+      nodeName: 'n1',
+      taken: new Set(endpoints.map(({ block }) => block)),
+      order: orderBlocks(countBlocks(this.network), 'Sequential', new Uint8Array()),
+      granted: [],
+      released: [],
+    });
   }
 }
 

@@ -18,9 +18,13 @@ test('everything has a default, and says so', () => {
     compile: 'auto',
     attach: 'auto',
     flowEntries: 1_048_576,
+    fragments: 'auto',
+    journalDir: '/run/isthmus/journal',
+    journalMaxBytes: 67_108_864,
+    journalMaxAgeDays: 90,
     logLevel: 'info',
   });
-  expect(origins.map(({ origin }) => origin)).toEqual(Array(10).fill('default'));
+  expect(origins.map(({ origin }) => origin)).toEqual(Array(14).fill('default'));
 });
 
 test('the environment is before the default, and a flag before both', () => {

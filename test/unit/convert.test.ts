@@ -23,6 +23,7 @@ spec: {clusterID: c1, ${spec}}`;
   test('is converted with defaults for what it does not say', () => {
     expect(convertYaml(network('ipv4: {mode: Island, podCIDRs: [10.244.9.9/16]}'))).toMatchInlineSnapshot(`
       {
+        "blockOrder": "Random",
         "blockSize": 256,
         "clusterID": "c1",
         "families": {
@@ -47,6 +48,7 @@ spec: {clusterID: c1, ${spec}}`;
           "first": 30000,
           "last": 32767,
         },
+        "reuseHold": 120,
         "timeouts": {
           "icmp": 60,
           "tcpClosing": 240,

@@ -15,7 +15,16 @@ export function register(command: Command): void {
       new Option('--compile <when>', 'compile the C programs (default: auto)').choices(['auto', 'always', 'never']),
     )
     .addOption(new Option('--attach <how>', 'kind of attachment (default: auto)').choices(['auto', 'tcx', 'clsact']))
+    .addOption(
+      new Option('--fragments <how>', 'put fragments in order, or only pass those that are (default: auto)').choices([
+        'auto',
+        'cache',
+      ]),
+    )
     .option('--flow-entries <n>', 'size of the flow table, two entries a flow (default: 1048576)')
+    .option('--journal-dir <dir>', 'who had which ports when (default: journal in the state directory)')
+    .option('--journal-max-bytes <n>', 'what is more is removed, oldest first (default: 67108864)')
+    .option('--journal-max-age-days <n>', 'what is older is removed (default: 90)')
     .addOption(
       new Option('--log-level <level>', 'least level that is logged (default: info)').choices([
         'trace',

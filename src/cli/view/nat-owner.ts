@@ -49,6 +49,8 @@ export interface NodeTranslations {
   readonly now: number;
 }
 
+type OwnersKnown = Pick<NodeTranslations, 'node' | 'pods' | 'blocks'>;
+
 /** The rows that answer the question for one node; empty when nobody is behind the port there. */
 export function findNatOwner(query: AddressPort, known: NodeTranslations): NatOwnerItem[] {
   const block = known.blocks.find((each) => owns(each, query));
@@ -87,7 +89,7 @@ function blockRow(block: PortBlock, query: AddressPort, known: NodeTranslations)
   const record = known.pods.get(block.address);
   return {
     node: known.node,
-    owner: block.host ? nodeOwner(known.node) : podOwner(block.address, known),
+    owner: blockOwner(block, known),
     outside: query,
     ports: portsOf(block),
     evidence: 'block',
@@ -96,11 +98,16 @@ function blockRow(block: PortBlock, query: AddressPort, known: NodeTranslations)
   };
 }
 
+/** Who owns a block. */
+export function blockOwner(block: PortBlock, known: OwnersKnown): Owner {
+  return block.host ? nodeOwner(known.node) : podOwner(block.address, known);
+}
+
 function nodeOwner(name: string): Owner {
   return { kind: 'Node', name };
 }
 
-function podOwner(address: IpAddress, { pods, blocks, node }: NodeTranslations): Owner {
+function podOwner(address: IpAddress, { pods, blocks, node }: OwnersKnown): Owner {
   const record = pods.get(address);
   if (record !== undefined) return recordOwner(record);
   if (blocks.some((block) => block.host && block.address === address)) return nodeOwner(node);

@@ -80,7 +80,12 @@ function agentReasons({ agentError, status, state }: Instance): string[] {
   }
   const unsynced = `the source ${status.source.where} is not read yet; the maps hold the last state`;
   const detached = 'no program is attached: packets of pods are not forwarded';
-  return [...(status.source.synced ? [] : [unsynced]), ...(state.attachments.length > 0 ? [] : [detached])];
+  const disordered = `fragments that arrive out of order are dropped: ${state.fragments?.reason}`;
+  return [
+    ...(status.source.synced ? [] : [unsynced]),
+    ...(state.attachments.length > 0 ? [] : [detached]),
+    ...(state.fragments?.reason === undefined ? [] : [disordered]),
+  ];
 }
 
 function pinReasons({ state }: Instance, pins: readonly string[] | undefined): string[] {
