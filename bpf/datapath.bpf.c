@@ -24,6 +24,8 @@
 
 /* ... is decided once and remembered ... */
 #include "lib/forward.h"
+#include "lib/way.h"
+#include "lib/inside.h"
 #include "lib/flow.h"
 #include "lib/continuity.h"
 #include "lib/established.h"

@@ -21,11 +21,13 @@ static __always_inline int container_fragment(struct packet *pkt)
 	return endpoint_check_source(pkt) ?: fragment_track(pkt);
 }
 
-/* Towards outside: an established flow first, then whatever can begin one. */
+/* Towards outside: what is known already first, then whatever can begin a flow. */
 static __always_inline int container_to_outside(struct packet *pkt)
 {
 	int rc = container_fragment(pkt);
 
+	if (!rc && !config.island[pkt->family & 1])
+		rc = way_follow(pkt);
 	rc = rc ?: flow_lookup(pkt);
 	rc = rc ?: refuse_link_local(pkt);
 	rc = rc ?: endpoint_check_source(pkt);
@@ -34,6 +36,15 @@ static __always_inline int container_to_outside(struct packet *pkt)
 	rc = rc ?: mapped_hairpin(pkt);
 	rc = rc ?: endpoint_to_host(pkt);
 	return rc ?: nat_egress(pkt);
+}
+
+/* The way of this second, or the pods and nodes that the maps know. */
+static __always_inline int container_to_inside(struct packet *pkt)
+{
+	int rc = address_is_local(&pkt->key.destination) ? 0 : way_follow(pkt);
+
+	rc = rc ?: endpoint_check_source(pkt);
+	return rc ?: inside_forward(pkt);
 }
 
 SEC("tc")
@@ -48,9 +59,7 @@ int from_container(struct __sk_buff *skb)
 	rc = packet_parse(&pkt);
 	if (!rc && !address_is_inside(&pkt.key.destination))
 		return finish(&pkt, container_to_outside(&pkt));
-	rc = rc ?: endpoint_check_source(&pkt);
-	rc = rc ?: forward_inside(&pkt);
-	return finish(&pkt, rc);
+	return finish(&pkt, rc ?: container_to_inside(&pkt));
 }
 
 #endif

@@ -48,7 +48,7 @@ int from_netdev(struct __sk_buff *skb)
 	if (rc == -DROP_UNSUPPORTED_ETHERTYPE ||
 	    (skb->pkt_type != PACKET_HOST && !(pkt.flags & PACKET_ORDERED)))
 		return TC_NEXT;
-	rc = rc ?: forward_inside(&pkt);
+	rc = rc ?: inside_forward(&pkt);
 	if (!rc && netdev_is_host_traffic(&pkt))
 		return TC_NEXT;
 	rc = rc ?: netdev_to_node(&pkt);

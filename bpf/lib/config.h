@@ -19,15 +19,27 @@ static __always_inline void config_copy(void *to, const volatile void *from, __u
 	__builtin_memcpy(to, hidden, bytes);
 }
 
+static __always_inline bool prefix_holds(const volatile struct prefix *prefix,
+					 const ip_addr *address)
+{
+	return !((address->halves[0] ^ prefix->address.halves[0]) & prefix->mask.halves[0]) &&
+	       !((address->halves[1] ^ prefix->address.halves[1]) & prefix->mask.halves[1]);
+}
+
 static __always_inline bool address_is_inside(const ip_addr *address)
 {
-	for (__u32 i = 0; i < INSIDE_MAX && i < config.inside_count; i++) {
-		const volatile struct prefix *inside = &config.inside[i];
-
-		if (!((address->halves[0] ^ inside->address.halves[0]) & inside->mask.halves[0]) &&
-		    !((address->halves[1] ^ inside->address.halves[1]) & inside->mask.halves[1]))
+	for (__u32 i = 0; i < INSIDE_MAX && i < config.inside_count; i++)
+		if (prefix_holds(&config.inside[i], address))
 			return true;
-	}
+	return false;
+}
+
+/* Whether the address is one that this node gives to pods. A pod may have another one. */
+static __always_inline bool address_is_local(const ip_addr *address)
+{
+	for (__u32 i = 0; i < LOCAL_MAX && i < config.local_count; i++)
+		if (prefix_holds(&config.local[i], address))
+			return true;
 	return false;
 }
 

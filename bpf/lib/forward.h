@@ -104,19 +104,6 @@ static __noinline bool fib_resolve(struct packet *pkt, const struct flow_key *to
 	return true;
 }
 
-/* By the node's routing table, untranslated. */
-static __always_inline int forward_by_fib(struct packet *pkt)
-{
-	struct scratch *s = scratch_get();
-	int rc;
-
-	if (!s || !fib_resolve(pkt, &pkt->key, &s->flow))
-		return answer_no_route(pkt, DROP_NO_ROUTE);
-	rc = forward_check(pkt, s->flow.mtu);
-	rc = rc ?: packet_decrement_ttl(pkt);
-	return rc ?: forward_to_next_hop(pkt, s->flow.ifindex_out, &s->flow.next_hop);
-}
-
 static __always_inline int forward_to_endpoint(struct packet *pkt, const struct endpoint *to)
 {
 	int rc = forward_check(pkt, to->mtu);
@@ -130,37 +117,6 @@ static __always_inline struct route *route_lookup(const ip_addr *address)
 	struct route_key key = {.prefix_length = 128, .prefix = *address};
 
 	return bpf_map_lookup_elem(&routes, &key);
-}
-
-static __always_inline int forward_to_node(struct packet *pkt, const struct route *route)
-{
-	int rc = forward_check(pkt, config.uplink_mtu);
-
-	rc = rc ?: packet_decrement_ttl(pkt);
-	return rc ?: forward_to_next_hop(pkt, config.uplink_ifindex, &route->next_hop);
-}
-
-/*
- * A destination inside the cluster: never translated, no flow kept, one lookup for a pod of
- * this node and two for a pod of another. Goes on (0) with every other destination.
- */
-static __always_inline int forward_inside(struct packet *pkt)
-{
-	struct endpoint *endpoint;
-	struct route *route;
-
-	if (!address_is_inside(&pkt->key.destination))
-		return 0;
-	endpoint = bpf_map_lookup_elem(&endpoints, &pkt->key.destination);
-	if (endpoint)
-		return forward_to_endpoint(pkt, endpoint);
-	route = route_lookup(&pkt->key.destination);
-	if (!route || route->type != ROUTE_NODE)
-		return answer_unreachable(pkt, DROP_NO_ENDPOINT);
-	/* What came from the wire does not go back to it: the sender's table is stale. */
-	if (pkt->direction == DIRECTION_FROM_NETDEV)
-		return answer_unreachable(pkt, DROP_NO_ENDPOINT);
-	return forward_to_node(pkt, route);
 }
 
 #endif

@@ -102,6 +102,14 @@ struct {
 	__type(value, struct drop_counter);
 } drops SEC(".maps");
 
+/* By a hash of the tuple; a later tuple takes the slot of an earlier one. 360 KiB a CPU. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, WAY_SLOTS);
+	__type(key, __u32);
+	__type(value, struct way);
+} ways SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);

@@ -4,6 +4,7 @@
 #define ISTHMUS_NAT_H
 
 #include "port.h"
+#include "way.h"
 
 /* How the first packet of a flow leaves the node. */
 struct nat_request {
@@ -187,7 +188,7 @@ static __noinline int nat_egress(struct packet *pkt)
 	if (route && route->type == ROUTE_UNREACHABLE)
 		return answer_no_route(pkt, DROP_NO_ROUTE);
 	if ((route && route->type == ROUTE_NATIVE) || !config.island[pkt->family & 1])
-		return forward_by_fib(pkt);
+		return way_begin(pkt);
 	return nat_translate(pkt, &request);
 }
 

@@ -185,6 +185,21 @@ struct flow {
 	__u64 bytes; /* of IP packets */
 };
 
+enum way_limits {
+	WAY_SLOTS = 4096,
+};
+
+/* How untranslated packets of one tuple leave, as it was decided in this second. */
+struct way {
+	struct flow_key key;
+	__u32 ifindex_in;
+	__u32 ifindex_out;
+	ip_addr next_hop;
+	__u16 mtu; /* bytes */
+	__u16 pad;
+	seconds resolved;
+};
+
 enum nat_histogram {
 	NAT_PROBE_BUCKETS = 16,
 };
@@ -392,6 +407,7 @@ struct prefix {
 
 enum config_limits {
 	INSIDE_MAX = 8,
+	LOCAL_MAX = 4,
 };
 
 struct timeouts {
@@ -408,7 +424,9 @@ struct config {
 	ip_addr node_address[FAMILY_COUNT]; /* of this node on the uplink; :: when it has none */
 	ip_addr gateway[FAMILY_COUNT]; /* what pods use as their next hop */
 	struct prefix inside[INSIDE_MAX]; /* the cluster's pod CIDRs: no translation, no flow */
+	struct prefix local[LOCAL_MAX]; /* this node's share of them */
 	__u32 inside_count;
+	__u32 local_count;
 	__u32 uplink_ifindex;
 	__u16 uplink_mtu; /* bytes */
 	mac_addr gateway_mac; /* of the host side of every pod's veth */

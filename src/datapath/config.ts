@@ -15,6 +15,9 @@ export type SnapshotConfig = Omit<
 /** What pods have as next hop, by family; the datapath itself answers for them. */
 export const GATEWAYS: readonly string[] = ['169.254.1.1', 'fe80::1'];
 
+/** LOCAL_MAX: the datapath looks up pods of further ones where it would ask for another node's, and finds them there. */
+const LOCAL_MAX = 4;
+
 const NO_PREFIX: Prefix = { address: UNSPECIFIED, mask: UNSPECIFIED };
 
 const FILTERING_VALUES: Readonly<Record<Filtering, number>> = {
@@ -25,11 +28,14 @@ const FILTERING_VALUES: Readonly<Record<Filtering, number>> = {
 
 export function compileConfig(network: ClusterNetwork, node: Node): SnapshotConfig {
   const inside = FAMILIES.flatMap((family) => network.families[family]?.podCIDRs ?? []).map(toPrefix);
+  const local = node.podCIDRs.slice(0, LOCAL_MAX).map(toPrefix);
   return {
     node_address: FAMILIES.map((family) => firstAddress(node, family)),
     gateway: GATEWAYS,
-    inside: [...inside, ...Array<Prefix>(POD_CIDRS_MAX).fill(NO_PREFIX)].slice(0, POD_CIDRS_MAX),
+    inside: fill(inside, POD_CIDRS_MAX),
     inside_count: inside.length,
+    local: fill(local, LOCAL_MAX),
+    local_count: local.length,
     nat_port_first: network.natPorts.first,
     nat_port_last: network.natPorts.last,
     node_port_first: network.nodePorts.first,
@@ -40,6 +46,10 @@ export function compileConfig(network: ClusterNetwork, node: Node): SnapshotConf
     filtering: FILTERING_VALUES[network.natBehaviour.filtering],
     timeouts: toTimeouts(network.timeouts),
   };
+}
+
+function fill(prefixes: readonly Prefix[], count: number): Prefix[] {
+  return [...prefixes, ...Array<Prefix>(count).fill(NO_PREFIX)].slice(0, count);
 }
 
 function toPrefix(cidr: Cidr): Prefix {

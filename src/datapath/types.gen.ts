@@ -19,7 +19,9 @@ export interface Config {
   readonly node_address: readonly string[];
   readonly gateway: readonly string[];
   readonly inside: readonly Prefix[];
+  readonly local: readonly Prefix[];
   readonly inside_count: number;
+  readonly local_count: number;
   readonly uplink_ifindex: number;
   readonly uplink_mtu: number;
   readonly gateway_mac: string;
@@ -400,6 +402,16 @@ export interface Timeouts {
   readonly icmp: number;
 }
 
+/** struct way */
+export interface Way {
+  readonly key: FlowKey;
+  readonly ifindex_in: number;
+  readonly ifindex_out: number;
+  readonly next_hop: string;
+  readonly mtu: number;
+  readonly resolved: number;
+}
+
 /** Key and value of every map; a per-CPU map has one value a possible CPU. */
 export interface Maps {
   readonly backends: { readonly key: BackendKey; readonly value: Backend };
@@ -417,6 +429,7 @@ export interface Maps {
   readonly scratches: { readonly key: number; readonly value: readonly Scratch[] };
   readonly services: { readonly key: ServiceKey; readonly value: Service };
   readonly sweeps: { readonly key: number; readonly value: Sweep };
+  readonly ways: { readonly key: number; readonly value: readonly Way[] };
 }
 
 /** Every record of the ring buffer, by its struct. */

@@ -6,7 +6,7 @@ import { loadNative, type NativeError, type NativeProgram } from '../../src/bpf/
 import { BpfObject } from '../../src/bpf/object.js';
 import type { Config, Maps } from '../../src/datapath/types.gen.js';
 import { DROP_REASON, FLOW_FLAGS, ROUTE_TYPE } from '../../src/datapath/types.gen.js';
-import { cidrBytes, formatAddress, maskBytes } from '../../src/model/address.js';
+import { type Cidr, cidrBytes, formatAddress, maskBytes } from '../../src/model/address.js';
 import { DEFAULT_TIMEOUTS } from '../../src/model/network.js';
 import { DETOUR_MAC } from '../../src/net/detour.js';
 import type { Packet } from './packet.js';
@@ -15,6 +15,8 @@ import { type Addresses, BLOCK, createWorld, type Device, from, HOOKS, MAC, PORT
 const OBJECT = join(import.meta.dirname, '../../build/bpf/datapath.bpf.o');
 /** Pod CIDRs of the cluster. */
 export const INSIDE = ['10.244.0.0/16', 'fd00:1:1::/48'];
+/** Of them, this node's. */
+const LOCAL = ['10.244.1.0/24', 'fd00:1:1:1::/64'];
 const VERDICTS: Readonly<Record<number, Verdict>> = { 4294967295: 'next', 2: 'drop', 7: 'redirect' };
 /** struct __sk_buff: its size, and offsets of what a test run accepts. */
 const SKB = { bytes: 192, ifindex: 40, gsoSegments: 164, gsoSize: 176 } as const;
@@ -210,17 +212,23 @@ export function routeKey(address: string, bits = 128): Maps['routes']['key'] {
   return { prefix_length: bits, prefix: formatAddress(bytes.map((byte, index) => byte & (mask[index] ?? 0))) };
 }
 
+function prefixOf(cidr: Cidr): Config['inside'][number] {
+  const { bytes, length } = cidrBytes(cidr);
+  return { address: formatAddress(bytes), mask: formatAddress(maskBytes(length)) };
+}
+
 function defaultConfig({ uplink }: Readonly<Record<Device, number>>): Config {
-  const inside = INSIDE.map((cidr) => {
-    const { bytes, length } = cidrBytes(cidr);
-    return { address: formatAddress(bytes), mask: formatAddress(maskBytes(length)) };
-  });
+  const inside = INSIDE.map(prefixOf);
+  const local = LOCAL.map(prefixOf);
+  const none = { address: '::', mask: '::' };
   const { tcpOpening, tcpEstablished, tcpClosing, udpOneWay, udpTwoWay, udpWellKnown, icmp } = DEFAULT_TIMEOUTS;
   return {
     node_address: [V4.node, V6.node],
     gateway: [V4.gateway, V6.gateway],
-    inside: Array.from({ length: 8 }, (_, index) => inside[index] ?? { address: '::', mask: '::' }),
+    inside: Array.from({ length: 8 }, (_, index) => inside[index] ?? none),
     inside_count: inside.length,
+    local: Array.from({ length: 4 }, (_, index) => local[index] ?? none),
+    local_count: local.length,
     uplink_ifindex: uplink,
     uplink_mtu: 1500,
     gateway_mac: MAC.gateway,

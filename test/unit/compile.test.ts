@@ -260,6 +260,25 @@ test('config says what the snapshot knows', () => {
         1,
         0,
       ],
+      "local": [
+        {
+          "address": "10.244.1.0",
+          "mask": "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ff00",
+        },
+        {
+          "address": "fd00:1:1:1::",
+          "mask": "ffff:ffff:ffff:ffff::",
+        },
+        {
+          "address": "::",
+          "mask": "::",
+        },
+        {
+          "address": "::",
+          "mask": "::",
+        },
+      ],
+      "local_count": 2,
       "nat_port_first": 36864,
       "nat_port_last": 65535,
       "node_address": [

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Destinations inside the cluster: never translated, no flow kept. */
+#ifndef ISTHMUS_INSIDE_H
+#define ISTHMUS_INSIDE_H
+
+#include "way.h"
+
+/* To a pod of another node. */
+static __always_inline int inside_to_node(struct packet *pkt, const struct route *route)
+{
+	struct way *way = way_slot(pkt);
+
+	if (!way)
+		return -DROP_NO_ROUTE;
+	way_learn_node(pkt, way, route);
+	return way_forward(pkt, way);
+}
+
+/* One lookup for a pod of this node. Goes on (0) with a destination outside the cluster. */
+static __always_inline int inside_forward(struct packet *pkt)
+{
+	struct endpoint *endpoint;
+	struct route *route;
+
+	if (!address_is_inside(&pkt->key.destination))
+		return 0;
+	endpoint = bpf_map_lookup_elem(&endpoints, &pkt->key.destination);
+	if (endpoint)
+		return forward_to_endpoint(pkt, endpoint);
+	route = route_lookup(&pkt->key.destination);
+	if (!route || route->type != ROUTE_NODE)
+		return answer_unreachable(pkt, DROP_NO_ENDPOINT);
+	/* What came from the wire does not go back to it: the sender's table is stale. */
+	if (pkt->direction == DIRECTION_FROM_NETDEV)
+		return answer_unreachable(pkt, DROP_NO_ENDPOINT);
+	return inside_to_node(pkt, route);
+}
+
+#endif
