@@ -41,6 +41,7 @@ const PINNED = [
   'fragment_stats',
   'drops',
   'nat_counters',
+  'shortages',
   'sweeps',
 ] as const;
 
