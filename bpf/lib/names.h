@@ -16,6 +16,7 @@ const union {
 	enum filtering filtering;
 	enum endpoint_limits endpoint_limits;
 	enum shortage_kind shortage_kind;
+	enum shortage_limits shortage_limits;
 } _names SEC(".names");
 
 #endif

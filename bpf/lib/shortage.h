@@ -74,7 +74,7 @@ static __always_inline void shortage_ask(const struct scratch *s, const struct e
 	seconds second = s->reply.created;
 
 	if (shortage->blocks != owner->block_count ||
-	    second - shortage->last > SHORTAGE_FORGET) {
+	    second - shortage->last > SHORTAGE_FORGET || shortage->since < config.loaded) {
 		shortage->blocks = owner->block_count;
 		shortage->since = second;
 		shortage->asked = now - SHORTAGE_ASK_MS;
@@ -99,7 +99,8 @@ static __noinline int shortage_ask_early(struct scratch *s, const struct endpoin
 	return 0;
 }
 
-/* Whether a block is on its way. What is not given in time will not be: the agent is gone. */
+/* Whether a block is on its way. What is not given in time will not be, until there is another
+ * agent: the one that was asked is gone. */
 static __always_inline bool shortage_waits(const struct scratch *s, const struct endpoint *owner,
 					   struct shortage *shortage)
 {

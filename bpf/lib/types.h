@@ -494,6 +494,7 @@ struct config {
 	__u8 pad0[2];
 	struct port_range reserved[RESERVED_MAX]; /* of the NAT ports, but the host's */
 	__u32 reserved_count;
+	seconds loaded; /* when these programs were, by an agent that lived then */
 };
 
 #endif

@@ -9,7 +9,14 @@ import { type Config, FILTERING, type PortRange, type Prefix, type Timeouts as T
 /** Without what only the running machine knows. */
 export type SnapshotConfig = Omit<
   Config,
-  'uplink_ifindex' | 'uplink_mtu' | 'gateway_mac' | 'netns_cookie' | 'fast_checksum' | 'detour_ifindex' | 'detour_mac'
+  | 'uplink_ifindex'
+  | 'uplink_mtu'
+  | 'gateway_mac'
+  | 'netns_cookie'
+  | 'fast_checksum'
+  | 'loaded'
+  | 'detour_ifindex'
+  | 'detour_mac'
 >;
 
 /** What pods have as next hop, by family; the datapath itself answers for them. */

@@ -39,6 +39,7 @@ export interface Config {
   readonly detour_mac: string;
   readonly reserved: readonly PortRange[];
   readonly reserved_count: number;
+  readonly loaded: number;
 }
 
 /** struct detour_budget */
@@ -443,6 +444,19 @@ export const SHORTAGE_KIND = {
   SHORTAGE_NEAR: 1,
   SHORTAGE_WAITING: 2,
   SHORTAGE_REFUSED: 3,
+} as const;
+
+/** enum shortage_limits */
+export type ShortageLimits =
+  | 'SHORTAGE_NEAR_PROBES'
+  | 'SHORTAGE_ASK_MS'
+  | 'SHORTAGE_PATIENCE'
+  | 'SHORTAGE_FORGET';
+export const SHORTAGE_LIMITS = {
+  SHORTAGE_NEAR_PROBES: 64,
+  SHORTAGE_ASK_MS: 100,
+  SHORTAGE_PATIENCE: 3,
+  SHORTAGE_FORGET: 10,
 } as const;
 
 /** struct sweep */

@@ -209,7 +209,7 @@ test('services have the backends of their generation', async () => {
 
 test('an endpoint is ready when the datapath has its addresses', async () => {
   expect(await items('endpoint', 'list')).toMatchObject([
-    { pod: { name: 'web-0' }, ready: true, natAddresses: ['192.0.2.11'], ports: { first: 37_120, last: 37_375 } },
+    { pod: { name: 'web-0' }, ready: true, natAddresses: ['192.0.2.11'], ports: [{ first: 37_120, last: 37_375 }] },
   ]);
 });
 

@@ -264,6 +264,7 @@ function defaultConfig({ uplink }: Readonly<Record<Device, number>>): Config {
     random_ports: 0,
     reserved: Array.from({ length: 8 }, () => ({ first: 0, last: 0 })),
     reserved_count: 0,
+    loaded: 0,
     timeouts: {
       tcp_opening: tcpOpening,
       tcp_established: tcpEstablished,
