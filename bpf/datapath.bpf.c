@@ -30,6 +30,7 @@
 #include "lib/continuity.h"
 #include "lib/established.h"
 #include "lib/mapping.h"
+#include "lib/shortage.h"
 #include "lib/port.h"
 #include "lib/nat.h"
 #include "lib/mapped.h"

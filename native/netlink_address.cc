@@ -5,6 +5,7 @@
 #include <linux/if_addr.h>
 
 #include <cerrno>
+#include <cstdint>
 
 #include "error.h"
 
@@ -12,6 +13,9 @@ namespace isthmus
 {
 namespace
 {
+
+/* As a lifetime of an address, in seconds. */
+constexpr uint32_t FOREVER = 0xffffffff;
 
 const char *ScopeName(int scope)
 {
@@ -77,6 +81,10 @@ void Netlink::AddAddress(const Napi::CallbackInfo &info)
 	const AddressHandle address = Build(info);
 	if (rtnl_addr_get_family(address.get()) == AF_INET6)
 		rtnl_addr_set_flags(address.get(), IFA_F_NODAD);
+	if (info[2].ToBoolean().Value()) {
+		rtnl_addr_set_valid_lifetime(address.get(), FOREVER);
+		rtnl_addr_set_preferred_lifetime(address.get(), 0);
+	}
 	const int rc = rtnl_addr_add(Socket(), address.get(), NLM_F_CREATE | NLM_F_EXCL);
 	if (rc < 0 && ErrorOf(rc) == EEXIST)
 		return;

@@ -53,10 +53,21 @@ static __always_inline bool address_is_unspecified(const ip_addr *address)
 	return !address->halves[0] && !address->halves[1];
 }
 
+/* Left to the host: never in a pod's block. */
+static __always_inline bool port_is_reserved(__u16 port)
+{
+	for (__u32 i = 0; i < RESERVED_MAX && i < config.reserved_count; i++) {
+		if (port >= config.reserved[i].first && port <= config.reserved[i].last)
+			return true;
+	}
+	return false;
+}
+
 /* Host order in, because ranges are compared. */
 static __always_inline bool port_is_nat(__u16 port)
 {
-	return port >= config.nat_port_first && port <= config.nat_port_last;
+	return port >= config.nat_port_first && port <= config.nat_port_last &&
+	       !port_is_reserved(port);
 }
 
 static __always_inline bool port_is_node_port(__u16 port)

@@ -117,6 +117,14 @@ struct {
 	__type(value, struct nat_counter);
 } nat_counters SEC(".maps");
 
+/* Pods that once had no port left. A new pod has a new device, so it begins with nothing here. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct shortage_key);
+	__type(value, struct shortage);
+} shortages SEC(".maps");
+
 /* Keeps a flood of drops from becoming a flood of events. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

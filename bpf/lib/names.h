@@ -14,6 +14,9 @@ const union {
 	enum flow_flags flow_flags;
 	enum mapping_side mapping_side;
 	enum filtering filtering;
+	enum endpoint_limits endpoint_limits;
+	enum shortage_kind shortage_kind;
+	enum shortage_limits shortage_limits;
 } _names SEC(".names");
 
 #endif

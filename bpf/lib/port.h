@@ -4,6 +4,7 @@
 #define ISTHMUS_PORT_H
 
 #include "mapping.h"
+#include "shortage.h"
 
 enum port_limits {
 	PORT_PROBES_FOR_FREE = 4, /* ports to look at for a free one before a closed one will do */
@@ -73,6 +74,23 @@ static __always_inline long port_probe_independent(struct scratch *s, __u16 port
 	return s->result != PORT_CONFLICT;
 }
 
+/* The port at a place of the row that all blocks of the owner make, host order. */
+static __always_inline __u16 port_at(const struct scratch *s, __u32 index)
+{
+	__u32 size = s->block_size;
+
+	return s->blocks[(index / size) & (ENDPOINT_BLOCKS_MAX - 1)] + index % size;
+}
+
+static __always_inline bool port_is_owned(const struct scratch *s, __u16 port)
+{
+	for (__u32 i = 0; i < ENDPOINT_BLOCKS_MAX; i++) {
+		if (i < s->block_count && (__u16)(port - s->blocks[i]) < s->block_size)
+			return true;
+	}
+	return false;
+}
+
 /*
  * One candidate port; ends the search (1) with one that nobody holds. After a few of them a
  * closed port that the server will accept is as good, and cheaper than looking on.
@@ -84,7 +102,7 @@ static long port_probe(__u32 index, void *context)
 
 	if (!s || !s->port_count)
 		return 1;
-	port = s->port_first + (s->port_start + index) % s->port_count;
+	port = port_at(s, (s->port_start + index) % s->port_count);
 	s->probes = index + 1;
 	port_set(s, port);
 	if (s->independent)
@@ -136,35 +154,62 @@ static __always_inline void port_count_probes(struct scratch *s, struct nat_coun
 	counter->probes[bucket & (NAT_PROBE_BUCKETS - 1)]++;
 }
 
-/* Reserves a port of the owner's block, beginning at the packet's own port modulo the block. */
+/* The row of ports to search, and where in it the search begins; false when it has none. */
+static __always_inline bool port_prepare(struct scratch *s, const struct endpoint *owner,
+					 __be16 source_port)
+{
+	__u32 start = config.random_ports ? bpf_get_prandom_u32() : bpf_ntohs(source_port);
+
+	__builtin_memcpy(s->blocks, owner->blocks, sizeof(s->blocks));
+	s->block_size = owner->block_size;
+	s->block_count = owner->block_count;
+	if (s->block_count > ENDPOINT_BLOCKS_MAX)
+		s->block_count = ENDPOINT_BLOCKS_MAX;
+	s->port_count = (__u32)s->block_size * s->block_count;
+	s->best = s->worst = 0;
+	s->probes = 0;
+	s->result = PORT_CONFLICT;
+	/* A node without an address of the family has no ports of it. */
+	if (!s->port_count || address_is_unspecified(&owner->nat_address))
+		return false;
+	s->port_start = start % s->port_count;
+	return true;
+}
+
+/* A port that nobody holds, else a closed one. */
+static __always_inline int port_choose(struct scratch *s, struct nat_counter *counter)
+{
+	bpf_loop(s->port_count, port_probe, NULL, 0);
+	if (s->result != PORT_CONFLICT || !(s->best || s->worst))
+		return s->result;
+	counter->reused++;
+	return s->best ? port_take_over(s, s->best) : port_take_worst(s, counter);
+}
+
+/* Reserves a port of the owner's blocks, all of which are searched as one row. */
 static __always_inline int port_search(struct scratch *s, const struct endpoint *owner,
 				       __be16 source_port)
 {
 	struct nat_counter *counter = port_counter_get();
+	int rc;
 
-	s->port_first = owner->port_first;
-	s->port_count = owner->port_count;
-	/* A node without an address of the family has no ports of it. */
-	if (!s->port_count || address_is_unspecified(&owner->nat_address) || !counter)
+	if (!counter || !port_prepare(s, owner, source_port))
 		return -DROP_NO_PORT_BLOCK;
-	s->port_start = bpf_ntohs(source_port) % s->port_count;
-	s->best = s->worst = 0;
-	s->result = PORT_CONFLICT;
-	if (s->independent && mapping_find(s)) {
+	if (s->independent && mapping_find(s) && port_is_owned(s, bpf_ntohs(s->mapping.port))) {
 		s->reply_key.destination_port = s->flow.source_port = s->mapping.port;
 		return port_reserve(s) == PORT_CONFLICT ? -DROP_PORTS_EXHAUSTED : 0;
 	}
-	bpf_loop(s->port_count, port_probe, NULL, 0);
-	if (s->result == PORT_CONFLICT && (s->best || s->worst)) {
-		counter->reused++;
-		s->result = s->best ? port_take_over(s, s->best) : port_take_worst(s, counter);
-	}
-	if (s->result == PORT_CONFLICT) {
-		counter->exhausted++;
-		return -DROP_PORTS_EXHAUSTED;
+	rc = port_choose(s, counter);
+	if (rc == PORT_CONFLICT) {
+		rc = shortage_answer(s, owner);
+		if (rc == -DROP_PORTS_EXHAUSTED)
+			counter->exhausted++;
+		return rc;
 	}
 	port_count_probes(s, counter);
-	return s->result;
+	if (shortage_is_near(s))
+		shortage_ask_early(s, owner);
+	return rc;
 }
 
 #endif

@@ -51,7 +51,7 @@ enum drop_reason {
 	DROP_NO_ENDPOINT = 8, /* a pod address of this node that no pod has; "unreachable" */
 	DROP_NO_BACKEND = 9, /* a service without a ready backend; reset or "unreachable" */
 	DROP_NO_FLOW = 10, /* addressed to a translated port, but no flow owns it */
-	DROP_PORTS_EXHAUSTED = 11, /* no port of the pod's block is free towards this remote */
+	DROP_PORTS_EXHAUSTED = 11, /* no port of the pod's blocks is free towards this remote */
 	DROP_FLOW_TABLE_FULL = 12, /* no room for a new flow; established flows are not affected */
 	DROP_NO_PORT_BLOCK = 13, /* the pod owns no port block of the translation address */
 	DROP_TTL_EXCEEDED = 14, /* TTL or hop limit reached zero: answered with "time exceeded" */
@@ -66,26 +66,34 @@ enum drop_reason {
 	DROP_FILTERED = 23, /* to a mapped port, from a remote that its pod has not sent to */
 	DROP_FRAGMENT_LIMIT = 24, /* a fragment out of order, its sender has too many incomplete */
 	DROP_DETOUR_STRAY = 25, /* what came back from the detour of fragments is none of them */
+	DROP_PORT_BLOCK_WANTED = 26, /* no port is free, the agent was asked for a block: try again */
 };
 
 /* --- what the agent writes -------------------------------------------------------- */
 
 enum endpoint_flags {
 	ENDPOINT_HOST = 1, /* the node itself: its packets go to the host's network stack */
+	ENDPOINT_MAY_GROW = 2, /* gets another port block when it asks for one */
+};
+
+enum endpoint_limits {
+	ENDPOINT_BLOCKS_MAX = 16, /* a power of two */
 };
 
 /*
  * Who owns an address of this node: a pod, or the node. Key: ip_addr.
- * The port block says from which ports of nat_address its packets leave the island.
+ * The port blocks say from which ports of nat_address its packets leave the island.
  */
 struct endpoint {
 	__u32 ifindex; /* host side of the pod's veth; 0 for the node itself */
 	__u32 flags; /* enum endpoint_flags */
 	mac_addr mac; /* of the pod's own device */
-	__u16 port_first; /* host order */
-	__u16 port_count; /* 0: owns no block */
 	__u16 mtu; /* of the pod's device, bytes; 0 for the node itself */
+	__u16 block_size; /* ports of each block */
+	__u16 block_count; /* 0: owns no block */
+	__u8 pad[4];
 	ip_addr nat_address; /* unspecified (::) when the node has no address of the family */
+	__u16 blocks[ENDPOINT_BLOCKS_MAX]; /* their first ports, host order */
 };
 
 enum route_type {
@@ -214,6 +222,40 @@ struct nat_counter {
 	__u64 probes[NAT_PROBE_BUCKETS]; /* flows by ports looked at: 1, 2, 3-4, 5-8, ... */
 };
 
+/* Why the agent is told of a pod's ports. */
+enum shortage_kind {
+	SHORTAGE_NEAR = 1, /* the search had to look at many ports */
+	SHORTAGE_WAITING = 2, /* a packet was dropped; its next try finds the block that was asked for */
+	SHORTAGE_REFUSED = 3, /* a packet was refused: no port is free, and no block will come */
+};
+
+enum shortage_limits {
+	SHORTAGE_NEAR_PROBES = 64, /* ports looked at, or a quarter of all, when they are fewer */
+	SHORTAGE_ASK_MS = 100, /* between two events that ask for a block of one pod and family */
+	SHORTAGE_PATIENCE = 3, /* seconds without a block: no agent is there to give one */
+	SHORTAGE_FORGET = 10, /* seconds without want: the next one is waited for anew */
+};
+
+struct shortage_key {
+	__u32 ifindex; /* of the pod's device; 0 for the node itself */
+	__u32 family; /* enum family */
+};
+
+/* How often a pod found no port in one family. */
+struct shortage {
+	__u64 waiting; /* packets dropped while the agent was asked for a block */
+	__u64 refused; /* packets refused */
+	ip_addr remote; /* of the last of them */
+	__be16 remote_port;
+	__u8 protocol;
+	__u8 pad;
+	seconds since; /* when the agent was first asked for what has not come yet */
+	seconds last; /* last want */
+	seconds told; /* last event of a refusal */
+	__u32 asked; /* last event that asked: milliseconds of the monotonic clock */
+	__u32 blocks; /* that the pod had at `since` */
+};
+
 /* What a mapping entry says. */
 enum mapping_side {
 	MAPPING_INSIDE = 1, /* a pod's own address and port: which outside port it has */
@@ -322,6 +364,19 @@ struct drop_event {
 	__u8 packet[EVENT_HEADER_BYTES]; /* its beginning, from the Ethernet header */
 };
 
+/* A pod that has no port left, or few. */
+struct shortage_event {
+	struct event_header header;
+	ip_addr pod;
+	ip_addr remote;
+	__be16 remote_port;
+	__u8 protocol;
+	__u8 family; /* enum family */
+	__u32 kind; /* enum shortage_kind */
+	__u32 ifindex; /* of the pod's device; 0 for the node itself */
+	__u32 blocks; /* that the pod has */
+};
+
 /* One row of the sampler: how many events of a kind were sent in this second. */
 struct sample {
 	seconds second;
@@ -379,10 +434,11 @@ struct scratch {
 	struct flow_key pair_key;
 	struct flow flow;
 	struct flow reply;
-	__u16 port_first; /* host order */
-	__u16 port_count;
-	__u16 port_start; /* where the search begins, relative to port_first */
-	__u16 pad;
+	__u16 blocks[ENDPOINT_BLOCKS_MAX]; /* as of the owner: the search sees one row of ports */
+	__u16 block_size;
+	__u16 block_count;
+	__u32 port_count; /* of all blocks */
+	__u32 port_start; /* where the search begins */
 	__s32 result;
 	__u32 probes; /* ports looked at */
 	__u32 independent; /* 1: the mapping is endpoint-independent */
@@ -392,6 +448,8 @@ struct scratch {
 	__u16 best; /* host order: a closed port that the server would accept; 0: none yet */
 	__u16 worst; /* a closed port that it might not; 0: none yet */
 	__u8 options[40]; /* of a TCP header */
+	struct shortage_key shortage_key;
+	struct shortage shortage;
 	struct quote quote;
 	__u8 icmp[8 + ANSWER_QUOTE_BYTES]; /* an ICMP header and what it quotes */
 	__u8 header[40]; /* of the IP packet that carries it */
@@ -405,9 +463,18 @@ struct prefix {
 	ip_addr mask;
 };
 
+struct port_range {
+	__u16 first; /* host order, both ends included */
+	__u16 last;
+};
+
 enum config_limits {
 	INSIDE_MAX = 8,
+<<<<<<< HEAD
 	LOCAL_MAX = 4,
+=======
+	RESERVED_MAX = 8,
+>>>>>>> blocks
 };
 
 struct timeouts {
@@ -439,12 +506,16 @@ struct config {
 	__u8 tcp_endpoint_independent; /* 1: those of TCP too: no port is shared by remotes */
 	__u8 filtering; /* enum filtering, of endpoint-independent mappings */
 	__u8 fast_checksum; /* 1: skb->ip_summed can be read (bpf_cast_to_kern_ctx, 6.2) */
-	__u8 pad[2];
+	__u8 random_ports; /* 1: a search begins anywhere; 0: at the packet's own port, modulo */
+	__u8 pad;
 	__u64 netns_cookie; /* of the node's namespace: the bind guard leaves pods alone */
 	struct timeouts timeouts;
 	__u32 detour_ifindex[2]; /* by enum direction: to where fragments are put in order; or 0 */
 	mac_addr detour_mac; /* of the far end of both */
 	__u8 pad0[2];
+	struct port_range reserved[RESERVED_MAX]; /* of the NAT ports, but the host's */
+	__u32 reserved_count;
+	seconds loaded; /* when these programs were, by an agent that lived then */
 };
 
 #endif

@@ -5,19 +5,23 @@ import { join } from 'node:path';
 import { type AgentState, type AgentStatus, SOCKET_NAME, STATE_NAME } from '../api/protocol.js';
 import { CompileError, compile, type Desired } from '../datapath/compile.js';
 import type { Reconciler, Report } from '../datapath/reconcile.js';
+import { FAMILIES } from '../model/address.js';
+import { poolAddresses, translationAddresses } from '../model/egress-pool.js';
 import type { Snapshot } from '../model/snapshot.js';
 import type { NativeNet } from '../net/native.js';
 import type { Source } from '../source/source.js';
 import { Blocks } from './blocks.js';
 import { type CniRequest, parseCniRequest } from './cni.js';
 import { EndpointStore, writeDurably } from './endpoint-store.js';
+import { Growth } from './growth.js';
 import { describeRouteFailure, reconcileHostRoutes } from './host-routes.js';
 import { NodePrograms, type NodeProgramsOptions } from './node-programs.js';
 import { prepareNode } from './node-setup.js';
-import { Pods } from './pods.js';
+import { type Current, Pods } from './pods.js';
 import { type Handlers, serve } from './server.js';
 import type { Origin } from './settings.js';
 import { describeRefusal, describeState } from './state.js';
+import { type AddressFailure, reconcileUplinkAddresses } from './uplink-addresses.js';
 
 export interface AgentOptions extends NodeProgramsOptions {
   readonly origins: readonly Origin[];
@@ -37,6 +41,7 @@ export class Agent {
   readonly #store: EndpointStore;
   readonly #blocks: Blocks;
   readonly #pods: Pods;
+  readonly #growth: Growth;
   readonly #programs: NodePrograms;
   readonly #started = new Date().toISOString();
   #snapshot: Snapshot | undefined;
@@ -48,6 +53,7 @@ export class Agent {
   #server: Server | undefined;
   #sweeper: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
+  #rested: NodeJS.Timeout | undefined;
   #pending: Promise<void> = Promise.resolve();
 
   constructor(options: AgentOptions) {
@@ -64,6 +70,15 @@ export class Agent {
       current: () => this.#current(),
       reconcile: () => this.#requestReconcile(),
     });
+    this.#growth = new Growth({
+      store: this.#store,
+      blocks: this.#blocks,
+      log,
+      current: () => this.#current(),
+      reconcile: () => this.#requestReconcile(),
+      exclusively: (task) => this.#pods.exclusively(task),
+    });
+    datapath.onShortage = (event) => this.#growth.handle(event);
     this.#programs = new NodePrograms(options, this.#pods);
   }
 
@@ -99,6 +114,7 @@ export class Agent {
     await this.#closeServer();
     await this.#pending.catch(() => undefined);
     clearTimeout(this.#retry);
+    clearTimeout(this.#rested);
     this.#options.datapath.close();
     this.#blocks.close();
   }
@@ -109,14 +125,21 @@ export class Agent {
     if (server === undefined) return;
     const closed = new Promise((resolve) => server.close(resolve));
     await this.#pods.idle();
+    await this.#growth.idle();
     const grace = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE);
     await closed.finally(() => clearTimeout(grace));
   }
 
-  #current() {
-    const network = this.#desired === undefined ? undefined : this.#snapshot?.network;
-    const node = this.#snapshot?.nodes.get(this.#options.settings.node);
-    return network !== undefined && node !== undefined ? { network, node } : undefined;
+  /** undefined before the first good state. */
+  #current(): Current | undefined {
+    return this.#desired === undefined || this.#snapshot === undefined ? undefined : this.#contextOf(this.#snapshot);
+  }
+
+  #contextOf({ network, nodes, egressPools }: Snapshot): Current | undefined {
+    const node = nodes.get(this.#options.settings.node);
+    if (network === undefined || node === undefined) return undefined;
+    const pools = [...egressPools.values()];
+    return { network, node, addresses: FAMILIES.flatMap((family) => translationAddresses(pools, node, family)) };
   }
 
   #reconcileOrRetry(): void {
@@ -154,24 +177,68 @@ export class Agent {
 
   /** Maps before programs: a program that is attached anew finds everything in place. */
   async #apply(snapshot: Snapshot): Promise<void> {
-    const { settings, node, uplink } = this.#options;
+    const { settings, node, uplink, datapath } = this.#options;
+    this.#repairEndpoints(snapshot);
     const { want, reconciler } = await this.#prepare(snapshot);
+    const addressFailures = this.#reconcileAddresses(snapshot);
     const { report, unreleased } = await this.#blocks.putInForce({
       want,
       endpoints: this.#store.list(),
       clusterID: snapshot.network?.clusterID ?? '',
       write: () => reconciler.reconcile(want),
+      removeFlows: (ifindex) => datapath.removeFlows(ifindex),
     });
     this.#programs.attach();
     const routeFailures = reconcileHostRoutes({ node, uplink, nodeName: settings.node, snapshot });
     const { fragments } = this.#programs;
     this.#desired = want;
     this.#fault = '';
-    this.#writeState(describeState({ ...this.#options, fragments, snapshot, desired: want, routeFailures }));
+    this.#writeState(
+      describeState({ ...this.#options, fragments, snapshot, desired: want, routeFailures, addressFailures }),
+    );
     this.#report(report);
     const [refused] = routeFailures;
     if (refused !== undefined) this.#retryLater(new Error(describeRouteFailure(refused)));
+    const [missing] = addressFailures;
+    if (missing !== undefined) this.#retryLater(new Error(`address ${missing.address}: ${missing.reason}`));
     if (unreleased !== undefined) this.#retryLater(unreleased);
+  }
+
+  /** Addresses and ports may be other ones than when a pod got its blocks. */
+  #repairEndpoints(snapshot: Snapshot): void {
+    const context = this.#contextOf(snapshot);
+    if (context === undefined) return;
+    const endpoints = this.#store.list();
+    const plan = this.#blocks.plan(context, endpoints);
+    for (const endpoint of endpoints) {
+      const { namespace, pod, containerID } = endpoint;
+      const nat = plan.repair(endpoint, ({ message }) => {
+        this.#options.log.error({ namespace, pod, containerID, reason: message }, 'a pod has no port blocks');
+      });
+      if (nat === undefined) continue;
+      this.#store.put({ ...endpoint, nat });
+      this.#options.log.warn({ namespace, pod, containerID, nat, before: endpoint.nat }, 'a pod has other port blocks');
+    }
+  }
+
+  #reconcileAddresses(snapshot: Snapshot): AddressFailure[] {
+    const { node, uplink, settings } = this.#options;
+    const own = snapshot.nodes.get(settings.node);
+    const wanted = own === undefined ? [] : poolAddresses(snapshot.egressPools.values(), own);
+    return reconcileUplinkAddresses(wanted, { node, uplink, stateDir: settings.stateDir });
+  }
+
+  /** Who may get more blocks now; looked at again when a block has rested that somebody might get. */
+  #growable(snapshot: Snapshot): ReadonlySet<string> {
+    const context = this.#contextOf(snapshot);
+    if (context === undefined) return new Set();
+    const { addresses, secondsToWait } = this.#blocks.plan(context, this.#store.list()).growable();
+    clearTimeout(this.#rested);
+    if (secondsToWait !== undefined) {
+      this.#rested = setTimeout(() => this.#reconcileOrRetry(), (secondsToWait + 1) * 1000);
+      this.#rested.unref();
+    }
+    return addresses;
   }
 
   #refuse(snapshot: Snapshot, reason: string): void {
@@ -193,6 +260,7 @@ export class Agent {
       snapshot,
       nodeName: this.#options.settings.node,
       endpoints: this.#store.list().filter(({ ifindex }) => ifindex !== 0),
+      growable: this.#growable(snapshot),
       serviceIds: this.#desired?.serviceIds ?? new Map(),
       have: this.#programs.reconciler?.have ?? { services: new Map(), backends: new Map() },
     });

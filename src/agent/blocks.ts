@@ -2,13 +2,15 @@
 import type { Logger } from 'pino';
 import type { Desired } from '../datapath/compile.js';
 import type { Report } from '../datapath/reconcile.js';
+import type { IpAddress } from '../model/address.js';
 import type { BlockGrant } from '../model/block-grant.js';
 import type { Endpoint } from '../model/endpoint.js';
-import { type ClusterNetwork, countBlocks } from '../model/network.js';
-import { blockGrants } from './block-grants.js';
+import type { ClusterNetwork } from '../model/network.js';
+import { countBlocks } from '../model/port-blocks.js';
+import { blockGrants, isCovered } from './block-grants.js';
 import { loadBlockKey, orderBlocks } from './block-order.js';
+import { BlockPlan } from './block-plan.js';
 import { Journal } from './journal.js';
-import { allocateBlock } from './port-block.js';
 import type { Settings } from './settings.js';
 
 export interface PutInForceOptions {
@@ -17,6 +19,15 @@ export interface PutInForceOptions {
   readonly clusterID: string;
   /** Writes the maps. */
   readonly write: () => Promise<Report>;
+  /** Ends the flows of a pod, which may use ports that it has lost. */
+  readonly removeFlows: (ifindex: number) => Promise<void>;
+}
+
+/** What blocks can be given of. */
+export interface BlockContext {
+  readonly network: ClusterNetwork;
+  /** Translation addresses of the node, the default first. */
+  readonly addresses: readonly IpAddress[];
 }
 
 /** What the maps hold now; `unreleased` says why blocks that nobody owns any more still count as taken. */
@@ -53,15 +64,16 @@ export class Blocks {
     this.#opened = { journal, key: loadBlockKey(stateDir) };
   }
 
-  /** A block for one more pod. Throws ExhaustedError. */
-  allocate(network: ClusterNetwork, endpoints: readonly Endpoint[]): number {
+  /** Who has which blocks now, and who may get more. */
+  plan({ network, addresses }: BlockContext, tenants: readonly Endpoint[]): BlockPlan {
     const { journal, key } = this.#open();
-    return allocateBlock({
+    return new BlockPlan({
       network,
       nodeName: this.#settings.node,
-      taken: new Set(endpoints.map(({ block }) => block)),
+      addresses,
+      tenants,
       order: orderBlocks(countBlocks(network), network.blockOrder, key),
-      granted: journal.granted.map(({ ports }) => ports),
+      granted: journal.granted,
       released: journal.released,
     });
   }
@@ -70,10 +82,11 @@ export class Blocks {
    * A block is in the journal before its owner may use it, and out of use before the journal calls it released. Throws
    * JournalError when it cannot be recorded; nothing is written then.
    */
-  async putInForce({ want, endpoints, clusterID, write }: PutInForceOptions): Promise<PutInForceResult> {
+  async putInForce({ want, endpoints, clusterID, write, removeFlows }: PutInForceOptions): Promise<PutInForceResult> {
     const grants = blockGrants({ table: want.endpoints, endpoints, node: this.#settings.node, clusterID });
     this.#open().journal.grant(grants);
     const report = await write();
+    for (const ifindex of this.#whoLost(grants, endpoints)) await removeFlows(ifindex);
     const unreleased = report.failures.length === 0 ? this.#release(grants) : undefined;
     return unreleased === undefined ? { report } : { report, unreleased };
   }
@@ -89,6 +102,15 @@ export class Blocks {
 
   close(): void {
     this.#opened?.journal.close();
+  }
+
+  /** Devices of pods that live, and had ports that they have no longer: the next owner must find those free. */
+  #whoLost(kept: readonly BlockGrant[], endpoints: readonly Endpoint[]): number[] {
+    const lost = this.#open()
+      .journal.othersThan(kept)
+      .filter((grant) => !isCovered(grant, kept));
+    const containers = new Set(lost.flatMap(({ owner }) => (owner.kind === 'Pod' ? [owner.containerID] : [])));
+    return endpoints.filter(({ containerID }) => containers.has(containerID)).map(({ ifindex }) => ifindex);
   }
 
   /** Ports whose release cannot be recorded stay taken: that is no reason to hold up anything else. */

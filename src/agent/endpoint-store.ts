@@ -94,7 +94,8 @@ const EndpointRecord = z.object({
   hostInterface: z.string(),
   ifindex: z.int(),
   mtu: z.int(),
-  block: z.int(),
+  // Records of agents that knew one block a pod have none of these: the pod gets new ones.
+  nat: z.array(z.object({ address: z.string(), blocks: z.array(z.int()) })).default([]),
   created: z.string(),
 }) satisfies z.ZodType<Endpoint>;
 

@@ -5,13 +5,14 @@ import { listSegments, readSegment, type Segment, segmentName } from '../api/jou
 import {
   type BlockEvent,
   type BlockGrant,
-  type BlockPorts,
   type BlockRelease,
   type BlockSnapshot,
   formatLine,
   grantText,
+  outsideOf,
   ownerText,
   portsText,
+  releaseText,
 } from '../model/block-grant.js';
 import { BlockReplay } from '../model/block-replay.js';
 import { createFile, JournalFile } from './journal-file.js';
@@ -28,8 +29,7 @@ export interface JournalOptions {
 }
 
 /** Ports that were given back. */
-export interface ReleasedPorts {
-  readonly ports: BlockPorts;
+export interface ReleasedPorts extends Pick<BlockRelease, 'ports' | 'outside'> {
   readonly secondsAgo: number;
 }
 
@@ -73,7 +73,7 @@ export class Journal {
   /** What was given back within the last day, also before this agent was started. */
   get released(): ReleasedPorts[] {
     const now = performance.now();
-    return [...this.#released.values()].map(({ release: { ports }, at }) => ({ ports, secondsAgo: (now - at) / 1000 }));
+    return [...this.#released.values()].map(({ release, at }) => ({ ...release, secondsAgo: (now - at) / 1000 }));
   }
 
   /** Records those that are not granted yet. On disk when it returns. Throws JournalError; none is granted then. */
@@ -84,9 +84,14 @@ export class Journal {
 
   /** Records that all other grants have ended. Throws JournalError; they last then, and their ports stay taken. */
   releaseOthers(grants: readonly BlockGrant[]): void {
-    const kept = new Set(grants.map(grantText));
-    const ended = this.granted.filter((grant) => !kept.has(grantText(grant)));
+    const ended = this.othersThan(grants);
     if (ended.length > 0) this.#record('released', ended);
+  }
+
+  /** Grants that last, and are none of these. */
+  othersThan(grants: readonly BlockGrant[]): BlockGrant[] {
+    const kept = new Set(grants.map(grantText));
+    return this.granted.filter((grant) => !kept.has(grantText(grant)));
   }
 
   /** Forgets what is too old; to be called now and then, and does something once an hour. */
@@ -131,11 +136,13 @@ export class Journal {
 
   #apply(line: BlockEvent): void {
     this.#replay.apply(line);
-    if (line.event === 'released') this.#remember({ ports: line.ports, time: line.time }, performance.now());
+    if (line.event === 'released') {
+      this.#remember({ ports: line.ports, outside: outsideOf(line), time: line.time }, performance.now());
+    }
   }
 
   #remember(release: BlockRelease, at: number): void {
-    this.#released.set(portsText(release.ports), { release, at });
+    this.#released.set(releaseText(release), { release, at });
   }
 
   /** The state at the end of the journal, and its last segment when that can be gone on with. */
@@ -214,9 +221,12 @@ export class Journal {
     const segments = listSegments(this.#options.directory);
     let total = segments.reduce((sum, { bytes }) => sum + bytes, 0);
     const oldest = this.#now() - this.#options.maxAgeDays * DAY;
+    const { maxBytes } = this.#options;
+    // A segment is larger than its part where there are many blocks.
+    const most = maxBytes - (this.#segmentLimit - maxBytes / PARTS);
     for (const [index, { path, bytes }] of segments.slice(0, -1).entries()) {
       const ended = segments[index + 1]?.started ?? Infinity;
-      if (ended >= oldest && total <= this.#options.maxBytes) return;
+      if (ended >= oldest && total <= most) return;
       rmSync(path, { force: true });
       total -= bytes;
       this.#note({ path }, 'a segment of the journal was removed: too old, or the journal too large');

@@ -1,24 +1,28 @@
 // Pods of this node: what a CNI request does to records, wiring and maps. One request at a time.
 import type { Endpoint } from '../model/endpoint.js';
-import type { ClusterNetwork } from '../model/network.js';
 import type { Node } from '../model/node.js';
 import { namespaceCookie } from '../net/netns.js';
-import type { Blocks } from './blocks.js';
+import type { BlockContext, Blocks } from './blocks.js';
 import { CNI_CODES, CNI_VERSIONS, type CniCall, CniError, formatResult, hostInterfaceName, randomMac } from './cni.js';
 import type { EndpointStore } from './endpoint-store.js';
 import { ExhaustedError } from './exhausted.js';
 import { allocateAddresses } from './ipam.js';
 import { checkWiring, unwire, type Wiring, wire } from './wiring.js';
 
+/** What pods are added to. */
+export interface Current extends BlockContext {
+  readonly node: Node;
+}
+
 export interface PodsOptions {
   readonly store: EndpointStore;
   readonly wiring: Wiring;
   /** Which port blocks are free; grants are recorded where they are put in force. */
-  readonly blocks: Pick<Blocks, 'allocate'>;
+  readonly blocks: Pick<Blocks, 'plan'>;
   /** Bytes, of every pod's device. */
   readonly mtu: number;
   /** What is in force; undefined before the first good state. */
-  readonly current: () => { network: ClusterNetwork; node: Node } | undefined;
+  readonly current: () => Current | undefined;
   /** Brings the maps up to date with the records; rejects when they could not be written. */
   readonly reconcile: () => Promise<void>;
 }
@@ -34,7 +38,12 @@ export class Pods {
 
   /** Resolves with what the plugin prints. Rejects with CniError; what was begun is undone then. */
   handle(call: CniCall): Promise<unknown> {
-    const result = this.#queue.then(() => this.#handle(call));
+    return this.exclusively(() => this.#handle(call));
+  }
+
+  /** Runs a task between two requests. */
+  exclusively<T>(task: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(task);
     this.#queue = result.catch(() => undefined);
     return result;
   }
@@ -134,8 +143,7 @@ export class Pods {
     try {
       const endpoints = store.list();
       const addresses = allocateAddresses({ ...current, endpoints, cursors: this.#cursors });
-      const block = blocks.allocate(current.network, endpoints);
-      return {
+      const draft = {
         containerID: call.containerID,
         interfaceName: call.interfaceName,
         netns: call.netns,
@@ -147,9 +155,10 @@ export class Pods {
         hostInterface: hostInterfaceName(call.containerID, call.interfaceName),
         ifindex: 0,
         mtu,
-        block,
+        nat: [],
         created: new Date().toISOString(),
       };
+      return { ...draft, nat: blocks.plan(current, endpoints).place(draft) };
     } catch (error) {
       if (!(error instanceof ExhaustedError)) throw error;
       const code = error.retrySeconds === undefined ? CNI_CODES.exhausted : CNI_CODES.tryAgainLater;
@@ -157,7 +166,7 @@ export class Pods {
     }
   }
 
-  #current(): { network: ClusterNetwork; node: Node } {
+  #current(): Current {
     const current = this.#options.current();
     if (current !== undefined) return current;
     throw new CniError(

@@ -10,6 +10,7 @@ import type { Problem, Snapshot } from '../model/snapshot.js';
 import type { LinkInfo } from '../net/native.js';
 import { describeRouteFailure, type RouteFailure } from './host-routes.js';
 import type { Origin, Settings } from './settings.js';
+import type { AddressFailure } from './uplink-addresses.js';
 
 export interface DescribeStateInput {
   readonly settings: Settings;
@@ -21,10 +22,11 @@ export interface DescribeStateInput {
   readonly snapshot: Snapshot;
   readonly desired: Desired;
   readonly routeFailures: readonly RouteFailure[];
+  readonly addressFailures: readonly AddressFailure[];
 }
 
 export function describeState(input: DescribeStateInput): AgentState {
-  const { settings, origins, version, uplink, datapath, fragments, snapshot, desired, routeFailures } = input;
+  const { settings, origins, version, uplink, datapath, fragments, snapshot, desired } = input;
   const { network } = snapshot;
   const modes: { ipv4?: Mode; ipv6?: Mode } = {};
   for (const family of FAMILIES) {
@@ -43,11 +45,12 @@ export function describeState(input: DescribeStateInput): AgentState {
     natPorts: network?.natPorts ?? DEFAULT_NAT_PORTS,
     blockSize: network?.blockSize ?? DEFAULT_BLOCK_SIZE,
     reuseHold: network?.reuseHold ?? DEFAULT_REUSE_HOLD,
+    reservedPorts: network?.reservedPorts ?? [],
     services: desired.serviceList.map(nameService),
     attachments: datapath.attachments,
     fragments,
     sourceHash: datapath.sourceHash,
-    problems: [...snapshot.problems, ...desired.problems, ...routeFailures.map(routeProblem)],
+    problems: problemsOf(input),
     settings: origins,
     updated: new Date().toISOString(),
   };
@@ -58,6 +61,20 @@ export function describeRefusal(state: AgentState, snapshot: Snapshot, reason: s
   const object = `Node ${state.node}`;
   const refusal: Problem = { where: object, object, reason, inForce: 'the last good state' };
   return { ...state, problems: [...snapshot.problems, refusal], updated: new Date().toISOString() };
+}
+
+function problemsOf({ snapshot, desired, routeFailures, addressFailures }: DescribeStateInput): Problem[] {
+  return [
+    ...snapshot.problems,
+    ...desired.problems,
+    ...routeFailures.map(routeProblem),
+    ...addressFailures.map(addressProblem),
+  ];
+}
+
+function addressProblem({ address, reason }: AddressFailure): Problem {
+  const object = `translation address ${address}`;
+  return { where: object, object, reason, inForce: 'its port blocks; but nobody on the link may find the address' };
 }
 
 function routeProblem(failure: RouteFailure): Problem {

@@ -60,6 +60,8 @@ export interface AgentState {
   readonly blockSize: number;
   /** Seconds that a block rests between two owners; agents before it had that said nothing. */
   readonly reuseHold?: number;
+  /** NAT ports that are left to the host; agents before it had that said nothing. */
+  readonly reservedPorts?: readonly { readonly first: number; readonly last: number }[];
   readonly services: readonly ServiceName[];
   readonly attachments: readonly Attachment[];
   /** Agents before it had this said nothing. */

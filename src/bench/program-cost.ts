@@ -87,7 +87,7 @@ async function loadDatapath(question: CostQuestion): Promise<Datapath> {
     detour_mac: DETOUR_MAC,
   };
   // As the agent does where the kernel does not tell how a checksum is meant.
-  return load({ ...config, fast_checksum: 1 }, question).catch(() => load({ ...config, fast_checksum: 0 }, question));
+  return load({ ...config, loaded: 0, fast_checksum: 1 }, question).catch(() => load({ ...config, fast_checksum: 0 }, question));
 }
 
 async function load(config: Config, { bpffs }: CostQuestion): Promise<Datapath> {

@@ -16,7 +16,7 @@ export const DROP_MEANINGS: Readonly<Record<string, string>> = {
   DROP_NO_BACKEND: 'The service has no ready backend; the connection was refused. See `isthmus service list`.',
   DROP_NO_FLOW: 'A packet for a translated port that no flow owns: a late answer, a scan, or a flow that timed out.',
   DROP_PORTS_EXHAUSTED:
-    'Every port of the pod is in use towards this remote; use more remotes, longer-lived connections or a larger block.',
+    'Every port of the pod is in use towards this remote, and it gets no further block; `isthmus nat stats` names pod and remote.',
   DROP_FLOW_TABLE_FULL:
     'No room for a new flow; established flows go on. See `isthmus map list` and `isthmus flow list`.',
   DROP_NO_PORT_BLOCK: 'The pod owns no ports of the translation address, so it cannot leave the island.',
@@ -34,6 +34,8 @@ export const DROP_MEANINGS: Readonly<Record<string, string>> = {
   DROP_FRAGMENT_LIMIT:
     'A fragment out of order, of a sender with too many incomplete datagrams; fragments in order pass. See docs/fragments.md.',
   DROP_DETOUR_STRAY: 'Something else than a fragment came back from the namespaces that put fragments in order.',
+  DROP_PORT_BLOCK_WANTED:
+    'Every port of the pod was in use, and the agent was asked for another block: the next try of the pod succeeds.',
 };
 
 /** The sentence of a reason; a datapath newer than this program may have reasons without one. */

@@ -51,7 +51,7 @@ const FORMATTERS: Readonly<Record<CellKind, (value: unknown) => string>> = {
   owner: (value) => formatOwner(value as Owner),
   pod: (value) => formatPod(value as { namespace: string; name: string }),
   list: (value) => (value as readonly unknown[]).map((item) => formatText(item)).join(',') || ABSENT,
-  range: (value) => `${(value as { first: number }).first}-${(value as { last: number }).last}`,
+  range: (value) => [value].flat().map(formatRange).join(',') || ABSENT,
   histogram: (value) => formatHistogram(value as readonly HistogramBucket[]),
   yes: (value) => (value === true ? 'yes' : 'no'),
 };
@@ -80,6 +80,11 @@ function formatHistogram(buckets: readonly HistogramBucket[]): string {
   const range = ({ from, to }: HistogramBucket) =>
     to === undefined ? `${from}+` : from === to ? `${from}` : `${from}-${to}`;
   return shown.map((bucket) => `${range(bucket)}:${bucket.count}`).join(' ') || ABSENT;
+}
+
+function formatRange(value: unknown): string {
+  const { first, last } = value as { first: number; last: number };
+  return `${first}-${last}`;
 }
 
 function formatOwner(owner: Owner): string {

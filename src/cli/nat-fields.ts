@@ -45,6 +45,19 @@ export const NAT_STATS = {
       { header: 'FILL', path: 'busiest.fillPercent', as: 'percent' },
     ],
   },
+  shortages: {
+    kind: 'NatStatsList',
+    empty: 'No pod was without a port.',
+    columns: [
+      { header: 'WITHOUT A PORT', path: 'owner', as: 'owner' },
+      { header: 'FAMILY', path: 'family' },
+      { header: 'WAITED', path: 'waiting', as: 'number' },
+      { header: 'REFUSED', path: 'refused', as: 'number' },
+      { header: 'LAST REMOTE', path: 'remote', as: 'tuple' },
+      { header: 'PROTO', path: 'protocol' },
+      { header: 'AGO', path: 'secondsAgo', as: 'duration' },
+    ],
+  },
   choices: {
     kind: 'NatStatsList',
     empty: 'No counters.',

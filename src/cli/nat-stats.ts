@@ -3,11 +3,15 @@ import { uptime } from 'node:os';
 import type { Instance } from '../api/instances.js';
 import { bytesSince, openJournal } from '../api/journal-reader.js';
 import { JournalReadError } from '../api/journal-segments.js';
+import type { IpAddress } from '../model/address.js';
+import { isOf } from '../model/block-grant.js';
 import type { BlockHistory } from '../model/block-history.js';
 import { DEFAULT_REUSE_HOLD } from '../model/network.js';
+import { countBlocks, isUsable } from '../model/port-blocks.js';
 import { scanFlows } from './flows.js';
 import { journalOf } from './journals.js';
 import { readPortBlocks } from './port-blocks.js';
+import { readShortages } from './shortages.js';
 import { openTable } from './table.js';
 import type { FlowKey, FlowValue } from './view/flow.js';
 import { blockOwner } from './view/nat-owner.js';
@@ -16,6 +20,7 @@ import {
   type NatChoices,
   type NatCounter,
   type NatPortsItem,
+  type ShortageItem,
   UsageIndex,
   viewAddresses,
   viewChoices,
@@ -28,6 +33,8 @@ export interface NatStatsItem {
   readonly node: string;
   readonly addresses: readonly NatAddressItem[];
   readonly owners: readonly NatPortsItem[];
+  /** Pods that found no port, the last first. */
+  readonly shortages: readonly ShortageItem[];
   readonly choices: NatChoices;
   /** Absent when there is no journal. */
   readonly journal?: JournalStats;
@@ -58,10 +65,20 @@ export async function readNatStats(instance: Instance): Promise<NatStatsItem> {
   const choices = await readChoices(instance);
   const known = { node, blocks, pods: indexPods(instance.endpoints) };
   const { held, ...rest } = readJournal(instance, choices);
+  const grid = { natPorts: state.natPorts, blockSize: state.blockSize, reservedPorts: state.reservedPorts ?? [] };
+  const numbers = Array.from({ length: countBlocks(grid) }, (_, block) => block);
   return {
     node,
-    addresses: viewAddresses({ node, usages: index.all, natPorts: state.natPorts, blockSize: state.blockSize, held }),
+    addresses: viewAddresses({
+      node,
+      usages: index.all,
+      addresses: blocks.filter(({ host }) => host).map(({ address }) => address),
+      total: numbers.filter((block) => isUsable(grid, block)).length,
+      blockSize: state.blockSize,
+      held,
+    }),
     owners: index.all.map((usage) => usage.view(node, blockOwner(usage.block, known))).sort(byOwner),
+    shortages: await readShortages(instance),
     choices,
     ...rest,
   };
@@ -85,7 +102,13 @@ function byOwner(a: NatPortsItem, b: NatPortsItem): number {
   return b.flows - a.flows || a.ports.first - b.ports.first;
 }
 
-function readJournal(instance: Instance, { created }: NatChoices): { held: number; journal?: JournalStats } {
+interface JournalReading {
+  /** Blocks of an address that rest. */
+  readonly held: (address: IpAddress) => number;
+  readonly journal?: JournalStats;
+}
+
+function readJournal(instance: Instance, { created }: NatChoices): JournalReading {
   const directory = journalOf(instance);
   try {
     const { history, bytes, segments } = openJournal(directory);
@@ -99,15 +122,15 @@ function readJournal(instance: Instance, { created }: NatChoices): { held: numbe
       bytesSinceBoot,
       ...(flows < FLOWS_FOR_RATE ? {} : { bytesPerMillionFlows: Math.round((bytesSinceBoot / flows) * 1e6) }),
     };
-    return { held: countHeld(history, instance), journal };
+    return { held: (address) => countHeld(history, instance, address), journal };
   } catch (error) {
-    if (error instanceof JournalReadError) return { held: 0 };
+    if (error instanceof JournalReadError) return { held: () => 0 };
     throw error;
   }
 }
 
-function countHeld(history: BlockHistory, { state }: Instance): number {
+function countHeld(history: BlockHistory, { state }: Instance, address: IpAddress): number {
   const rest = (state.reuseHold ?? DEFAULT_REUSE_HOLD) * 1000;
   const now = Date.now();
-  return history.unowned.filter(({ time }) => now - Date.parse(time) < rest).length;
+  return history.unowned.filter((release) => isOf(release, address) && now - Date.parse(release.time) < rest).length;
 }

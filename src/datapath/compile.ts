@@ -22,6 +22,8 @@ export interface CompileInput {
   readonly nodeName: string;
   /** Its pods. */
   readonly endpoints: readonly Endpoint[];
+  /** Addresses of those pods that get another port block when they ask for one; none when absent. */
+  readonly growable?: ReadonlySet<string>;
   /** Ids by service port, as the last compile returned them; empty at first, for `have` tells them too. */
   readonly serviceIds: ReadonlyMap<string, number>;
   /** What the maps hold now: an unchanged service keeps its generation, a new service never gets a used id. */
@@ -43,12 +45,13 @@ export class CompileError extends Error {
 }
 
 /** Throws CompileError without a ClusterNetwork or without this node. */
-export function compile({ snapshot, nodeName, endpoints, serviceIds, have }: CompileInput): Desired {
+export function compile({ snapshot, nodeName, endpoints, growable, serviceIds, have }: CompileInput): Desired {
   const { network } = snapshot;
   const node = snapshot.nodes.get(nodeName);
   if (network === undefined) throw missing('the ClusterNetwork named default');
   if (node === undefined) throw missing(`Node ${nodeName}`);
-  const local = compileEndpoints({ network, node, endpoints });
+  const pools = [...snapshot.egressPools.values()];
+  const local = compileEndpoints({ network, node, pools, endpoints, ...(growable === undefined ? {} : { growable }) });
   const services = compileServices({ snapshot, node, serviceIds, have });
   return {
     endpoints: local.table,

@@ -1,15 +1,22 @@
 // The part of the datapath's load-time configuration that the snapshot decides.
 import { type Cidr, cidrBytes, FAMILIES, formatAddress, maskBytes } from '../model/address.js';
-import { POD_CIDRS_MAX } from '../model/check-network.js';
+import { POD_CIDRS_MAX, RESERVED_RANGES_MAX } from '../model/check-network.js';
 import type { ClusterNetwork, Filtering, Timeouts } from '../model/network.js';
 import type { Node } from '../model/node.js';
 import { firstAddress, UNSPECIFIED } from './node-address.js';
-import { type Config, FILTERING, type Prefix, type Timeouts as TimeoutsEntry } from './types.gen.js';
+import { type Config, FILTERING, type PortRange, type Prefix, type Timeouts as TimeoutsEntry } from './types.gen.js';
 
 /** Without what only the running machine knows. */
 export type SnapshotConfig = Omit<
   Config,
-  'uplink_ifindex' | 'uplink_mtu' | 'gateway_mac' | 'netns_cookie' | 'fast_checksum' | 'detour_ifindex' | 'detour_mac'
+  | 'uplink_ifindex'
+  | 'uplink_mtu'
+  | 'gateway_mac'
+  | 'netns_cookie'
+  | 'fast_checksum'
+  | 'loaded'
+  | 'detour_ifindex'
+  | 'detour_mac'
 >;
 
 /** What pods have as next hop, by family; the datapath itself answers for them. */
@@ -19,6 +26,8 @@ export const GATEWAYS: readonly string[] = ['169.254.1.1', 'fe80::1'];
 const LOCAL_MAX = 4;
 
 const NO_PREFIX: Prefix = { address: UNSPECIFIED, mask: UNSPECIFIED };
+
+const NO_PORTS: PortRange = { first: 0, last: 0 };
 
 const FILTERING_VALUES: Readonly<Record<Filtering, number>> = {
   AddressAndPortDependent: FILTERING.FILTERING_ADDRESS_AND_PORT,
@@ -45,6 +54,12 @@ export function compileConfig(network: ClusterNetwork, node: Node): SnapshotConf
     tcp_endpoint_independent: network.natBehaviour.tcpMapping === 'EndpointIndependent' ? 1 : 0,
     filtering: FILTERING_VALUES[network.natBehaviour.filtering],
     timeouts: toTimeouts(network.timeouts),
+    random_ports: network.portOrder === 'Random' ? 1 : 0,
+    reserved: [...network.reservedPorts, ...Array<PortRange>(RESERVED_RANGES_MAX).fill(NO_PORTS)].slice(
+      0,
+      RESERVED_RANGES_MAX,
+    ),
+    reserved_count: network.reservedPorts.length,
   };
 }
 

@@ -7,6 +7,7 @@ import type { NativeLink, NativeProgram } from '../bpf/native.js';
 import type { EventReader, RingEvent } from '../bpf/ring-buffer.js';
 import { type DatapathConfig, type DatapathObject, type LoadOptions, loadObject } from './load.js';
 import type { DatapathMaps } from './reconcile.js';
+import type { ShortageEvent } from './types.gen.js';
 
 export interface DatapathOptions extends LoadOptions {
   /** Of the C sources that the object was made from. */
@@ -17,6 +18,9 @@ export interface DatapathOptions extends LoadOptions {
   /** A sampled drop, decoded. */
   readonly onDrop: (event: Readonly<Record<string, unknown>>) => void;
 }
+
+/** Told of a pod that has no port left, or few. */
+export type ShortageHandler = (event: ShortageEvent) => void;
 
 /** Programs on devices that others may remove at any time, and whose those are. */
 const REMOVABLE: Readonly<Record<string, string>> = { from_container: 'a pod', from_detour: 'the detour' };
@@ -46,9 +50,15 @@ export class Datapath {
   #maps: OpenMaps | undefined;
   #sweeping: Promise<void> | undefined;
   #fastChecksum = true;
+  #onShortage: ShortageHandler = () => undefined;
 
   constructor(options: DatapathOptions) {
     this.#options = options;
+  }
+
+  /** Replaces the former handler. */
+  set onShortage(handler: ShortageHandler) {
+    this.#onShortage = handler;
   }
 
   get sourceHash(): string {
@@ -207,6 +217,7 @@ export class Datapath {
   #onEvents(events: readonly RingEvent[]): void {
     for (const event of events) {
       if (event.type === 'drop_event') this.#options.onDrop(event.value as Readonly<Record<string, unknown>>);
+      if (event.type === 'shortage_event') this.#onShortage(event.value as ShortageEvent);
     }
   }
 }

@@ -17,8 +17,8 @@ export interface LoadOptions {
   readonly onNote: (details: Readonly<Record<string, unknown>>, message: string) => void;
 }
 
-/** What the caller decides; whether checksums can be done the fast way is found by trying. */
-export type DatapathConfig = Omit<Config, 'fast_checksum'>;
+/** What the caller decides; whether checksums can be done the fast way is found by trying, and the time is now. */
+export type DatapathConfig = Omit<Config, 'fast_checksum' | 'loaded'>;
 
 export type DatapathObject = BpfObject<Maps, Config>;
 
@@ -41,6 +41,7 @@ const PINNED = [
   'fragment_stats',
   'drops',
   'nat_counters',
+  'shortages',
   'sweeps',
 ] as const;
 
@@ -53,11 +54,15 @@ export async function loadObject(
   config: DatapathConfig,
   fastChecksum: boolean,
 ): Promise<LoadedObject> {
+  const loaded = Number(process.hrtime.bigint() / 1_000_000_000n);
   try {
-    return { object: await loadWith(options, { ...config, fast_checksum: fastChecksum ? 1 : 0 }), fastChecksum };
+    return {
+      object: await loadWith(options, { ...config, loaded, fast_checksum: fastChecksum ? 1 : 0 }),
+      fastChecksum,
+    };
   } catch (error) {
     if (!fastChecksum) throw error;
-    const object = await loadWith(options, { ...config, fast_checksum: 0 }).catch(() => {
+    const object = await loadWith(options, { ...config, loaded, fast_checksum: 0 }).catch(() => {
       throw error;
     });
     options.onNote({ reason: (error as Error).message }, 'checksums go by helpers: the fast way did not load');

@@ -34,10 +34,14 @@ export interface Config {
   readonly tcp_endpoint_independent: number;
   readonly filtering: number;
   readonly fast_checksum: number;
+  readonly random_ports: number;
   readonly netns_cookie: bigint;
   readonly timeouts: Timeouts;
   readonly detour_ifindex: readonly number[];
   readonly detour_mac: string;
+  readonly reserved: readonly PortRange[];
+  readonly reserved_count: number;
+  readonly loaded: number;
 }
 
 /** struct detour_budget */
@@ -109,7 +113,8 @@ export type DropReason =
   | 'DROP_IP_OPTIONS'
   | 'DROP_FILTERED'
   | 'DROP_FRAGMENT_LIMIT'
-  | 'DROP_DETOUR_STRAY';
+  | 'DROP_DETOUR_STRAY'
+  | 'DROP_PORT_BLOCK_WANTED';
 export const DROP_REASON = {
   DROP_NONE: 0,
   DROP_TRUNCATED: 1,
@@ -137,6 +142,7 @@ export const DROP_REASON = {
   DROP_FILTERED: 23,
   DROP_FRAGMENT_LIMIT: 24,
   DROP_DETOUR_STRAY: 25,
+  DROP_PORT_BLOCK_WANTED: 26,
 } as const;
 
 /** struct endpoint */
@@ -144,16 +150,24 @@ export interface Endpoint {
   readonly ifindex: number;
   readonly flags: number;
   readonly mac: string;
-  readonly port_first: number;
-  readonly port_count: number;
   readonly mtu: number;
+  readonly block_size: number;
+  readonly block_count: number;
   readonly nat_address: string;
+  readonly blocks: readonly number[];
 }
 
 /** enum endpoint_flags */
-export type EndpointFlags = 'ENDPOINT_HOST';
+export type EndpointFlags = 'ENDPOINT_HOST' | 'ENDPOINT_MAY_GROW';
 export const ENDPOINT_FLAGS = {
   ENDPOINT_HOST: 1,
+  ENDPOINT_MAY_GROW: 2,
+} as const;
+
+/** enum endpoint_limits */
+export type EndpointLimits = 'ENDPOINT_BLOCKS_MAX';
+export const ENDPOINT_LIMITS = {
+  ENDPOINT_BLOCKS_MAX: 16,
 } as const;
 
 /** struct event_header */
@@ -293,6 +307,12 @@ export interface NatCounter {
   readonly probes: readonly bigint[];
 }
 
+/** struct port_range */
+export interface PortRange {
+  readonly first: number;
+  readonly last: number;
+}
+
 /** struct prefix */
 export interface Prefix {
   readonly address: string;
@@ -344,7 +364,9 @@ export interface Scratch {
   readonly pair_key: FlowKey;
   readonly flow: Flow;
   readonly reply: Flow;
-  readonly port_first: number;
+  readonly blocks: readonly number[];
+  readonly block_size: number;
+  readonly block_count: number;
   readonly port_count: number;
   readonly port_start: number;
   readonly result: number;
@@ -356,6 +378,8 @@ export interface Scratch {
   readonly best: number;
   readonly worst: number;
   readonly options: Uint8Array;
+  readonly shortage_key: ShortageKey;
+  readonly shortage: Shortage;
   readonly quote: Quote;
   readonly icmp: Uint8Array;
   readonly header: Uint8Array;
@@ -382,6 +406,60 @@ export interface ServiceKey {
   readonly port: number;
   readonly protocol: number;
 }
+
+/** struct shortage */
+export interface Shortage {
+  readonly waiting: bigint;
+  readonly refused: bigint;
+  readonly remote: string;
+  readonly remote_port: number;
+  readonly protocol: number;
+  readonly since: number;
+  readonly last: number;
+  readonly told: number;
+  readonly asked: number;
+  readonly blocks: number;
+}
+
+/** struct shortage_event */
+export interface ShortageEvent {
+  readonly header: EventHeader;
+  readonly pod: string;
+  readonly remote: string;
+  readonly remote_port: number;
+  readonly protocol: number;
+  readonly family: number;
+  readonly kind: number;
+  readonly ifindex: number;
+  readonly blocks: number;
+}
+
+/** struct shortage_key */
+export interface ShortageKey {
+  readonly ifindex: number;
+  readonly family: number;
+}
+
+/** enum shortage_kind */
+export type ShortageKind = 'SHORTAGE_NEAR' | 'SHORTAGE_WAITING' | 'SHORTAGE_REFUSED';
+export const SHORTAGE_KIND = {
+  SHORTAGE_NEAR: 1,
+  SHORTAGE_WAITING: 2,
+  SHORTAGE_REFUSED: 3,
+} as const;
+
+/** enum shortage_limits */
+export type ShortageLimits =
+  | 'SHORTAGE_NEAR_PROBES'
+  | 'SHORTAGE_ASK_MS'
+  | 'SHORTAGE_PATIENCE'
+  | 'SHORTAGE_FORGET';
+export const SHORTAGE_LIMITS = {
+  SHORTAGE_NEAR_PROBES: 64,
+  SHORTAGE_ASK_MS: 100,
+  SHORTAGE_PATIENCE: 3,
+  SHORTAGE_FORGET: 10,
+} as const;
 
 /** struct sweep */
 export interface Sweep {
@@ -428,6 +506,7 @@ export interface Maps {
   readonly samples: { readonly key: DropKey; readonly value: Sample };
   readonly scratches: { readonly key: number; readonly value: readonly Scratch[] };
   readonly services: { readonly key: ServiceKey; readonly value: Service };
+  readonly shortages: { readonly key: ShortageKey; readonly value: Shortage };
   readonly sweeps: { readonly key: number; readonly value: Sweep };
   readonly ways: { readonly key: number; readonly value: readonly Way[] };
 }
@@ -435,4 +514,5 @@ export interface Maps {
 /** Every record of the ring buffer, by its struct. */
 export interface Events {
   readonly drop_event: DropEvent;
+  readonly shortage_event: ShortageEvent;
 }

@@ -1,6 +1,7 @@
 // Resolves the names that cases use to addresses, ports and the sources that servers must see.
 import type { Family, IpAddress } from '../model/address.js';
 import { familyOf } from '../model/address.js';
+import { portsOf } from '../model/port-blocks.js';
 import type { AddressPair } from '../testbed/node.js';
 import { askAgent } from '../testbed/node-agent.js';
 import type { LabCase } from './cases.js';
@@ -23,7 +24,7 @@ interface Ports {
 /** A source that is right: an address, and the ports when they matter. */
 export interface Source {
   readonly address: IpAddress;
-  readonly ports?: Ports;
+  readonly ports?: readonly Ports[];
 }
 
 /** Everything that a case's names can mean in the lab that is up. */
@@ -32,7 +33,7 @@ export interface Directory {
   readonly addresses: ReadonlyMap<string, AddressPair>;
   readonly nodeOf: ReadonlyMap<string, LabNode>;
   /** Port blocks by pod id. */
-  readonly blocks: ReadonlyMap<string, Ports>;
+  readonly blocks: ReadonlyMap<string, readonly Ports[]>;
 }
 
 /** Reads which port block each pod has from the agents. Throws LabError when one does not answer. */
@@ -45,7 +46,7 @@ export async function openDirectory(plan: LabPlan, record: LabRecord): Promise<D
     addresses.set(host.name, host.addresses);
     if (host.narrow) addresses.set(`${host.name}/narrow`, host.narrow);
   }
-  const blocks = new Map<string, Ports>();
+  const blocks = new Map<string, readonly Ports[]>();
   for (const node of allNodes(plan)) await readBlocks(node, blocks);
   for (const pod of allPods(plan)) {
     const node = nodeOf.get(pod.node);
@@ -54,13 +55,16 @@ export async function openDirectory(plan: LabPlan, record: LabRecord): Promise<D
   return { plan, addresses, nodeOf, blocks };
 }
 
-async function readBlocks(node: LabNode, blocks: Map<string, Ports>): Promise<void> {
+async function readBlocks(node: LabNode, blocks: Map<string, readonly Ports[]>): Promise<void> {
   const status = await askAgent(node);
   if (!status) throw new LabError(`the agent of ${node.name} does not answer, so nobody knows its pods' port blocks`);
-  const { natPorts, blockSize } = status.state;
-  for (const endpoint of status.endpoints) {
-    const first = natPorts.first + endpoint.block * blockSize;
-    blocks.set(`${node.cluster}/${endpoint.pod}`, { first, last: first + blockSize - 1 });
+  for (const { pod, nat } of status.endpoints) {
+    const numbers = [...new Set(nat.flatMap((one) => one.blocks))];
+    const ports = numbers.map((block) => portsOf(status.state, block));
+    blocks.set(
+      `${node.cluster}/${pod}`,
+      ports.map(({ first, count }) => ({ first, last: first + count - 1 })),
+    );
   }
 }
 
@@ -102,7 +106,7 @@ export function formatSource(source: Source): string {
   const { address, ports } = source;
   if (!ports) return address;
   const host = familyOf(address) === 'ipv6' ? `[${address}]` : address;
-  return `${host}:${ports.first}-${ports.last}`;
+  return `${host}:${ports.map(({ first, last }) => `${first}-${last}`).join(',')}`;
 }
 
 /** Whether a source as the server printed it, `A:P` or `[A]:P`, is the expected one. */
@@ -111,7 +115,7 @@ export function matchesSource(saw: string, source: Source): boolean {
   const address = saw.slice(0, colon).replace(/^\[|\]$/g, '');
   const port = Number(saw.slice(colon + 1));
   if (address !== source.address) return false;
-  return source.ports === undefined || (port >= source.ports.first && port <= source.ports.last);
+  return source.ports === undefined || source.ports.some(({ first, last }) => port >= first && port <= last);
 }
 
 export function addressOf(directory: Directory, name: string, family: Family): IpAddress {

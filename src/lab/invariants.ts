@@ -52,7 +52,7 @@ async function checkConntrack(node: LabNode): Promise<Row> {
 
 /** A program of the node asks for a port of a pod's block and must not get it. */
 async function checkBindGuard(node: LabNode, directory: Directory): Promise<Row> {
-  const block = directory.blocks.get(`${node.cluster}/${node.name.endsWith('n1') ? 'a' : 'c'}`);
+  const [block] = directory.blocks.get(`${node.cluster}/${node.name.endsWith('n1') ? 'a' : 'c'}`) ?? [];
   const port = String(block?.first ?? 0);
   const argv = [PROBE, 'serve', '--port', port, '--address', node.addresses.ipv4];
   // A server that gets the port runs until the deadline ends it.

@@ -41,6 +41,8 @@ export interface BlockEvent extends BlockGrant {
 /** Ports that nobody owns any more. */
 export interface BlockRelease {
   readonly ports: BlockPorts;
+  /** Of these addresses; journals before nodes had several say nothing, and mean all. */
+  readonly outside?: readonly IpAddress[];
   readonly time: string;
 }
 
@@ -85,6 +87,21 @@ export function portsText({ first, count }: BlockPorts): string {
 /** Whether two ranges have a port in common. */
 export function overlap(a: BlockPorts, b: BlockPorts): boolean {
   return a.first < b.first + b.count && b.first < a.first + a.count;
+}
+
+/** The translation addresses of a grant, each once. */
+export function outsideOf({ addresses }: Pick<BlockGrant, 'addresses'>): IpAddress[] {
+  return [...new Set(addresses.map(({ outside }) => outside))];
+}
+
+/** Whether a release is about an address. */
+export function isOf({ outside }: Pick<BlockRelease, 'outside'>, address: IpAddress): boolean {
+  return outside === undefined || outside.includes(address);
+}
+
+/** The same text for releases of the same ports of the same addresses. */
+export function releaseText({ ports, outside }: Pick<BlockRelease, 'ports' | 'outside'>): string {
+  return [portsText(ports), ...(outside ?? [])].join(' ');
 }
 
 /** `pod shop/web-0` or `node n1` */

@@ -1,6 +1,14 @@
 // Who owned which port when: an index over the tenures of a journal.
 import type { IpAddress } from './address.js';
-import { type BlockPorts, type BlockRelease, type JournalLine, overlap } from './block-grant.js';
+import {
+  type BlockGrant,
+  type BlockPorts,
+  type BlockRelease,
+  isOf,
+  type JournalLine,
+  outsideOf,
+  overlap,
+} from './block-grant.js';
 import { BlockReplay, type Tenure } from './block-replay.js';
 
 /** A port of a translation address, and a span of time, milliseconds of the epoch, ends included. */
@@ -42,8 +50,8 @@ export class BlockHistory {
     for (const tenure of tenures) this.#add(tenure);
     this.begins = replay.begins;
     this.count = tenures.length;
-    const live = [...replay.live.values()].map(({ grant }) => grant.ports);
-    this.unowned = [...replay.releases.values()].filter(({ ports }) => !live.some((other) => overlap(ports, other)));
+    const live = [...replay.live.values()].map(({ grant }) => grant);
+    this.unowned = [...replay.releases.values()].filter((release) => !live.some((grant) => isOwned(release, grant)));
   }
 
   /** Translation addresses of all times. */
@@ -90,6 +98,10 @@ export class BlockHistory {
     grid.lanes.set(first, lane);
     return lane;
   }
+}
+
+function isOwned(release: BlockRelease, grant: BlockGrant): boolean {
+  return overlap(release.ports, grant.ports) && outsideOf(grant).some((address) => isOf(release, address));
 }
 
 function blockOf({ size, offset }: Grid, port: number): number {

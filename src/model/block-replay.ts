@@ -6,6 +6,8 @@ import {
   type BlockSnapshot,
   grantText,
   type JournalLine,
+  outsideOf,
+  releaseText,
 } from './block-grant.js';
 
 /** A grant from its begin to its end, milliseconds of the epoch. */
@@ -23,7 +25,7 @@ export interface Tenure {
 export class BlockReplay {
   /** By grantText. */
   readonly live = new Map<string, Tenure>();
-  /** The last release of each range of ports. */
+  /** The last release of each range of ports of the same addresses, by releaseText. */
   readonly releases = new Map<string, BlockRelease>();
   /** Time of the first line; undefined before it. */
   begins: number | undefined;
@@ -54,7 +56,7 @@ export class BlockReplay {
   #released(event: BlockEvent, to: number): void {
     const { time, ports } = event;
     this.#end(this.live.get(grantText(event)) ?? { grant: grantOf(event), from: this.#complete }, to);
-    this.releases.set(`${ports.first} ${ports.count}`, { ports, time });
+    this.#release({ ports, outside: outsideOf(event), time });
   }
 
   /** What the snapshot does not have ended in lines that were lost, at its time at the latest. */
@@ -65,8 +67,12 @@ export class BlockReplay {
       const text = grantText(grant);
       if (!this.live.has(text)) this.live.set(text, { grant: grantOf(grant), from: Date.parse(grant.since) });
     }
-    for (const release of releases) this.releases.set(`${release.ports.first} ${release.ports.count}`, release);
+    for (const release of releases) this.#release(release);
     this.#complete = time;
+  }
+
+  #release(release: BlockRelease): void {
+    this.releases.set(releaseText(release), release);
   }
 
   #end({ grant, from }: Tenure, to: number): void {

@@ -1,6 +1,7 @@
 // What a ClusterNetwork must satisfy in itself, beyond the shape of its fields.
 import { FAMILIES } from './address.js';
 import type { ClusterNetwork, PortRange } from './network.js';
+import { countBlocks, isUsable, NODE_BLOCK } from './port-blocks.js';
 
 /** A broken rule, with the field of the manifest that breaks it. */
 export interface NetworkFault {
@@ -12,10 +13,15 @@ export interface NetworkFault {
 export const POD_CIDRS_MAX = 8;
 /** Ports below are for servers (RFC 6335), never for translation. */
 const FIRST_EPHEMERAL_PORT = 1024;
+/** As many blocks of a pod, and reserved ranges, as the datapath has room for. */
+export const POD_BLOCKS_MAX = 16;
+export const RESERVED_RANGES_MAX = 8;
 
 /** The first broken rule, or undefined. */
 export function checkNetwork(network: ClusterNetwork): NetworkFault | undefined {
-  return checkPorts(network) ?? checkBlocks(network) ?? checkCidrs(network);
+  return (
+    checkPorts(network) ?? checkBlocks(network) ?? checkReserved(network) ?? checkQuotas(network) ?? checkCidrs(network)
+  );
 }
 
 function checkPorts({ natPorts, nodePorts }: ClusterNetwork): NetworkFault | undefined {
@@ -40,6 +46,33 @@ function checkBlocks({ natPorts, blockSize }: ClusterNetwork): NetworkFault | un
       reason: `${text(natPorts)} has no room for the node's block and one pod's, of ${blockSize} ports each`,
     };
   }
+  return undefined;
+}
+
+function checkReserved(network: ClusterNetwork): NetworkFault | undefined {
+  const { reservedPorts, natPorts } = network;
+  const path = ['spec', 'nat', 'reservedPorts'];
+  if (reservedPorts.length > RESERVED_RANGES_MAX) {
+    return { path, reason: `${reservedPorts.length} ranges, but at most ${RESERVED_RANGES_MAX}` };
+  }
+  const outside = reservedPorts.find(({ first, last }) => first < natPorts.first || last > natPorts.last);
+  if (outside !== undefined) {
+    return {
+      path,
+      reason: `${text(outside)} lies outside the NAT ports ${text(natPorts)}, which alone are taken from the host`,
+    };
+  }
+  if (!isUsable(network, NODE_BLOCK))
+    return { path, reason: "the first block is the node's own and cannot be reserved" };
+  const blocks = Array.from({ length: countBlocks(network) - 1 }, (_, index) => index + 1);
+  if (blocks.some((block) => isUsable(network, block))) return undefined;
+  return { path, reason: `no block of ${network.blockSize} ports is left for pods` };
+}
+
+function checkQuotas({ blockQuotas: { initial, maximum } }: ClusterNetwork): NetworkFault | undefined {
+  const path = ['spec', 'nat', 'blocksPerPod'];
+  if (maximum > POD_BLOCKS_MAX) return { path, reason: `maximum ${maximum} is more than ${POD_BLOCKS_MAX}` };
+  if (initial > maximum) return { path, reason: `initial ${initial} is more than maximum ${maximum}` };
   return undefined;
 }
 

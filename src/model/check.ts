@@ -1,6 +1,7 @@
 // Rules that no object can be checked for alone: what contradicts another object is refused by name, the rest stays.
 import { checkNetwork } from './check-network.js';
 import { NodeCheck } from './check-node.js';
+import { PoolCheck } from './check-pool.js';
 import { ServiceCheck } from './check-service.js';
 import { inNameOrder } from './order.js';
 import type { Problem, Snapshot } from './snapshot.js';
@@ -29,13 +30,20 @@ export function checkSnapshot(snapshot: Snapshot, whereOf: WhereOf = (object) =>
     return reason === undefined;
   });
 
+  const poolCheck = new PoolCheck(nodeCheck.inside, [...nodes.values()]);
+  const egressPools = acceptAll(snapshot.egressPools, (name, pool) => {
+    const reason = poolCheck.accept(pool);
+    if (reason !== undefined) report(`EgressPool ${name}`, reason);
+    return reason === undefined;
+  });
+
   const serviceCheck = new ServiceCheck(network, nodeCheck.inside, [...nodes.values()]);
   const services = acceptAll(snapshot.services, (name, service) => {
     const reason = serviceCheck.accept(service);
     if (reason !== undefined) report(`Service ${name}`, reason);
     return reason === undefined;
   });
-  return { ...snapshot, network, nodes, services, problems };
+  return { ...snapshot, network, nodes, egressPools, services, problems };
 }
 
 function acceptAll<T>(objects: ReadonlyMap<string, T>, accept: (name: string, object: T) => boolean): Map<string, T> {

@@ -1,6 +1,13 @@
 // A pod of this node, as the CNI plugin wired it.
 import type { IpAddress } from './address.js';
 
+/** What a pod leaves from in one family: blocks of one translation address, so that remotes see one (RFC 4787 REQ-2). */
+export interface PortBlocks {
+  readonly address: IpAddress;
+  /** Numbers, 0-based in the NAT ports, in the order in which they were given; 0 is the node's own. */
+  readonly blocks: readonly number[];
+}
+
 /** Recorded on disk before the pod is wired and removed after it is gone: the address is taken while it exists. */
 export interface Endpoint {
   readonly containerID: string;
@@ -16,8 +23,8 @@ export interface Endpoint {
   readonly hostInterface: string;
   readonly ifindex: number;
   readonly mtu: number;
-  /** Number of the port block, 0-based in the NAT port range; block 0 is the node's own. */
-  readonly block: number;
+  /** One of each family that the pod can be translated in. */
+  readonly nat: readonly PortBlocks[];
   /** RFC 3339. */
   readonly created: string;
 }

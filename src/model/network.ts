@@ -41,8 +41,24 @@ export const DEFAULT_NAT_BEHAVIOUR: NatBehaviour = {
   filtering: 'AddressDependent',
 };
 
+/** How many blocks pods may own, of each family and on one node. */
+export interface BlockQuotas {
+  /** Of a pod when it is added, and in all: more than the first are given on request. */
+  readonly initial: number;
+  readonly maximum: number;
+  /** Of all pods of a namespace together; undefined: as many as there are. */
+  readonly perNamespace?: number;
+  /** Namespaces with another number. */
+  readonly namespaces: Readonly<Record<string, number>>;
+  /** Requests leave blocks for so many pods: one that is still to come finds its first ones. */
+  readonly podsPerNode: number;
+}
+
 /** In which order blocks are given: one that cannot be guessed from outside, or ascending. */
 export type BlockOrder = 'Random' | 'Sequential';
+
+/** Where the search for a free port begins: anywhere in the pod's blocks, or at the packet's own port modulo. */
+export type PortOrder = 'Random' | 'Preserving';
 
 /** Both ends included, host order. */
 export interface PortRange {
@@ -59,6 +75,10 @@ export interface ClusterNetwork {
   /** Ports of one pod's block; a power of two. */
   readonly blockSize: number;
   readonly blockOrder: BlockOrder;
+  readonly blockQuotas: BlockQuotas;
+  /** Of the NAT ports, but left to the host; blocks that touch them are not given. */
+  readonly reservedPorts: readonly PortRange[];
+  readonly portOrder: PortOrder;
   /** Seconds that a block rests after its last owner (RFC 6888 REQ-8). */
   readonly reuseHold: number;
   readonly nodePorts: PortRange;
@@ -79,10 +99,7 @@ export const DEFAULT_TIMEOUTS: Timeouts = {
 export const DEFAULT_NAT_PORTS: PortRange = { first: 36864, last: 65535 };
 export const DEFAULT_BLOCK_SIZE = 256;
 export const DEFAULT_BLOCK_ORDER: BlockOrder = 'Random';
+export const DEFAULT_PORT_ORDER: PortOrder = 'Random';
+export const DEFAULT_BLOCK_QUOTAS: BlockQuotas = { initial: 1, maximum: 4, namespaces: {}, podsPerNode: 110 };
 export const DEFAULT_REUSE_HOLD = 120;
 export const DEFAULT_NODE_PORTS: PortRange = { first: 30000, last: 32767 };
-
-/** Whole blocks in the NAT ports, the node's own included. */
-export function countBlocks({ natPorts, blockSize }: Pick<ClusterNetwork, 'natPorts' | 'blockSize'>): number {
-  return Math.floor((natPorts.last - natPorts.first + 1) / blockSize);
-}

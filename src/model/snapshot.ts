@@ -1,4 +1,5 @@
 // The whole desired state, as a source delivers it.
+import type { EgressPool } from './egress-pool.js';
 import type { ClusterNetwork } from './network.js';
 import type { Node } from './node.js';
 import type { EndpointSlice, Service } from './service.js';
@@ -7,6 +8,7 @@ import type { EndpointSlice, Service } from './service.js';
 export interface Snapshot {
   readonly network: ClusterNetwork | undefined;
   readonly nodes: ReadonlyMap<string, Node>;
+  readonly egressPools: ReadonlyMap<string, EgressPool>;
   readonly services: ReadonlyMap<string, Service>;
   readonly slices: ReadonlyMap<string, EndpointSlice>;
   readonly problems: readonly Problem[];

@@ -61,8 +61,11 @@ export interface Netlink {
   setUp(ifindex: number): void;
   setMtu(ifindex: number, mtu: number): void;
   addresses(ifindex: number): AddressInfo[];
-  /** An address that exists already is not an error. IPv6 addresses are added without duplicate address detection. */
-  addAddress(ifindex: number, address: string): void;
+  /**
+   * An address that exists already is not an error. IPv6 addresses are added without duplicate address detection. One
+   * that is deprecated is answered for, but not chosen as the source of the host's own connections.
+   */
+  addAddress(ifindex: number, address: string, deprecated?: boolean): void;
   deleteAddress(ifindex: number, address: string): boolean;
   routes(): RouteInfo[];
   /** Adds or replaces. */

@@ -3,12 +3,15 @@ import { z } from 'zod';
 import { type Family, familyOf } from '../model/address.js';
 import { checkNetwork } from '../model/check-network.js';
 import {
+  type BlockQuotas,
   type ClusterNetwork,
   DEFAULT_BLOCK_ORDER,
+  DEFAULT_BLOCK_QUOTAS,
   DEFAULT_BLOCK_SIZE,
   DEFAULT_NAT_BEHAVIOUR,
   DEFAULT_NAT_PORTS,
   DEFAULT_NODE_PORTS,
+  DEFAULT_PORT_ORDER,
   DEFAULT_REUSE_HOLD,
   DEFAULT_TIMEOUTS,
   type FamilyNetwork,
@@ -18,6 +21,9 @@ import { ConvertError, cidr, portRange, validate } from './schema.js';
 const SECONDS_MAX = 0x7fff_ffff;
 /** Releases are remembered for a day. */
 const REUSE_HOLD_MAX = 86_400;
+
+const PODS_MAX = 65_535;
+const BLOCKS_MAX = 65_535;
 
 const mapping = z.enum(['EndpointIndependent', 'EndpointDependent']);
 
@@ -32,6 +38,11 @@ const schema = z.looseObject({
         ports: portRange.default(DEFAULT_NAT_PORTS),
         blockSize: z.int().min(1).max(32768).default(DEFAULT_BLOCK_SIZE),
         blockOrder: z.enum(['Random', 'Sequential']).default(DEFAULT_BLOCK_ORDER),
+        blocksPerPod: blocksPerPod(),
+        blocksPerNamespace: blocksPerNamespace(),
+        podsPerNode: z.int().min(0).max(PODS_MAX).default(DEFAULT_BLOCK_QUOTAS.podsPerNode),
+        reservedPorts: z.array(portRange).default([]),
+        portOrder: z.enum(['Random', 'Preserving']).default(DEFAULT_PORT_ORDER),
         reuseHold: z.int().min(0).max(REUSE_HOLD_MAX).default(DEFAULT_REUSE_HOLD),
         nodePorts: portRange.default(DEFAULT_NODE_PORTS),
         udpMapping: mapping.default(DEFAULT_NAT_BEHAVIOUR.udpMapping),
@@ -59,6 +70,9 @@ export function convertClusterNetwork(object: unknown): ClusterNetwork {
     natPorts: spec.nat.ports,
     blockSize: spec.nat.blockSize,
     blockOrder: spec.nat.blockOrder,
+    blockQuotas: convertQuotas(spec.nat),
+    reservedPorts: spec.nat.reservedPorts,
+    portOrder: spec.nat.portOrder,
     reuseHold: spec.nat.reuseHold,
     nodePorts: spec.nat.nodePorts,
     timeouts: spec.timeouts,
@@ -67,6 +81,39 @@ export function convertClusterNetwork(object: unknown): ClusterNetwork {
   const fault = checkNetwork(network);
   if (fault !== undefined) throw new ConvertError(`${fault.path.join('.')}: ${fault.reason}`, fault.path);
   return network;
+}
+
+function blocksPerPod() {
+  const { initial, maximum } = DEFAULT_BLOCK_QUOTAS;
+  const blocks = z.int().min(1).max(BLOCKS_MAX);
+  return z
+    .strictObject({ initial: blocks.default(initial), maximum: blocks.optional() })
+    .prefault({})
+    .transform(
+      // Who asks for more at first than the default allows in all wants just these.
+      (given) => ({ initial: given.initial, maximum: given.maximum ?? Math.max(given.initial, maximum) }),
+    );
+}
+
+function blocksPerNamespace() {
+  const blocks = z.int().min(0).max(BLOCKS_MAX);
+  return z
+    .strictObject({ default: blocks.optional(), namespaces: z.record(z.string(), blocks).default({}) })
+    .prefault({});
+}
+
+interface QuotaFields {
+  readonly blocksPerPod: { readonly initial: number; readonly maximum: number };
+  readonly blocksPerNamespace: {
+    readonly default?: number | undefined;
+    readonly namespaces: Readonly<Record<string, number>>;
+  };
+  readonly podsPerNode: number;
+}
+
+function convertQuotas({ blocksPerPod, blocksPerNamespace, podsPerNode }: QuotaFields): BlockQuotas {
+  const { default: perNamespace, namespaces } = blocksPerNamespace;
+  return { ...blocksPerPod, ...(perNamespace === undefined ? {} : { perNamespace }), namespaces, podsPerNode };
 }
 
 function familySchema(family: Family) {

@@ -75,6 +75,7 @@ function toSnapshot(inForce: InForce): Omit<Snapshot, 'problems'> {
   return {
     network: objects.find((converted) => converted.kind === 'ClusterNetwork')?.object,
     nodes: ofKind(objects, 'Node'),
+    egressPools: ofKind(objects, 'EgressPool'),
     services: ofKind(objects, 'Service'),
     slices: ofKind(objects, 'EndpointSlice'),
   };

@@ -13,7 +13,7 @@ const statusAddress = z
   });
 
 const schema = z.looseObject({
-  metadata: z.looseObject({ name: z.string().min(1) }),
+  metadata: z.looseObject({ name: z.string().min(1), labels: z.record(z.string(), z.string()).nullish() }),
   spec: z.looseObject({ podCIDR: cidr.optional(), podCIDRs: z.array(cidr).optional() }).prefault({}),
   status: z.looseObject({ addresses: z.array(statusAddress).default([]) }).prefault({}),
 });
@@ -26,6 +26,7 @@ export function convertNode(object: unknown): Node {
     name: metadata.name,
     addresses: [...new Set(internal.map(({ address }) => parseAddress(address)))],
     podCIDRs: [...new Set(spec.podCIDRs ?? (spec.podCIDR === undefined ? [] : [spec.podCIDR]))],
+    ...(metadata.labels == null ? {} : { labels: metadata.labels }),
   };
 }
 

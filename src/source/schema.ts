@@ -61,7 +61,8 @@ function issueText(issue: z.core.$ZodIssue): string {
   return `${z.core.toDotPath([...issue.path])}: ${message}`;
 }
 
-function parsedBy<T>(parse: (text: string) => T): (text: string, context: z.RefinementCtx) => T {
+/** A transform of zod that says what AddressError says. */
+export function parsedBy<T>(parse: (text: string) => T): (text: string, context: z.RefinementCtx) => T {
   return (text, context) => {
     try {
       return parse(text);

@@ -198,8 +198,11 @@ describe('many pods', () => {
     const addresses = results.flatMap(({ json }) => (json.ips ?? []).map(({ address }) => address));
     expect(new Set(addresses).size).toBe(40);
     const status = await node.waitFor(({ endpoints }) => endpoints.length === 20);
-    expect(new Set(status.endpoints.map(({ block }) => block)).size).toBe(20);
-    expect(status.endpoints.every(({ block }) => block >= 1)).toBe(true);
+    for (const family of [0, 1]) {
+      const blocks = status.endpoints.flatMap(({ nat }) => nat[family]?.blocks ?? []);
+      expect(new Set(blocks).size).toBe(20);
+      expect(blocks.every((block) => block >= 1)).toBe(true);
+    }
   });
 
   test('GC removes what is not listed and nothing else', async () => {

@@ -136,8 +136,20 @@ test('what an ADD left that never ended is taken back: a record without a device
   await node.endAgent('SIGKILL');
   await node.addNamespace('half');
   const draft = { ...half, netns: node.netnsPath('half'), ifindex: 0 };
-  writeRecord({ ...draft, containerID: 'crash1', hostInterface: 'istcrash1', addresses: ['10.244.1.77'], block: 40 });
-  writeRecord({ ...draft, containerID: 'crash2', hostInterface: 'istcrash2', addresses: ['10.244.1.78'], block: 41 });
+  writeRecord({
+    ...draft,
+    containerID: 'crash1',
+    hostInterface: 'istcrash1',
+    addresses: ['10.244.1.77'],
+    nat: [{ address: NODE.ipv4, blocks: [40] }],
+  });
+  writeRecord({
+    ...draft,
+    containerID: 'crash2',
+    hostInterface: 'istcrash2',
+    addresses: ['10.244.1.78'],
+    nat: [{ address: NODE.ipv4, blocks: [41] }],
+  });
   await node.ip('node', `link add istcrash2 type veth peer name eth0 netns ${node.netns('half')}`);
   writeFileSync(join(node.stateDir, 'endpoints', 'crash3-eth0.json.tmp'), '{"containerID":');
   await node.startAgent();

@@ -8,13 +8,14 @@ import { openPinnedMap } from '../../src/bpf/map.js';
 import { loadNative } from '../../src/bpf/native.js';
 import { BpfObject } from '../../src/bpf/object.js';
 import { runCli } from '../support/cli.js';
+import { blocks } from '../support/datapath.js';
 import { agentState, createStateDir } from '../support/fake-agent.js';
 import { anEndpoint } from '../support/objects.js';
 
 const ROOT = join(import.meta.dirname, '../..');
 const MAIN = join(ROOT, 'build/src/cli/main.js');
 const PINS = `/sys/fs/bpf/ist-cli-${process.pid}`;
-const MAPS = ['endpoints', 'routes', 'services', 'backends', 'flows', 'drops', 'nat_counters'];
+const MAPS = ['endpoints', 'routes', 'services', 'backends', 'flows', 'drops', 'nat_counters', 'shortages'];
 const MANY = 20_000;
 const native = loadNative();
 const dir = createStateDir();
@@ -50,9 +51,9 @@ afterAll(() => {
 
 function writePods(object: BpfObject): void {
   using endpoints = object.map('endpoints');
-  const common = { mac: '02:00:00:00:00:02', port_count: 256, mtu: 1500, nat_address: '192.0.2.11' };
-  endpoints.set('192.0.2.11', { ...common, flags: 1, ifindex: 0, port_first: 36864 });
-  endpoints.set('10.244.1.2', { ...common, flags: 0, ifindex: 7, port_first: 37120 });
+  const common = { mac: '02:00:00:00:00:02', mtu: 1500, nat_address: '192.0.2.11' };
+  endpoints.set('192.0.2.11', { ...common, flags: 1, ifindex: 0, ...blocks(256, 36864) });
+  endpoints.set('10.244.1.2', { ...common, flags: 0, ifindex: 7, ...blocks(256, 37120) });
   using routes = object.map('routes');
   routes.set({ prefix_length: 120, prefix: '10.244.2.0' }, { type: 1, next_hop: '192.0.2.12' });
   routes.set({ prefix_length: 96, prefix: '0.0.0.0' }, { type: 2, next_hop: '::' });
@@ -208,7 +209,7 @@ test('services have the backends of their generation', async () => {
 
 test('an endpoint is ready when the datapath has its addresses', async () => {
   expect(await items('endpoint', 'list')).toMatchObject([
-    { pod: { name: 'web-0' }, ready: true, natAddresses: ['192.0.2.11'], ports: { first: 37_120, last: 37_375 } },
+    { pod: { name: 'web-0' }, ready: true, natAddresses: ['192.0.2.11'], ports: [{ first: 37_120, last: 37_375 }] },
   ]);
 });
 

@@ -5,7 +5,7 @@ import type { KernelMap } from '../../src/bpf/map.js';
 import { loadNative, type NativeError, type NativeProgram } from '../../src/bpf/native.js';
 import { BpfObject } from '../../src/bpf/object.js';
 import type { Config, Maps } from '../../src/datapath/types.gen.js';
-import { DROP_REASON, FLOW_FLAGS, ROUTE_TYPE } from '../../src/datapath/types.gen.js';
+import { DROP_REASON, ENDPOINT_LIMITS, FLOW_FLAGS, ROUTE_TYPE } from '../../src/datapath/types.gen.js';
 import { type Cidr, cidrBytes, formatAddress, maskBytes } from '../../src/model/address.js';
 import { DEFAULT_TIMEOUTS } from '../../src/model/network.js';
 import { DETOUR_MAC } from '../../src/net/detour.js';
@@ -53,11 +53,23 @@ type MapName =
   | 'fragments'
   | 'drops'
   | 'samples'
+  | 'shortages'
   | 'sweeps';
 type KernelMaps = { readonly [N in MapName]: KernelMap<Maps[N]['key'], Maps[N]['value']> };
 
 const MAP_NAMES: readonly MapName[] = [
-  ...(['endpoints', 'routes', 'services', 'backends', 'flows', 'fragments', 'drops', 'samples', 'sweeps'] as const),
+  ...([
+    'endpoints',
+    'routes',
+    'services',
+    'backends',
+    'flows',
+    'fragments',
+    'drops',
+    'samples',
+    'shortages',
+    'sweeps',
+  ] as const),
 ];
 
 export class TestDatapath implements Disposable {
@@ -173,14 +185,15 @@ export class TestDatapath implements Disposable {
 
   #seed({ a, b, node, otherNode, far }: Addresses): void {
     const { endpoints, routes } = this.maps;
-    const common = { port_count: BLOCK, nat_address: node };
-    const host = { ifindex: 0, flags: 1, mac: '00:00:00:00:00:00', mtu: 0, port_first: PORTS.node };
+    const common = { nat_address: node };
+    const host = { ifindex: 0, flags: 1, mac: '00:00:00:00:00:00', mtu: 0, ...blocks(BLOCK, PORTS.node) };
     endpoints.set(node, { ...common, ...host });
     for (const [address, name] of [
       [a, 'a'],
       [b, 'b'],
     ] as const) {
-      const pod = { ifindex: this.ifindex[name], flags: 0, mac: MAC[name], mtu: 1500, port_first: PORTS[name] };
+      const ports = blocks(BLOCK, PORTS[name]);
+      const pod = { ifindex: this.ifindex[name], flags: 0, mac: MAC[name], mtu: 1500, ...ports };
       endpoints.set(address, { ...common, ...pod });
     }
     const bits = node.includes(':') ? [128, 64, 48] : [128, 120, 112];
@@ -190,6 +203,18 @@ export class TestDatapath implements Disposable {
     routes.set(routeKey(a, bits[2]), { type: ROUTE_TYPE.ROUTE_UNREACHABLE, next_hop: '::' });
   }
 }
+
+/** The fields of an endpoint that owns these blocks, each of `size` ports. */
+export function blocks(size: number, ...firsts: readonly number[]): BlockFields {
+  const length = ENDPOINT_LIMITS.ENDPOINT_BLOCKS_MAX;
+  return {
+    block_size: size,
+    block_count: firsts.length,
+    blocks: Array.from({ length }, (_, index) => firsts[index] ?? 0),
+  };
+}
+
+type BlockFields = Pick<Maps['endpoints']['value'], 'block_size' | 'block_count' | 'blocks'>;
 
 let world: Record<Device, number> | undefined;
 
@@ -244,6 +269,10 @@ function defaultConfig({ uplink }: Readonly<Record<Device, number>>): Config {
     netns_cookie: 1n,
     detour_ifindex: [0, 0],
     detour_mac: DETOUR_MAC,
+    random_ports: 0,
+    reserved: Array.from({ length: 8 }, () => ({ first: 0, last: 0 })),
+    reserved_count: 0,
+    loaded: 0,
     timeouts: {
       tcp_opening: tcpOpening,
       tcp_established: tcpEstablished,

@@ -18,9 +18,19 @@ export function network({ ipv4 = {}, ipv6 = {}, nat, timeouts }: NetworkSpec = {
       ipv4: { mode: 'Island', podCIDRs: ['10.244.0.0/16'], ...ipv4 },
       ipv6: { mode: 'Island', podCIDRs: ['fd00:244::/32'], ...ipv6 },
       // So that a test knows which ports a pod has, whoever had them before.
-      nat: { blockOrder: 'Sequential', reuseHold: 0, ...nat },
+      nat: { blockOrder: 'Sequential', reuseHold: 0, blocksPerPod: { maximum: 1 }, ...nat },
       ...(timeouts === undefined ? {} : { timeouts }),
     },
+  };
+}
+
+/** Further translation addresses of the node under test. */
+export function egressPool(addresses: readonly string[], fields: object = {}): object {
+  return {
+    apiVersion: 'isthmus.dev/v1alpha1',
+    kind: 'EgressPool',
+    metadata: { name: 'pool' },
+    spec: { addresses, nodeSelector: { matchLabels: { 'kubernetes.io/hostname': 'n1' } }, ...fields },
   };
 }
 
@@ -28,7 +38,7 @@ export function nodeObject(name: string, addresses: readonly string[], podCIDRs:
   return {
     apiVersion: 'v1',
     kind: 'Node',
-    metadata: { name },
+    metadata: { name, labels: { 'kubernetes.io/hostname': name } },
     spec: { podCIDR: podCIDRs[0], podCIDRs },
     status: { addresses: addresses.map((address) => ({ type: 'InternalIP', address })) },
   };

@@ -11,6 +11,7 @@ import type { ProbeReport } from '../../src/lab/case-runner.js';
 import { type CommandResult, capture, enter, run, start, until } from '../../src/testbed/command.js';
 import { PROBE } from '../../src/testbed/files.js';
 import { cgroupRoot } from '../../src/testbed/node-home.js';
+import type { HoldReport } from './hold-connections.js';
 
 export const NODE = { ipv4: '192.0.2.10', ipv6: '2001:db8:2::10' };
 export const OUTSIDE = { ipv4: '192.0.2.1', ipv6: '2001:db8:2::1' };
@@ -37,6 +38,13 @@ export interface RunningProbe {
   readonly report: Promise<ProbeReport>;
   stop(): Promise<ProbeReport>;
 }
+
+/** Connections that are open, and how they came to be. */
+export interface HeldConnections extends HoldReport {
+  close(): Promise<void>;
+}
+
+const HOLD_CONNECTIONS = join(import.meta.dirname, 'hold-connections.ts');
 
 let count = 0;
 
@@ -120,6 +128,26 @@ export class NodeWorld implements AsyncDisposable {
       return promise;
     };
     return { report: promise, stop };
+  }
+
+  /** Opens many TCP connections from a namespace; they stay until `close`. */
+  async holdConnections(name: string, address: string, count: number): Promise<HeldConnections> {
+    const script = [process.execPath, HOLD_CONNECTIONS, address, String(PORT), String(count)];
+    const [file = '', ...args] = enter(script, { netns: this.netns(name), cgroup: this.#cgroupOf(name) });
+    const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+    const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
+    const { promise, resolve, reject } = Promise.withResolvers<HoldReport>();
+    let text = '';
+    child.stdout.setEncoding('utf8').on('data', (part: string) => {
+      text += part;
+      if (text.endsWith('\n')) resolve(JSON.parse(text) as HoldReport);
+    });
+    child.once('close', (status) => reject(new Error(`hold-connections in ${name} ended with ${status}: ${text}`)));
+    const close = (): Promise<void> => {
+      child.stdin.end();
+      return ended;
+    };
+    return { ...(await promise), close };
   }
 
   /** Starts a server in a namespace and waits until it listens. */

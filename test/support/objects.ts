@@ -1,11 +1,14 @@
 // Objects of the model for tests, with everything that a test does not care about filled in.
-import type { Endpoint } from '../../src/model/endpoint.js';
+import type { EgressPool } from '../../src/model/egress-pool.js';
+import type { Endpoint, PortBlocks } from '../../src/model/endpoint.js';
 import {
   type ClusterNetwork,
+  DEFAULT_BLOCK_QUOTAS,
   DEFAULT_BLOCK_SIZE,
   DEFAULT_NAT_BEHAVIOUR,
   DEFAULT_NAT_PORTS,
   DEFAULT_NODE_PORTS,
+  DEFAULT_PORT_ORDER,
   DEFAULT_REUSE_HOLD,
   DEFAULT_TIMEOUTS,
 } from '../../src/model/network.js';
@@ -24,6 +27,9 @@ export function aNetwork(fields: Partial<ClusterNetwork> = {}): ClusterNetwork {
     natPorts: DEFAULT_NAT_PORTS,
     blockSize: DEFAULT_BLOCK_SIZE,
     blockOrder: 'Random',
+    blockQuotas: DEFAULT_BLOCK_QUOTAS,
+    reservedPorts: [],
+    portOrder: DEFAULT_PORT_ORDER,
     reuseHold: DEFAULT_REUSE_HOLD,
     nodePorts: DEFAULT_NODE_PORTS,
     timeouts: DEFAULT_TIMEOUTS,
@@ -77,25 +83,37 @@ export function anEndpoint(fields: Partial<Endpoint> = {}): Endpoint {
     hostInterface: 'ist1',
     ifindex: 7,
     mtu: 1500,
-    block: 1,
+    nat: nat(1),
     created: '2026-01-01T00:00:00Z',
     ...fields,
   };
 }
 
+/** Blocks of node 1, the same numbers in both families. */
+export function nat(...blocks: number[]): PortBlocks[] {
+  return ['198.51.100.1', '2001:db8::1'].map((address) => ({ address, blocks }));
+}
+
+/** Addresses of the node that has the label host=one. */
+export function aPool(fields: Partial<EgressPool> = {}): EgressPool {
+  return { name: 'pool', addresses: ['203.0.113.7'], nodeLabels: { host: 'one' }, nodeAddress: 'Included', ...fields };
+}
+
 interface Objects {
+  readonly pools?: readonly EgressPool[];
   readonly network?: ClusterNetwork | undefined;
   readonly nodes?: readonly Node[];
   readonly services?: readonly Service[];
   readonly slices?: readonly EndpointSlice[];
 }
 
-export function aSnapshot({ network, nodes = [], services = [], slices = [] }: Objects): Snapshot {
+export function aSnapshot({ network, nodes = [], services = [], slices = [], pools = [] }: Objects): Snapshot {
   const named = <T extends { namespace: string; name: string }>(objects: readonly T[]) =>
     new Map(objects.map((object) => [`${object.namespace}/${object.name}`, object]));
   return {
     network,
     nodes: new Map(nodes.map((node) => [node.name, node])),
+    egressPools: new Map(pools.map((pool) => [pool.name, pool])),
     services: named(services),
     slices: named(slices),
     problems: [],

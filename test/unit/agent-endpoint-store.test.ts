@@ -32,7 +32,7 @@ function endpoint(containerID: string, interfaceName = 'eth0'): Endpoint {
     hostInterface: 'ist0',
     ifindex: 7,
     mtu: 1500,
-    block: 1,
+    nat: [{ address: '192.0.2.11', blocks: [1] }],
     created: '2026-01-01T00:00:00Z',
   };
 }

@@ -2,19 +2,20 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { orderBlocks } from '../../src/agent/block-order.js';
+import { BlockPlan } from '../../src/agent/block-plan.js';
 import { ExhaustedError } from '../../src/agent/exhausted.js';
 import { allocateAddresses } from '../../src/agent/ipam.js';
-import { allocateBlock } from '../../src/agent/port-block.js';
 import type { Cidr } from '../../src/model/address.js';
 import type { Endpoint } from '../../src/model/endpoint.js';
 import {
   type ClusterNetwork,
-  countBlocks,
+  DEFAULT_BLOCK_QUOTAS,
   DEFAULT_NAT_BEHAVIOUR,
   DEFAULT_NODE_PORTS,
   DEFAULT_REUSE_HOLD,
   DEFAULT_TIMEOUTS,
 } from '../../src/model/network.js';
+import { countBlocks } from '../../src/model/port-blocks.js';
 
 const BOTH = { ipv4: familyOf('10.244.0.0/16'), ipv6: familyOf('fd00:244::/32') };
 
@@ -30,6 +31,9 @@ function network(changes: Partial<ClusterNetwork> = {}): ClusterNetwork {
     natPorts: { first: 36864, last: 65535 },
     blockSize: 256,
     blockOrder: 'Sequential',
+    blockQuotas: DEFAULT_BLOCK_QUOTAS,
+    reservedPorts: [],
+    portOrder: 'Random',
     reuseHold: DEFAULT_REUSE_HOLD,
     nodePorts: DEFAULT_NODE_PORTS,
     timeouts: DEFAULT_TIMEOUTS,
@@ -59,15 +63,21 @@ class TestNode {
     const node = { name: 'n1', addresses: this.addresses, podCIDRs: this.podCIDRs };
     const endpoints = [...this.pods.values()];
     const addresses = allocateAddresses({ network: this.network, node, endpoints, cursors: this.cursors });
-    this.pods.set(pod, { ...RECORD, addresses, block: this.#allocateBlock(endpoints), containerID: `c${pod}` });
+    const draft = { ...RECORD, addresses, containerID: `c${pod}` };
+    this.pods.set(pod, { ...draft, nat: this.#plan(endpoints).place(draft) });
     return addresses;
   }
 
-  #allocateBlock(endpoints: readonly Endpoint[]): number {
-    return allocateBlock({
+  blocks(pod: number): readonly number[] {
+    return this.pods.get(pod)?.nat.flatMap(({ blocks }) => blocks) ?? [];
+  }
+
+  #plan(tenants: readonly Endpoint[]): BlockPlan {
+    return new BlockPlan({
       network: this.network,
       nodeName: 'n1',
-      taken: new Set(endpoints.map(({ block }) => block)),
+      addresses: this.addresses,
+      tenants,
       order: orderBlocks(countBlocks(this.network), 'Sequential', new Uint8Array()),
       granted: [],
       released: [],
@@ -87,7 +97,7 @@ const RECORD: Endpoint = {
   hostInterface: 'istx',
   ifindex: 1,
   mtu: 1500,
-  block: 0,
+  nat: [],
   created: '2026-01-01T00:00:00Z',
 };
 
@@ -102,7 +112,7 @@ test('a pod gets an address of each family, without the first and the last of IP
     '10.244.1.5 fd00:244:1::5',
     '10.244.1.6 fd00:244:1::6',
   ]);
-  expect([...node.pods.values()].map(({ block }) => block)).toEqual([1, 2, 3, 4, 5, 6]);
+  expect([1, 2, 3, 4, 5, 6].map((pod) => node.blocks(pod))).toEqual([[1], [2], [3], [4], [5], [6]]);
   expect(() => node.add(7)).toThrow(new ExhaustedError('no free address in the pod CIDRs 10.244.1.0/29 of node n1'));
 });
 
@@ -153,14 +163,14 @@ test('blocks: those beyond the range do not exist, a remainder is no block, the 
   );
   node.add(1);
   node.add(2);
-  expect([...node.pods.values()].map(({ block }) => block)).toEqual([1, 2]);
+  expect([1, 2].map((pod) => node.blocks(pod))).toEqual([[1], [2]]);
   expect(() => node.add(3)).toThrow(
-    'no free port block: the NAT ports 60000-60254 of node n1 hold 3 blocks of 64, and all have an owner; ' +
-      'make blockSize smaller or the range larger',
+    'no free port block: the NAT ports 60000-60254 of 192.0.2.10 on node n1 hold 3 blocks of 64, and all have an ' +
+      'owner; make blockSize smaller or the range larger, or add IPv4 addresses with an EgressPool',
   );
   node.pods.delete(1);
   node.add(4);
-  expect(node.pods.get(4)?.block).toBe(1);
+  expect(node.blocks(4)).toEqual([1]);
 });
 
 test('whatever comes and goes, no two pods ever share an address or a block', () => {
@@ -177,7 +187,8 @@ test('whatever comes and goes, no two pods ever share an address or a block', ()
         const pods = [...node.pods.values()];
         const addresses = pods.flatMap((one) => one.addresses);
         expect(new Set(addresses).size).toBe(addresses.length);
-        expect(new Set(pods.map(({ block }) => block)).size).toBe(pods.length);
+        const blocks = pods.flatMap(({ nat }) => nat.flatMap((one) => one.blocks));
+        expect(new Set(blocks).size).toBe(blocks.length);
       }
     }),
     { numRuns: 60 },

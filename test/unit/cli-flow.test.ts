@@ -36,7 +36,7 @@ const POD: Endpoint = {
   hostInterface: 'ist1',
   ifindex: 5,
   mtu: 1500,
-  block: 1,
+  nat: [{ address: '192.0.2.11', blocks: [1] }],
   created: '2026-11-21T10:00:00.000Z',
 };
 const VIEWER: FlowViewer = { node: 'n1', pods: indexPods([POD]), now: 1000, flags: FLAGS };

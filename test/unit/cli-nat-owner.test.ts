@@ -18,7 +18,7 @@ const RECORD: Endpoint = {
   hostInterface: 'ist1',
   ifindex: 5,
   mtu: 1500,
-  block: 1,
+  nat: [{ address: '192.0.2.11', blocks: [1] }],
   created: '2026-11-21T10:00:00.000Z',
 };
 const NODE_BLOCK: PortBlock = { address: '192.0.2.11', host: true, natAddress: '192.0.2.11', first: 36864, count: 256 };

@@ -42,7 +42,14 @@ test('flows count towards the block of their port, and the busiest remote says h
     busiest: { protocol: 'tcp', remote: { address: '198.51.100.9', port: 443 }, flows: 64, fillPercent: 25 },
   });
   expect(
-    viewAddresses({ node: 'n1', usages: index.all, natPorts: { first: 36864, last: 65535 }, blockSize: 256, held: 3 }),
+    viewAddresses({
+      node: 'n1',
+      usages: index.all,
+      addresses: ['192.0.2.11', '203.0.113.7'],
+      total: 112,
+      blockSize: 256,
+      held: (address) => (address === '192.0.2.11' ? 3 : 0),
+    }),
   ).toEqual([
     {
       node: 'n1',
@@ -51,6 +58,14 @@ test('flows count towards the block of their port, and the busiest remote says h
       flows: 66,
       portsInUse: 64,
       fillPercent: 12.5,
+    },
+    {
+      node: 'n1',
+      address: '203.0.113.7',
+      blocks: { total: 112, used: 0, held: 0, free: 112 },
+      flows: 0,
+      portsInUse: 0,
+      fillPercent: 0,
     },
   ]);
 });

@@ -1,7 +1,8 @@
 // The whole desired state to map contents, as sorted lines.
 import { describe, expect, test } from 'vitest';
 import { type CompileInput, compile } from '../../src/datapath/compile.js';
-import { aNetwork, aNode, anEndpoint, aService, aSlice, aSnapshot, backends } from '../support/objects.js';
+import { ENDPOINT_FLAGS } from '../../src/datapath/types.gen.js';
+import { aNetwork, aNode, anEndpoint, aPool, aService, aSlice, aSnapshot, backends, nat } from '../support/objects.js';
 import { resolveFrontends, tableLines } from '../support/tables.js';
 
 const nothing = { services: new Map(), backends: new Map() };
@@ -16,7 +17,7 @@ describe('endpoints', () => {
   test('are the node itself and its pods, each with its port block', () => {
     const endpoints = [
       anEndpoint(),
-      anEndpoint({ containerID: 'c2', addresses: ['10.244.1.3'], ifindex: 9, block: 111 }),
+      anEndpoint({ containerID: 'c2', addresses: ['10.244.1.3'], ifindex: 9, nat: nat(111) }),
     ];
     expect(
       tableLines(compileOn({ snapshot: aSnapshot({ network, nodes }), endpoints }).endpoints),
@@ -46,11 +47,44 @@ describe('endpoints', () => {
   });
 
   test('own no ports when their block lies outside the range, which is a problem', () => {
-    const desired = compileOn({ snapshot: aSnapshot({ network, nodes }), endpoints: [anEndpoint({ block: 112 })] });
-    expect(desired.endpoints.get('10.244.1.2')?.[1]).toMatchObject({ port_first: 0, port_count: 0 });
-    expect(desired.problems.map(({ object, reason }) => `${object}: ${reason}`)).toEqual([
-      'Pod shop/web-0: its port block 112 of 256 ports lies outside the NAT ports 36864-65535; create it anew',
-    ]);
+    const desired = compileOn({ snapshot: aSnapshot({ network, nodes }), endpoints: [anEndpoint({ nat: nat(112) })] });
+    expect(desired.endpoints.get('10.244.1.2')?.[1]).toMatchObject({ block_size: 0, block_count: 0 });
+    expect(desired.problems.map(({ object, reason }) => `${object}: ${reason}`)).toEqual(
+      ['10.244.1.2', 'fd00:1:1:1::2'].map(
+        (address) =>
+          `Pod shop/web-0: its address ${address} has no port block: none is left (see \`isthmus nat stats\`)`,
+      ),
+    );
+  });
+
+  test('own all their blocks that are usable, of the address that they are bound to', () => {
+    const pool = aPool({ addresses: ['203.0.113.7', '203.0.113.99'] });
+    const reserved = aNetwork({ reservedPorts: [{ first: 37_400, last: 37_400 }] });
+    const bound = anEndpoint({ addresses: ['10.244.1.2'], nat: [{ address: '203.0.113.99', blocks: [5, 2, 0, 9] }] });
+    const { endpoints, problems } = compileOn({
+      snapshot: aSnapshot({ network: reserved, nodes: [aNode(1, { labels: { host: 'one' } })], pools: [pool] }),
+      endpoints: [bound],
+      growable: new Set(['10.244.1.2']),
+    });
+    expect(endpoints.get('10.244.1.2')?.[1]).toMatchObject({
+      flags: ENDPOINT_FLAGS.ENDPOINT_MAY_GROW,
+      nat_address: '203.0.113.99',
+      block_size: 256,
+      block_count: 3,
+      blocks: [5, 0, 9, ...Array(13).fill(-144)].map((block) => 36_864 + 256 * block),
+    });
+    expect(problems).toEqual([]);
+    // Answers are the datapath's; whatever else is sent there is the host's.
+    for (const address of pool.addresses) {
+      expect(endpoints.get(address)?.[1]).toMatchObject({ flags: ENDPOINT_FLAGS.ENDPOINT_HOST, block_count: 0 });
+    }
+  });
+
+  test('have no ports of an address that is not the node’s any more', () => {
+    const stray = anEndpoint({ addresses: ['10.244.1.2'], nat: [{ address: '203.0.113.99', blocks: [5] }] });
+    const desired = compileOn({ snapshot: aSnapshot({ network, nodes }), endpoints: [stray] });
+    expect(desired.endpoints.get('10.244.1.2')?.[1]).toMatchObject({ block_count: 0 });
+    expect(desired.problems).toHaveLength(1);
   });
 });
 

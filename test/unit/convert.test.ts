@@ -24,6 +24,12 @@ spec: {clusterID: c1, ${spec}}`;
     expect(convertYaml(network('ipv4: {mode: Island, podCIDRs: [10.244.9.9/16]}'))).toMatchInlineSnapshot(`
       {
         "blockOrder": "Random",
+        "blockQuotas": {
+          "initial": 1,
+          "maximum": 4,
+          "namespaces": {},
+          "podsPerNode": 110,
+        },
         "blockSize": 256,
         "clusterID": "c1",
         "families": {
@@ -48,6 +54,8 @@ spec: {clusterID: c1, ${spec}}`;
           "first": 30000,
           "last": 32767,
         },
+        "portOrder": "Random",
+        "reservedPorts": [],
         "reuseHold": 120,
         "timeouts": {
           "icmp": 60,

@@ -12,14 +12,14 @@ function directoryOf(mode: LabMode): Directory {
   const plan = planLab(mode);
   const nodes = new Map(allNodes(plan).map((node) => [node.name, node]));
   const addresses = new Map<string, AddressPair>([...nodes].map(([name, node]) => [name, node.addresses]));
-  const blocks = new Map<string, { first: number; last: number }>();
+  const blocks = new Map<string, readonly { first: number; last: number }[]>();
   for (const host of plan.hosts) {
     addresses.set(host.name, host.addresses);
     if (host.narrow) addresses.set(`${host.name}/narrow`, host.narrow);
   }
   for (const pod of allPods(plan)) {
     addresses.set(pod.id, { ipv4: '10.244.1.2', ipv6: 'fd00:10:1:1::2' });
-    blocks.set(pod.id, { first: 37120, last: 37375 });
+    blocks.set(pod.id, [{ first: 37120, last: 37375 }]);
     const node = nodes.get(pod.node);
     if (node) nodes.set(pod.id, node);
   }

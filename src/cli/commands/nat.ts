@@ -149,6 +149,11 @@ async function showStats(_options: object, command: Command): Promise<void> {
     NAT_STATS.owners,
     items.flatMap(({ owners }) => owners),
   );
+  const shortages = items.flatMap((item) => item.shortages);
+  if (shortages.length > 0) {
+    output.stdout.write('\n');
+    await printList(output, NAT_STATS.shortages, shortages);
+  }
   output.stdout.write('\n');
   await printList(output, NAT_STATS.choices, items);
   output.stdout.write('\n');

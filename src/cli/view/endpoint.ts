@@ -1,7 +1,9 @@
 // An endpoint as people see it: the pod's record joined with its rows in the endpoints map.
 import type { AgentState } from '../../api/protocol.js';
 import type { IpAddress } from '../../model/address.js';
-import type { Endpoint } from '../../model/endpoint.js';
+import type { Endpoint, PortBlocks } from '../../model/endpoint.js';
+import type { PortRange } from '../../model/network.js';
+import { portsOf } from '../../model/port-blocks.js';
 import type { PortBlock } from './nat-owner.js';
 import { type PodName, podName } from './pods.js';
 
@@ -9,8 +11,10 @@ import { type PodName, podName } from './pods.js';
 export interface EndpointValue {
   readonly flags: number;
   readonly ifindex: number;
-  readonly port_first: number;
-  readonly port_count: number;
+  readonly block_size: number;
+  readonly block_count: number;
+  /** First ports; only so many as block_count says are blocks. */
+  readonly blocks: readonly number[];
   readonly nat_address: IpAddress;
 }
 
@@ -26,9 +30,10 @@ export interface EndpointItem {
   readonly addresses: readonly IpAddress[];
   /** Of which the pod owns ports. A flat family uses them only where a service needs them. */
   readonly natAddresses: readonly IpAddress[];
-  /** Ports of the translation addresses, ends included. */
-  readonly ports: { readonly first: number; readonly last: number };
-  readonly block: number;
+  /** Of any of them, ends included, in the order in which they were given. */
+  readonly ports: readonly PortRange[];
+  /** Numbers of the blocks, by translation address. */
+  readonly nat: readonly PortBlocks[];
   readonly hostInterface: string;
   /** Whether every address is in the datapath. */
   readonly ready: boolean;
@@ -46,27 +51,31 @@ export interface EndpointItem {
 
 const HOST_FLAG = 'host';
 
-/** `flags`: names of the bits of a row. */
-export function portBlock({ key, value }: EndpointRow, flags: readonly string[]): PortBlock {
-  const { nat_address: natAddress, port_first: first, port_count: count } = value;
-  return { address: key, host: flags.includes(HOST_FLAG), natAddress, first, count };
+/** Every block of a row; one without ports when it owns none. `flags`: names of its bits. */
+export function portBlocks({ key, value }: EndpointRow, flags: readonly string[]): PortBlock[] {
+  const { nat_address: natAddress, block_size: count, block_count: blocks } = value;
+  const row = { address: key, host: flags.includes(HOST_FLAG), natAddress };
+  if (blocks === 0) return [{ ...row, first: 0, count: 0, index: 0 }];
+  return value.blocks.slice(0, blocks).map((first, index) => ({ ...row, first, count, index }));
 }
 
-/** `blocks`: by address of the pod. `now`: milliseconds of the wall clock. */
+/** `blocks`: one of each address of the pod. `now`: milliseconds of the wall clock. */
 export function viewEndpoint(
   record: Endpoint,
   { state, blocks, now }: { state: AgentState; blocks: ReadonlyMap<IpAddress, PortBlock>; now: number },
 ): EndpointItem {
-  const { addresses, block, hostInterface, mac, mtu, ifindex, podUID, containerID, interfaceName, netns, created } =
+  const { addresses, nat, hostInterface, mac, mtu, ifindex, podUID, containerID, interfaceName, netns, created } =
     record;
   const rows = addresses.map((address) => blocks.get(address));
-  const first = state.natPorts.first + block * state.blockSize;
+  const numbers = [...new Set(nat.flatMap((one) => one.blocks))];
   return {
     pod: podName(record),
     addresses,
     natAddresses: rows.flatMap((row) => (row !== undefined && ownsPorts(row) ? [row.natAddress] : [])),
-    ports: { first, last: first + state.blockSize - 1 },
-    block,
+    ports: numbers
+      .map((block) => portsOf(state, block))
+      .map(({ first, count }) => ({ first, last: first + count - 1 })),
+    nat,
     hostInterface,
     ready: rows.every((row) => row !== undefined),
     ageSeconds: Math.max(0, Math.floor((now - Date.parse(created)) / 1000)),

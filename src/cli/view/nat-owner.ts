@@ -14,6 +14,8 @@ export interface PortBlock {
   readonly first: number;
   /** 0 when it owns no block. */
   readonly count: number;
+  /** Which of its owner's blocks; later ones were given on request. */
+  readonly index?: number;
 }
 
 /** Who owns an address: a pod with its record, the node, or an address whose pod is gone. */
@@ -34,7 +36,7 @@ export interface NatOwnerItem {
   readonly inside: AddressFilter;
   readonly remote?: AddressFilter;
   readonly state?: string;
-  /** RFC 3339: when the flow began; for a block, when the pod got it. */
+  /** RFC 3339: when the flow began; for a pod's first block, when the pod got it. */
   readonly since?: string;
 }
 
@@ -94,7 +96,7 @@ function blockRow(block: PortBlock, query: AddressPort, known: NodeTranslations)
     ports: portsOf(block),
     evidence: 'block',
     inside: { address: block.address },
-    ...(record === undefined ? {} : { since: record.created }),
+    ...(record === undefined || (block.index ?? 0) > 0 ? {} : { since: record.created }),
   };
 }
 

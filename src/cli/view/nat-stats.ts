@@ -1,5 +1,5 @@
 // How full the translation is: by address, by owner of a block, and how ports were found.
-import type { IpAddress } from '../../model/address.js';
+import type { Family, IpAddress } from '../../model/address.js';
 import { type AddressFilter, formatAddressPort } from '../address-port.js';
 import type { HistogramBucket } from '../format.js';
 import type { Owner, PortBlock } from './nat-owner.js';
@@ -42,6 +42,20 @@ export interface NatCounter {
   readonly forced: bigint;
   readonly exhausted: bigint;
   readonly probes: readonly bigint[];
+}
+
+/** How often a pod, or the node, found no port in one family. */
+export interface ShortageItem {
+  readonly node: string;
+  readonly owner: Owner;
+  readonly family: Family;
+  /** Packets dropped while a block was on its way, and packets refused. */
+  readonly waiting: bigint;
+  readonly refused: bigint;
+  /** Of the last of them. */
+  readonly protocol: string;
+  readonly remote: AddressFilter;
+  readonly secondsAgo: number;
 }
 
 /** What the choice of ports came to, over all CPUs since the maps were made. */
@@ -124,17 +138,23 @@ export class UsageIndex {
 export interface AddressesInput {
   readonly node: string;
   readonly usages: readonly BlockUsage[];
-  readonly natPorts: { readonly first: number; readonly last: number };
+  /** Translation addresses, also those that nobody owns a block of. */
+  readonly addresses: readonly IpAddress[];
+  /** Blocks of each of them. */
+  readonly total: number;
   readonly blockSize: number;
-  /** Blocks without an owner that may not be given yet. */
-  readonly held: number;
+  /** Blocks of an address without an owner that may not be given yet. */
+  readonly held: (address: IpAddress) => number;
 }
 
-export function viewAddresses({ node, usages, natPorts, blockSize, held }: AddressesInput): NatAddressItem[] {
-  const total = Math.floor((natPorts.last - natPorts.first + 1) / blockSize);
+export function viewAddresses(input: AddressesInput): NatAddressItem[] {
+  const { node, usages, addresses, total, blockSize } = input;
+  const byAddress = Map.groupBy(usages, ({ block }) => block.natAddress);
   const sum = (list: readonly BlockUsage[], of: (usage: BlockUsage) => number) =>
     list.reduce((all, each) => all + of(each), 0);
-  return [...Map.groupBy(usages, ({ block }) => block.natAddress)].map(([address, list]) => {
+  return [...new Set([...byAddress.keys(), ...addresses])].map((address) => {
+    const list = byAddress.get(address) ?? [];
+    const held = input.held(address);
     const used = new Set(list.map(({ block }) => block.first)).size;
     const portsInUse = sum(list, (usage) => usage.portsInUse);
     return {

@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import { icmpAnswer, resetAnswer } from '../../support/answers.js';
 import type { TestDatapath } from '../../support/datapath.js';
-import { routeKey } from '../../support/datapath.js';
+import { blocks, routeKey } from '../../support/datapath.js';
 import { egressPair } from '../../support/flow-text.js';
 import { describeDatapath, expectOutcome, type PacketCase, testCases } from '../../support/packet-case.js';
 import { parseFrame, parseTransport } from '../../support/packet-text.js';
@@ -13,7 +13,7 @@ function onePort(datapath: TestDatapath, w: Addresses): void {
   const { endpoints } = datapath.maps;
   const endpoint = endpoints.get(w.a);
   if (endpoint === undefined) throw new Error(`no endpoint ${w.a}`);
-  endpoints.set(w.a, { ...endpoint, port_first: PORT, port_count: 1 });
+  endpoints.set(w.a, { ...endpoint, ...blocks(1, PORT) });
 }
 
 const TCP = { source: 40_000, destination: 443 };
@@ -190,7 +190,7 @@ describeDatapath({ name: 'nat', file: import.meta.filename }, (get) => {
       {
         name: `${family}: a pod without a block`,
         from: 'a',
-        given: ({ maps }) => change(maps, w.a, { port_first: 0, port_count: 0 }),
+        given: ({ maps }) => change(maps, w.a, blocks(0)),
         in: syn(40_000),
         verdict: 'drop',
         drops: { DROP_NO_PORT_BLOCK: 1 },

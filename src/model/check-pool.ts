@@ -1,0 +1,42 @@
+// What an EgressPool must satisfy beside the nodes and the other pools.
+import type { CidrSet } from './cidr-set.js';
+import { type EgressPool, selects } from './egress-pool.js';
+import type { Node } from './node.js';
+
+/** Accepts pools one after the other; addresses of an accepted one are taken. */
+export class PoolCheck {
+  readonly #inside: CidrSet;
+  readonly #nodes: readonly Node[];
+  readonly #addresses = new Map<string, string>();
+
+  constructor(inside: CidrSet, nodes: readonly Node[]) {
+    this.#inside = inside;
+    this.#nodes = nodes;
+    for (const node of nodes) for (const address of node.addresses) this.#addresses.set(address, `Node ${node.name}`);
+  }
+
+  /** Why the pool is refused, or undefined. */
+  accept(pool: EgressPool): string | undefined {
+    const reason = this.#nodeFault(pool) ?? this.#addressFault(pool);
+    if (reason !== undefined) return reason;
+    for (const address of pool.addresses) this.#addresses.set(address, `EgressPool ${pool.name}`);
+    return undefined;
+  }
+
+  /** Answers find their flow at the node that translated: an address cannot lead to two of them. */
+  #nodeFault(pool: EgressPool): string | undefined {
+    const names = this.#nodes.filter((node) => selects(pool, node)).map(({ name }) => name);
+    if (names.length < 2) return undefined;
+    return `its nodeSelector selects ${names.length} nodes (${names.join(', ')}), and an address leads to one; make a pool for each`;
+  }
+
+  #addressFault({ addresses }: EgressPool): string | undefined {
+    for (const address of addresses) {
+      const owner = this.#addresses.get(address);
+      if (owner !== undefined) return `its address ${address} is also an address of ${owner}`;
+      const pods = this.#inside.find(address);
+      if (pods !== undefined) return `its address ${address} lies inside the pod CIDR ${pods.cidr} of the cluster`;
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,32 @@
+// EgressPool: further translation addresses of a node.
+import { type Family, familyOf, type IpAddress } from './address.js';
+import type { Node } from './node.js';
+
+export interface EgressPool {
+  readonly name: string;
+  /** Need not be contiguous (RFC 6888 REQ-3). */
+  readonly addresses: readonly IpAddress[];
+  /** Labels that the node has; an address leads to one node, so that only one may have them all. */
+  readonly nodeLabels: Readonly<Record<string, string>>;
+  /** Whether pods leave by the node's own address of these families, too. */
+  readonly nodeAddress: 'Included' | 'Excluded';
+}
+
+export function selects({ nodeLabels }: EgressPool, { labels = {} }: Node): boolean {
+  return Object.entries(nodeLabels).every(([name, value]) => labels[name] === value);
+}
+
+/** Addresses of a node's pools. */
+export function poolAddresses(pools: Iterable<EgressPool>, node: Node): IpAddress[] {
+  return [...pools].filter((pool) => selects(pool, node)).flatMap(({ addresses }) => addresses);
+}
+
+/** What pods of a node may be translated to, of one family, the node's own address first. */
+export function translationAddresses(pools: Iterable<EgressPool>, node: Node, family: Family): IpAddress[] {
+  const ofFamily = (addresses: readonly IpAddress[]) => addresses.filter((address) => familyOf(address) === family);
+  const selected = [...pools].filter((pool) => selects(pool, node) && ofFamily(pool.addresses).length > 0);
+  const own = selected.some(({ nodeAddress }) => nodeAddress === 'Excluded')
+    ? []
+    : ofFamily(node.addresses).slice(0, 1);
+  return [...own, ...selected.flatMap(({ addresses }) => ofFamily(addresses))];
+}
