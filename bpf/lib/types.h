@@ -470,11 +470,8 @@ struct port_range {
 
 enum config_limits {
 	INSIDE_MAX = 8,
-<<<<<<< HEAD
 	LOCAL_MAX = 4,
-=======
 	RESERVED_MAX = 8,
->>>>>>> blocks
 };
 
 struct timeouts {

@@ -82,12 +82,13 @@ async function loadDatapath(question: CostQuestion): Promise<Datapath> {
     uplink_mtu: question.uplink.mtu,
     gateway_mac: question.gatewayMac,
     netns_cookie: 0n,
+    loaded: 0,
     // What is measured are whole packets.
     detour_ifindex: [0, 0],
     detour_mac: DETOUR_MAC,
   };
   // As the agent does where the kernel does not tell how a checksum is meant.
-  return load({ ...config, loaded: 0, fast_checksum: 1 }, question).catch(() => load({ ...config, fast_checksum: 0 }, question));
+  return load({ ...config, fast_checksum: 1 }, question).catch(() => load({ ...config, fast_checksum: 0 }, question));
 }
 
 async function load(config: Config, { bpffs }: CostQuestion): Promise<Datapath> {
