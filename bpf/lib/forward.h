@@ -4,6 +4,7 @@
 #define ISTHMUS_FORWARD_H
 
 #include "answer.h"
+#include "cut.h"
 
 enum fib_result {
 	FIB_SUCCESS = 0,
@@ -29,7 +30,7 @@ static __always_inline int forward_check(struct packet *pkt, __u32 mtu)
 	if (pkt->ttl <= 1)
 		return answer_time_exceeded(pkt);
 	if (packet_wire_length(pkt) > mtu)
-		return answer_too_big(pkt, mtu);
+		return cut_plan(pkt, mtu) ? 0 : answer_too_big(pkt, mtu);
 	return 0;
 }
 
@@ -39,6 +40,8 @@ static __always_inline int forward_to_container(struct packet *pkt, __u32 ifinde
 {
 	struct ethhdr *ethernet = packet_at(pkt, 0, ETHERNET_BYTES);
 
+	if (pkt->cut)
+		return cut_send(pkt);
 	if (!ethernet)
 		return -DROP_REWRITE_FAILED;
 	__builtin_memcpy(ethernet->h_dest, mac, sizeof(*mac));
@@ -54,6 +57,8 @@ static __always_inline int forward_to_next_hop(struct packet *pkt, __u32 ifindex
 {
 	struct bpf_redir_neigh neighbour = {};
 
+	if (pkt->cut)
+		return cut_send(pkt);
 	if (pkt->family == FAMILY_IPV4) {
 		neighbour.nh_family = FIB_AF_INET;
 		neighbour.ipv4_nh = next_hop->words[3];
@@ -132,9 +137,44 @@ static __always_inline struct route *route_lookup(const ip_addr *address)
 	return bpf_map_lookup_elem(&routes, &key);
 }
 
+/* What the routing table says of the way to another node, asked once a second and CPU. */
+static __noinline __u32 node_mtu_refresh(struct packet *pkt, struct node_mtu *known)
+{
+	struct scratch *s = scratch_get();
+
+	if (!s)
+		return config.uplink_mtu;
+	s->key = pkt->key;
+	s->key.destination = known->next_hop;
+	config_copy(&s->key.source, &config.node_address[pkt->family & 1], sizeof(ip_addr));
+	known->mtu = config.uplink_mtu;
+	if (fib_resolve(pkt, &s->key, &s->flow) && s->flow.mtu < known->mtu)
+		known->mtu = s->flow.mtu;
+	known->resolved = clock_seconds();
+	return known->mtu;
+}
+
+/* The route to a node may allow less than the device does. No route that matters allows less than
+ * CUT_SMALL, so small packets do not ask. */
+static __always_inline __u32 node_mtu(struct packet *pkt, const ip_addr *next_hop)
+{
+	__u32 slot = next_hop->bytes[15] & (NODE_MTU_SLOTS - 1);
+	struct node_mtu *known;
+
+	if (packet_wire_length(pkt) <= CUT_SMALL)
+		return config.uplink_mtu;
+	known = bpf_map_lookup_elem(&node_mtus, &slot);
+	if (!known)
+		return config.uplink_mtu;
+	if (known->resolved == clock_seconds() && address_equals(&known->next_hop, next_hop))
+		return known->mtu;
+	known->next_hop = *next_hop;
+	return node_mtu_refresh(pkt, known);
+}
+
 static __always_inline int forward_to_node(struct packet *pkt, const struct route *route)
 {
-	int rc = forward_check(pkt, config.uplink_mtu);
+	int rc = forward_check(pkt, node_mtu(pkt, &route->next_hop));
 
 	rc = rc ?: packet_decrement_ttl(pkt);
 	return rc ?: forward_to_next_hop(pkt, config.uplink_ifindex, &route->next_hop);
@@ -161,6 +201,24 @@ static __always_inline int forward_inside(struct packet *pkt)
 	if (pkt->direction == DIRECTION_FROM_NETDEV)
 		return answer_unreachable(pkt, DROP_NO_ENDPOINT);
 	return forward_to_node(pkt, route);
+}
+
+/* A piece of what was cut. It was checked and translated before, so its destination is enough. */
+static __always_inline int forward_piece(struct packet *pkt)
+{
+	struct endpoint *endpoint = bpf_map_lookup_elem(&endpoints, &pkt->key.destination);
+	struct scratch *s = scratch_get();
+	struct route *route;
+
+	pkt->skb->mark = 0;
+	if (endpoint && endpoint->ifindex)
+		return forward_to_container(pkt, endpoint->ifindex, &endpoint->mac);
+	route = route_lookup(&pkt->key.destination);
+	if (route && route->type == ROUTE_NODE)
+		return forward_to_next_hop(pkt, config.uplink_ifindex, &route->next_hop);
+	if (!s || !fib_resolve(pkt, &pkt->key, &s->flow))
+		return -DROP_NO_ROUTE;
+	return forward_to_next_hop(pkt, s->flow.ifindex_out, &s->flow.next_hop);
 }
 
 #endif

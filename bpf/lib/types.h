@@ -55,7 +55,7 @@ enum drop_reason {
 	DROP_FLOW_TABLE_FULL = 12, /* no room for a new flow; established flows are not affected */
 	DROP_NO_PORT_BLOCK = 13, /* the pod owns no port block of the translation address */
 	DROP_TTL_EXCEEDED = 14, /* TTL or hop limit reached zero: answered with "time exceeded" */
-	DROP_TOO_BIG = 15, /* larger than the next hop's MTU: answered with "packet too big" */
+	DROP_TOO_BIG = 15, /* larger than the next hop's MTU, not to be cut; "packet too big" */
 	DROP_FRAGMENT_MISS = 16, /* a later fragment whose first fragment was not seen */
 	DROP_ICMP_ERROR_NO_FLOW = 17, /* an ICMP error about a flow that does not exist */
 	DROP_ICMP_UNSUPPORTED = 18, /* an ICMP message that cannot be translated */
@@ -276,6 +276,25 @@ struct fragment_counter {
 	__u64 disordered; /* back, and still before their first: should stay 0 */
 };
 
+/* IPv4 packets that may be cut are cut to the largest of these that the MTU allows (RFC 791). */
+enum cut_size {
+	CUT_NONE = 0,
+	CUT_SMALL = 576, /* what every internet host takes; smaller MTUs are not cut for */
+	CUT_MEDIUM = 1280, /* what every link takes that carries IPv6 too */
+	CUT_LARGE = 1500,
+};
+
+/* The MTU towards another node, as the host's routing table says it; of one CPU. */
+struct node_mtu {
+	ip_addr next_hop;
+	seconds resolved;
+	__u32 mtu; /* bytes */
+};
+
+enum node_mtu_limits {
+	NODE_MTU_SLOTS = 256, /* a power of two */
+};
+
 struct drop_key {
 	__u16 reason; /* enum drop_reason */
 	__u16 direction; /* enum direction */
@@ -425,8 +444,10 @@ struct config {
 	__u64 netns_cookie; /* of the node's namespace: the bind guard leaves pods alone */
 	struct timeouts timeouts;
 	__u32 detour_ifindex[2]; /* by enum direction: to where fragments are put in order; or 0 */
-	mac_addr detour_mac; /* of the far end of both */
+	mac_addr detour_mac; /* of the far end of all of them */
 	__u8 pad0[2];
+	__u32 cut_ifindex; /* to where IPv4 packets are cut; or 0 */
+	__u32 pad1;
 };
 
 #endif

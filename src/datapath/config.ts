@@ -9,7 +9,14 @@ import { type Config, FILTERING, type Prefix, type Timeouts as TimeoutsEntry } f
 /** Without what only the running machine knows. */
 export type SnapshotConfig = Omit<
   Config,
-  'uplink_ifindex' | 'uplink_mtu' | 'gateway_mac' | 'netns_cookie' | 'fast_checksum' | 'detour_ifindex' | 'detour_mac'
+  | 'uplink_ifindex'
+  | 'uplink_mtu'
+  | 'gateway_mac'
+  | 'netns_cookie'
+  | 'fast_checksum'
+  | 'detour_ifindex'
+  | 'detour_mac'
+  | 'cut_ifindex'
 >;
 
 /** What pods have as next hop, by family; the datapath itself answers for them. */

@@ -36,6 +36,7 @@ export interface Config {
   readonly timeouts: Timeouts;
   readonly detour_ifindex: readonly number[];
   readonly detour_mac: string;
+  readonly cut_ifindex: number;
 }
 
 /** struct detour_budget */
@@ -291,6 +292,13 @@ export interface NatCounter {
   readonly probes: readonly bigint[];
 }
 
+/** struct node_mtu */
+export interface NodeMtu {
+  readonly next_hop: string;
+  readonly resolved: number;
+  readonly mtu: number;
+}
+
 /** struct prefix */
 export interface Prefix {
   readonly address: string;
@@ -412,6 +420,7 @@ export interface Maps {
   readonly fragments: { readonly key: FragmentKey; readonly value: Fragment };
   readonly mappings: { readonly key: MappingKey; readonly value: Mapping };
   readonly nat_counters: { readonly key: number; readonly value: readonly NatCounter[] };
+  readonly node_mtus: { readonly key: number; readonly value: readonly NodeMtu[] };
   readonly routes: { readonly key: RouteKey; readonly value: Route };
   readonly samples: { readonly key: DropKey; readonly value: Sample };
   readonly scratches: { readonly key: number; readonly value: readonly Scratch[] };

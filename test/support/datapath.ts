@@ -236,6 +236,7 @@ function defaultConfig({ uplink }: Readonly<Record<Device, number>>): Config {
     netns_cookie: 1n,
     detour_ifindex: [0, 0],
     detour_mac: DETOUR_MAC,
+    cut_ifindex: 0,
     timeouts: {
       tcp_opening: tcpOpening,
       tcp_established: tcpEstablished,
