@@ -9,6 +9,7 @@
 enum fib_result {
 	FIB_SUCCESS = 0,
 	FIB_NO_NEIGHBOUR = 7, /* the next hop is known, its MAC is not yet: the kernel will ask */
+	FIB_FRAGMENTATION_NEEDED = 8,
 	FIB_ASK_MTU = 1, /* as length: asks for the MTU, checks no packet against it (5.12) */
 	FIB_AF_INET = 2,
 	FIB_AF_INET6 = 10,
@@ -71,40 +72,64 @@ static __always_inline int forward_to_next_hop(struct packet *pkt, __u32 ifindex
 	return VERDICT_REDIRECTED;
 }
 
+/* The question to the routing table: the way to `to` of a packet of this length. */
+static __always_inline void fib_question(struct bpf_fib_lookup *fib, const struct packet *pkt,
+					 const struct flow_key *to, __u16 length)
+{
+	__builtin_memset(fib, 0, sizeof(*fib));
+	fib->ifindex = pkt->skb->ifindex;
+	fib->l4_protocol = to->protocol;
+	fib->sport = to->source_port;
+	fib->dport = to->destination_port;
+	fib->tot_len = length;
+	if (pkt->family == FAMILY_IPV4) {
+		fib->family = FIB_AF_INET;
+		fib->ipv4_src = to->source.words[3];
+		fib->ipv4_dst = to->destination.words[3];
+	} else {
+		fib->family = FIB_AF_INET6;
+		__builtin_memcpy(fib->ipv6_src, &to->source, sizeof(ip_addr));
+		__builtin_memcpy(fib->ipv6_dst, &to->destination, sizeof(ip_addr));
+	}
+}
+
+/*
+ * The MTU of the way while its neighbour is not known: then the kernel tells it only to a packet
+ * that is larger.
+ */
+static __always_inline __u32 fib_mtu(struct packet *pkt, const struct flow_key *to,
+				     struct bpf_fib_lookup *fib)
+{
+	fib_question(fib, pkt, to, 0xffff);
+	if (bpf_fib_lookup(pkt->skb, fib, sizeof(*fib), 0) != FIB_FRAGMENTATION_NEEDED)
+		return config.uplink_mtu;
+	return fib->mtu_result;
+}
+
 /* Asks the node's routing table for the way to `to`; false when there is none. */
 static __noinline bool fib_resolve(struct packet *pkt, const struct flow_key *to, struct flow *way)
 {
-	struct bpf_fib_lookup fib = {};
+	struct scratch *s = scratch_get();
+	struct bpf_fib_lookup *fib;
 	long rc;
 
-	fib.ifindex = pkt->skb->ifindex;
-	fib.l4_protocol = to->protocol;
-	fib.sport = to->source_port;
-	fib.dport = to->destination_port;
-	fib.tot_len = FIB_ASK_MTU;
-	if (pkt->family == FAMILY_IPV4) {
-		fib.family = FIB_AF_INET;
-		fib.ipv4_src = to->source.words[3];
-		fib.ipv4_dst = to->destination.words[3];
-	} else {
-		fib.family = FIB_AF_INET6;
-		__builtin_memcpy(fib.ipv6_src, &to->source, sizeof(ip_addr));
-		__builtin_memcpy(fib.ipv6_dst, &to->destination, sizeof(ip_addr));
-	}
-	rc = bpf_fib_lookup(pkt->skb, &fib, sizeof(fib), 0);
+	if (!s)
+		return false;
+	fib = (struct bpf_fib_lookup *)s->fib;
+	fib_question(fib, pkt, to, FIB_ASK_MTU);
+	rc = bpf_fib_lookup(pkt->skb, fib, sizeof(*fib), 0);
 	if (rc != FIB_SUCCESS && rc != FIB_NO_NEIGHBOUR)
 		return false;
-	way->ifindex_out = fib.ifindex;
-	/* The same field; it still holds the question when the neighbour is not known yet. */
-	way->mtu = fib.mtu_result > FIB_ASK_MTU ? fib.mtu_result : config.uplink_mtu;
+	way->ifindex_out = fib->ifindex;
 	if (pkt->family == FAMILY_IPV4) {
 		way->next_hop.words[0] = 0;
 		way->next_hop.words[1] = 0;
 		way->next_hop.words[2] = bpf_htonl(0xffff);
-		way->next_hop.words[3] = fib.ipv4_dst;
+		way->next_hop.words[3] = fib->ipv4_dst;
 	} else {
-		__builtin_memcpy(&way->next_hop, fib.ipv6_dst, sizeof(ip_addr));
+		__builtin_memcpy(&way->next_hop, fib->ipv6_dst, sizeof(ip_addr));
 	}
+	way->mtu = rc == FIB_SUCCESS ? fib->mtu_result : fib_mtu(pkt, to, fib);
 	way->resolved = clock_seconds();
 	return true;
 }

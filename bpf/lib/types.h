@@ -400,6 +400,7 @@ struct scratch {
 	__u8 icmp[8 + ANSWER_QUOTE_BYTES]; /* an ICMP header and what it quotes */
 	__u8 header[40]; /* of the IP packet that carries it */
 	__u8 pseudo[40]; /* RFC 8200 section 8.1 */
+	__u8 fib[64]; /* a question to the routing table */
 };
 
 /* --- set before load; the verifier removes what is switched off ------------------- */

@@ -366,6 +366,7 @@ export interface Scratch {
   readonly icmp: Uint8Array;
   readonly header: Uint8Array;
   readonly pseudo: Uint8Array;
+  readonly fib: Uint8Array;
 }
 
 /** struct segment */
