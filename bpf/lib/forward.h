@@ -72,6 +72,8 @@ static __always_inline int forward_to_next_hop(struct packet *pkt, __u32 ifindex
 	return VERDICT_REDIRECTED;
 }
 
+_Static_assert(sizeof(struct bpf_fib_lookup) <= sizeof(((struct scratch *)0)->fib), "room of a question");
+
 /* The question to the routing table: the way to `to` of a packet of this length. */
 static __always_inline void fib_question(struct bpf_fib_lookup *fib, const struct packet *pkt,
 					 const struct flow_key *to, __u16 length)

@@ -14,6 +14,7 @@ const union {
 	enum flow_flags flow_flags;
 	enum mapping_side mapping_side;
 	enum filtering filtering;
+	enum cut_size cut_size;
 } _names SEC(".names");
 
 #endif

@@ -39,6 +39,15 @@ export interface Config {
   readonly cut_ifindex: number;
 }
 
+/** enum cut_size */
+export type CutSize = 'CUT_NONE' | 'CUT_SMALL' | 'CUT_MEDIUM' | 'CUT_LARGE';
+export const CUT_SIZE = {
+  CUT_NONE: 0,
+  CUT_SMALL: 576,
+  CUT_MEDIUM: 1280,
+  CUT_LARGE: 1500,
+} as const;
+
 /** struct detour_budget */
 export interface DetourBudget {
   readonly second: number;
