@@ -354,7 +354,7 @@ enum answer_limits {
 
 enum quote_limits {
 	QUOTE_NETWORK_BYTES = 40, /* of the quoted IP header, without IPv4 options */
-	QUOTE_TRANSPORT_BYTES = 20, /* of the quoted transport header: up to TCP's checksum */
+	QUOTE_TRANSPORT_BYTES = 20, /* of the quoted transport header: room for TCP's checksum */
 };
 
 /* The packet that an ICMP error quotes: what may change of it, and the flow of its answers. */
@@ -366,7 +366,7 @@ struct quote {
 	__u8 transport_before[QUOTE_TRANSPORT_BYTES];
 	__u32 network_at; /* offsets from the Ethernet header */
 	__u32 transport_at;
-	__u32 transport_bytes; /* quoted: 8, or all 20 */
+	__u32 transport_bytes; /* quoted: 8, or 18 */
 };
 
 /* What a TCP segment says that a later connection will be measured by. */

@@ -104,7 +104,7 @@ describeDatapath(
         verdict: 'redirect',
         out: icmpAnswer('a', large({ ttl: 1 }), { kind: 'timeExceeded', from: V4.node }),
         drops: { DROP_TTL_EXCEEDED: 1 },
-      flows: null,
+        flows: null,
       },
       ...[1400, 1280, 1000, 576].map(
         (mtu): PacketCase => ({
