@@ -72,19 +72,20 @@ static __always_inline int forward_to_next_hop(struct packet *pkt, __u32 ifindex
 	return VERDICT_REDIRECTED;
 }
 
-_Static_assert(sizeof(struct bpf_fib_lookup) <= sizeof(((struct scratch *)0)->fib), "room of a question");
+_Static_assert(sizeof(struct bpf_fib_lookup) <= sizeof(((struct scratch *)0)->fib),
+	       "room of a question");
 
 /* The question to the routing table: the way to `to` of a packet of this length. */
-static __always_inline void fib_question(struct bpf_fib_lookup *fib, const struct packet *pkt,
+static __always_inline void fib_question(struct bpf_fib_lookup *fib, struct __sk_buff *skb,
 					 const struct flow_key *to, __u16 length)
 {
 	__builtin_memset(fib, 0, sizeof(*fib));
-	fib->ifindex = pkt->skb->ifindex;
+	fib->ifindex = skb->ifindex;
 	fib->l4_protocol = to->protocol;
 	fib->sport = to->source_port;
 	fib->dport = to->destination_port;
 	fib->tot_len = length;
-	if (pkt->family == FAMILY_IPV4) {
+	if (ipv6_is_mapped(&to->destination)) {
 		fib->family = FIB_AF_INET;
 		fib->ipv4_src = to->source.words[3];
 		fib->ipv4_dst = to->destination.words[3];
@@ -99,31 +100,31 @@ static __always_inline void fib_question(struct bpf_fib_lookup *fib, const struc
  * The MTU of the way while its neighbour is not known: then the kernel tells it only to a packet
  * that is larger.
  */
-static __always_inline __u32 fib_mtu(struct packet *pkt, const struct flow_key *to,
+static __always_inline __u32 fib_mtu(struct __sk_buff *skb, const struct flow_key *to,
 				     struct bpf_fib_lookup *fib)
 {
-	fib_question(fib, pkt, to, 0xffff);
-	if (bpf_fib_lookup(pkt->skb, fib, sizeof(*fib), 0) != FIB_FRAGMENTATION_NEEDED)
+	fib_question(fib, skb, to, 0xffff);
+	if (bpf_fib_lookup(skb, fib, sizeof(*fib), 0) != FIB_FRAGMENTATION_NEEDED)
 		return config.uplink_mtu;
 	return fib->mtu_result;
 }
 
-/* Asks the node's routing table for the way to `to`; false when there is none. */
-static __noinline bool fib_resolve(struct packet *pkt, const struct flow_key *to, struct flow *way)
+/* What the node's routing table says itself; see fib_way(). */
+static __always_inline int fib_ask(struct __sk_buff *skb, const struct flow_key *to, struct flow *way)
 {
 	struct scratch *s = scratch_get();
 	struct bpf_fib_lookup *fib;
 	long rc;
 
-	if (!s)
-		return false;
+	if (!s || !to || !way)
+		return 0;
 	fib = (struct bpf_fib_lookup *)s->fib;
-	fib_question(fib, pkt, to, FIB_ASK_MTU);
-	rc = bpf_fib_lookup(pkt->skb, fib, sizeof(*fib), 0);
+	fib_question(fib, skb, to, FIB_ASK_MTU);
+	rc = bpf_fib_lookup(skb, fib, sizeof(*fib), 0);
 	if (rc != FIB_SUCCESS && rc != FIB_NO_NEIGHBOUR)
-		return false;
+		return 0;
 	way->ifindex_out = fib->ifindex;
-	if (pkt->family == FAMILY_IPV4) {
+	if (fib->family == FIB_AF_INET) {
 		way->next_hop.words[0] = 0;
 		way->next_hop.words[1] = 0;
 		way->next_hop.words[2] = bpf_htonl(0xffff);
@@ -131,9 +132,81 @@ static __noinline bool fib_resolve(struct packet *pkt, const struct flow_key *to
 	} else {
 		__builtin_memcpy(&way->next_hop, fib->ipv6_dst, sizeof(ip_addr));
 	}
-	way->mtu = rc == FIB_SUCCESS ? fib->mtu_result : fib_mtu(pkt, to, fib);
+	way->mtu = rc == FIB_SUCCESS ? fib->mtu_result : fib_mtu(skb, to, fib);
 	way->resolved = clock_seconds();
-	return true;
+	return 1;
+}
+
+static __always_inline struct route *route_lookup(const ip_addr *address)
+{
+	struct route_key key = {.prefix_length = 128, .prefix = *address};
+
+	return bpf_map_lookup_elem(&routes, &key);
+}
+
+/*
+ * What the routing table says of the way to another node, asked once a second and CPU. Not static,
+ * like fib_way(): the verifier then looks at it once, not once for each way that leads here.
+ */
+__noinline int node_mtu_refresh(struct __sk_buff *skb, struct node_mtu *known)
+{
+	struct scratch *s = scratch_get();
+	__u32 family;
+
+	if (!s || !known)
+		return 0;
+	family = ipv6_is_mapped(&known->next_hop) ? FAMILY_IPV4 : FAMILY_IPV6;
+	__builtin_memset(&s->node_key, 0, sizeof(s->node_key));
+	s->node_key.destination = known->next_hop;
+	config_copy(&s->node_key.source, &config.node_address[family], sizeof(ip_addr));
+	known->mtu = config.uplink_mtu;
+	if (fib_ask(skb, &s->node_key, &s->node_way) && s->node_way.mtu < known->mtu)
+		known->mtu = s->node_way.mtu;
+	known->resolved = clock_seconds();
+	return 0;
+}
+
+/* The route to a node may allow less than the device does. */
+static __always_inline __u32 node_mtu(struct __sk_buff *skb, const ip_addr *next_hop)
+{
+	__u32 slot = next_hop->bytes[15] & (NODE_MTU_SLOTS - 1);
+	struct node_mtu *known = bpf_map_lookup_elem(&node_mtus, &slot);
+
+	if (!known)
+		return config.uplink_mtu;
+	if (known->resolved != clock_seconds() || !address_equals(&known->next_hop, next_hop)) {
+		known->next_hop = *next_hop;
+		node_mtu_refresh(skb, known);
+	}
+	return known->mtu;
+}
+
+/*
+ * Asks the node's routing table for the way to `to`; 0 when there is none. To a pod of another
+ * node, the way to that node has its MTU, too.
+ */
+__noinline int fib_way(struct __sk_buff *skb, const struct flow_key *to, struct flow *way)
+{
+	struct route *route;
+	__u32 mtu;
+
+	if (!to || !way || !fib_ask(skb, to, way))
+		return 0;
+	if (!address_is_inside(&to->destination))
+		return 1;
+	route = route_lookup(&to->destination);
+	if (!route || route->type != ROUTE_NODE)
+		return 1;
+	mtu = node_mtu(skb, &route->next_hop);
+	if (mtu < way->mtu)
+		way->mtu = mtu;
+	return 1;
+}
+
+static __always_inline bool fib_resolve(struct packet *pkt, const struct flow_key *to,
+					struct flow *way)
+{
+	return fib_way(pkt->skb, to, way);
 }
 
 /* By the node's routing table, untranslated. */
@@ -157,51 +230,11 @@ static __always_inline int forward_to_endpoint(struct packet *pkt, const struct 
 	return rc ?: forward_to_container(pkt, to->ifindex, &to->mac);
 }
 
-static __always_inline struct route *route_lookup(const ip_addr *address)
-{
-	struct route_key key = {.prefix_length = 128, .prefix = *address};
-
-	return bpf_map_lookup_elem(&routes, &key);
-}
-
-/* What the routing table says of the way to another node, asked once a second and CPU. */
-static __noinline __u32 node_mtu_refresh(struct packet *pkt, struct node_mtu *known)
-{
-	struct scratch *s = scratch_get();
-
-	if (!s)
-		return config.uplink_mtu;
-	s->key = pkt->key;
-	s->key.destination = known->next_hop;
-	config_copy(&s->key.source, &config.node_address[pkt->family & 1], sizeof(ip_addr));
-	known->mtu = config.uplink_mtu;
-	if (fib_resolve(pkt, &s->key, &s->flow) && s->flow.mtu < known->mtu)
-		known->mtu = s->flow.mtu;
-	known->resolved = clock_seconds();
-	return known->mtu;
-}
-
-/* The route to a node may allow less than the device does. No route that matters allows less than
- * CUT_SMALL, so small packets do not ask. */
-static __always_inline __u32 node_mtu(struct packet *pkt, const ip_addr *next_hop)
-{
-	__u32 slot = next_hop->bytes[15] & (NODE_MTU_SLOTS - 1);
-	struct node_mtu *known;
-
-	if (packet_wire_length(pkt) <= CUT_SMALL)
-		return config.uplink_mtu;
-	known = bpf_map_lookup_elem(&node_mtus, &slot);
-	if (!known)
-		return config.uplink_mtu;
-	if (known->resolved == clock_seconds() && address_equals(&known->next_hop, next_hop))
-		return known->mtu;
-	known->next_hop = *next_hop;
-	return node_mtu_refresh(pkt, known);
-}
-
 static __always_inline int forward_to_node(struct packet *pkt, const struct route *route)
 {
-	int rc = forward_check(pkt, node_mtu(pkt, &route->next_hop));
+	/* No link that matters takes less than CUT_SMALL: small packets need not ask. */
+	bool small = packet_wire_length(pkt) <= CUT_SMALL;
+	int rc = forward_check(pkt, small ? config.uplink_mtu : node_mtu(pkt->skb, &route->next_hop));
 
 	rc = rc ?: packet_decrement_ttl(pkt);
 	return rc ?: forward_to_next_hop(pkt, config.uplink_ifindex, &route->next_hop);

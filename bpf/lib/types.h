@@ -401,6 +401,8 @@ struct scratch {
 	__u8 header[40]; /* of the IP packet that carries it */
 	__u8 pseudo[40]; /* RFC 8200 section 8.1 */
 	__u8 fib[64]; /* a question to the routing table */
+	struct flow_key node_key; /* a question about the way to another node */
+	struct flow node_way;
 };
 
 /* --- set before load; the verifier removes what is switched off ------------------- */

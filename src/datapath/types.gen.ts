@@ -376,6 +376,8 @@ export interface Scratch {
   readonly header: Uint8Array;
   readonly pseudo: Uint8Array;
   readonly fib: Uint8Array;
+  readonly node_key: FlowKey;
+  readonly node_way: Flow;
 }
 
 /** struct segment */
