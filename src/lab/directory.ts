@@ -45,6 +45,8 @@ export async function openDirectory(plan: LabPlan, record: LabRecord): Promise<D
     addresses.set(host.name, host.addresses);
     if (host.narrow) addresses.set(`${host.name}/narrow`, host.narrow);
   }
+  addresses.set('router/out', plan.router.gateway);
+  for (const cluster of plan.clusters) addresses.set(`router/${cluster.name}`, cluster.gateway);
   const blocks = new Map<string, Ports>();
   for (const node of allNodes(plan)) await readBlocks(node, blocks);
   for (const pod of allPods(plan)) {
@@ -112,6 +114,12 @@ export function matchesSource(saw: string, source: Source): boolean {
   const port = Number(saw.slice(colon + 1));
   if (address !== source.address) return false;
   return source.ports === undefined || (port >= source.ports.first && port <= source.ports.last);
+}
+
+/** What the lab calls an address; the address itself when nobody has it. */
+export function nameOf(directory: Directory, address: string): string {
+  for (const [name, { ipv4, ipv6 }] of directory.addresses) if (address === ipv4 || address === ipv6) return name;
+  return address;
 }
 
 export function addressOf(directory: Directory, name: string, family: Family): IpAddress {
