@@ -4,11 +4,11 @@ import { capture } from '../testbed/command.js';
 import type { LabCase } from './cases.js';
 import type { Directory } from './directory.js';
 import { addressOf, expectedSources, formatSource, matchesSource, targetOf } from './directory.js';
+import { sendFragments } from './fragments.js';
 import { checkPathMtu } from './path-mtu.js';
 import type { CaseRun, Judgement, ProbeReport } from './probe.js';
 import { failureOf, runProbe } from './probe.js';
 import { LabError } from './record.js';
-import { sendReordered } from './reordered.js';
 import type { Row } from './row.js';
 import type { Place } from './servers.js';
 import { traceHops } from './trace.js';
@@ -44,7 +44,8 @@ function judgeCase(run: CaseRun): Promise<Judgement> {
     case 'mtu':
       return checkPathMtu(run);
     case 'reordered':
-      return sendReordered(run);
+    case 'recut':
+      return sendFragments(run);
     case 'trace':
     case 'mtr':
       return traceHops(run);

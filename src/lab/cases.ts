@@ -17,9 +17,20 @@ export type ExpectedSource = 'own' | 'block' | 'gateway' | 'inside' | 'reply' | 
 
 /**
  * What is done with the connection; `who` asks the server which source it sees. reordered: fragments in reversed order.
+ * recut: fragments in order, larger than the way takes, which IPv4 allows.
  * mtu: sends what is too large, then looks at what the sender has learnt. trace, mtr: the programs of these names.
  */
-export type CaseAction = 'who' | 'transfer' | 'sink' | 'source' | 'large' | 'reordered' | 'mtu' | 'trace' | 'mtr';
+export type CaseAction =
+  | 'who'
+  | 'transfer'
+  | 'sink'
+  | 'source'
+  | 'large'
+  | 'reordered'
+  | 'recut'
+  | 'mtu'
+  | 'trace'
+  | 'mtr';
 
 export interface LabCase {
   readonly name: string;
@@ -48,6 +59,8 @@ interface CaseTemplate {
   readonly hops?: readonly string[];
   /** Only where the family is in this mode. */
   readonly mode?: Mode;
+  /** Only this one. */
+  readonly family?: Family;
 }
 
 const ALL: readonly CaseProtocol[] = ['TCP', 'UDP', 'ICMP'];
@@ -130,7 +143,7 @@ const REORDERED: readonly CaseTemplate[] = [
   { name: 'fragments in reversed order', protocols: ['UDP'], from: 'client', to: 'vip:c1/web', expectedSource: 'reply', action: 'reordered' },
   { name: 'fragments in reversed order', protocols: ['UDP'], from: 'client', to: 'nodeport:c1-n2/web', expectedSource: 'reply', action: 'reordered' },
   { name: 'fragments in reversed order', protocols: ['UDP'], from: 'c1/a', to: 'vip:c2/web', expectedSource: 'reply', action: 'reordered' },
-  { name: 'fragments in reversed order', protocols: ['UDP'], from: 'server/narrow', to: 'vip:c1/web', expectedSource: 'reply', action: 'reordered' },
+  { name: 'fragments too large for the way, cut again', protocols: ['UDP'], from: 'c2/a', to: 'c2/c', expectedSource: 'reply', action: 'recut', family: 'ipv4' },
 ];
 
 // biome-ignore format: one case a line
@@ -154,6 +167,7 @@ export function listCases(plan: LabPlan): LabCase[] {
 
 function expand(template: CaseTemplate, family: Family, mode: Mode): LabCase[] {
   if (template.mode && template.mode !== mode) return [];
+  if (template.family && template.family !== family) return [];
   const { name, from, to, action = 'who', mtu, hops } = template;
   const expected =
     typeof template.expectedSource === 'string' ? template.expectedSource : template.expectedSource[mode];

@@ -56,6 +56,16 @@ export async function openDirectory(plan: LabPlan, record: LabRecord): Promise<D
   return { plan, addresses, nodeOf, blocks };
 }
 
+/** The ports that a pod may use now; the agents may have given it more since the directory was opened. */
+export async function portsOf(directory: Directory, pod: string): Promise<Ports> {
+  const node = directory.nodeOf.get(pod);
+  const blocks = new Map<string, Ports>();
+  if (node) await readBlocks(node, blocks);
+  const ports = blocks.get(pod);
+  if (!ports) throw new LabError(`the agent of ${pod} reports no port block for it`);
+  return ports;
+}
+
 async function readBlocks(node: LabNode, blocks: Map<string, Ports>): Promise<void> {
   const status = await askAgent(node);
   if (!status) throw new LabError(`the agent of ${node.name} does not answer, so nobody knows its pods' port blocks`);

@@ -1,6 +1,7 @@
 // Path MTU discovery: something sends what a link on its way does not take, is told so, and gets it through all the same.
 import { capture } from '../testbed/command.js';
 import { addressOf } from './directory.js';
+import { allNamespaces } from './plan.js';
 import type { CaseRun, Judgement, ProbeReport } from './probe.js';
 import { failureOf, runProbe } from './probe.js';
 
@@ -10,7 +11,10 @@ const DATAGRAM_BYTES = 1450;
 /** A datagram that was too large is lost, on the way there and on the way back; what is learnt serves the next one. */
 const TRIES = 4;
 
-/** Good when everything arrives and the sender has learnt the MTU from the errors that came back. */
+/**
+ * Good when everything arrives and the sender has learnt the MTU from the errors that came back. Not while other cases
+ * run: all of a place learn for each other.
+ */
 export async function checkPathMtu(run: CaseRun): Promise<Judgement> {
   const expected = `mtu ${run.of.mtu}`;
   await forget(run);
@@ -22,9 +26,10 @@ export async function checkPathMtu(run: CaseRun): Promise<Judgement> {
   return { saw, expected, ok, detail: report.ok ? 'the sender has not learnt it' : failureOf(report) };
 }
 
-/** What was learnt before, from another case or check. */
-async function forget({ place }: CaseRun): Promise<void> {
-  for (const family of ['-4', '-6']) await capture(['ip', family, 'route', 'flush', 'cache'], place);
+/** What was learnt before, by the others too: a server that knows the way to be narrow asks for small segments. */
+async function forget({ directory, of }: CaseRun): Promise<void> {
+  const argv = ['ip', of.family === 'ipv4' ? '-4' : '-6', 'route', 'flush', 'cache'];
+  await Promise.all(allNamespaces(directory.plan).map((netns) => capture(argv, { netns })));
 }
 
 function sendStream(run: CaseRun): Promise<ProbeReport> {
@@ -35,7 +40,7 @@ function sendStream(run: CaseRun): Promise<ProbeReport> {
 
 async function sendDatagrams(run: CaseRun): Promise<ProbeReport> {
   const { address, port } = run.target;
-  const argv = ['udp', address, String(port), 'echo', String(DATAGRAM_BYTES), '--timeout', '300', ...bindOf(run)];
+  const argv = ['udp', address, String(port), 'echo', String(DATAGRAM_BYTES), '--timeout', '150', ...bindOf(run)];
   let report = await runProbe(argv, run.place);
   for (let tries = 1; tries < TRIES && !report.ok; tries++) report = await runProbe(argv, run.place);
   return report;

@@ -17,7 +17,8 @@ interface Traced {
 export async function traceHops(run: CaseRun): Promise<Judgement> {
   const { directory, of, target } = run;
   const wanted = [...(of.hops ?? []).map((name) => addressOf(directory, name, of.family)), target.address];
-  const names = (hops: readonly string[]): string => hops.map((hop) => nameOf(directory, hop)).join(' > ');
+  const name = (hop: string): string => (hop === target.address ? of.to : nameOf(directory, hop));
+  const names = (hops: readonly string[]): string => hops.map(name).join(' > ');
   const { hops, said } = of.action === 'trace' ? await traceroute(run) : await mtr(run);
   const ok = hops.join() === wanted.join();
   return { saw: names(hops) || '-', expected: names(wanted), ok, detail: ok ? '' : said };
