@@ -24,8 +24,8 @@ const FILL_RATIO = 0.97;
 const REFUSAL_MS = 1000;
 /** Milliseconds until the probe must have met its limit. */
 const FILL_MS = 20_000;
-/** Of the sockets that meet by their outside names. */
-const HAIRPIN_PORT = 9200;
+/** Of the sockets that meet by their outside names: another one each time, because an earlier check left open doors. */
+const HAIRPIN_PORTS = { first: 9000, count: 16_000 };
 
 /** Rows of IPv4 where it is an island; nothing has ports of its own elsewhere. */
 export async function checkLimits(directory: Directory, places: Places): Promise<Row[]> {
@@ -99,14 +99,15 @@ function judgeNeighbour(directory: Directory, report: ProbeReport): Row {
 /** Two sockets that a third party has told their outside names: each sends to the other's, and to its own. */
 async function checkHairpin(directory: Directory, places: Places): Promise<Row[]> {
   const [a, b] = [placeOf(places, NEIGHBOUR), placeOf(places, FILLER)];
-  const outsideA = await outsideName(directory, a);
-  const outsideB = await outsideName(directory, b);
+  const port = String(HAIRPIN_PORTS.first + Math.floor(Math.random() * HAIRPIN_PORTS.count));
+  const outsideA = await outsideName(directory, a, port);
+  const outsideB = await outsideName(directory, b, port);
   // Nobody has let the other in yet: this one is refused, and opens a's own door.
-  await ask(a, outsideB, ['--source-port', String(HAIRPIN_PORT), '--timeout', '50']);
-  const [file = '', ...args] = enter([PROBE, 'serve', '--port', String(HAIRPIN_PORT), '--die-with-parent'], a);
+  await ask(a, outsideB, ['--source-port', port, '--timeout', '50']);
+  const [file = '', ...args] = enter([PROBE, 'serve', '--port', port, '--die-with-parent'], a);
   const server = spawn(file, args, { stdio: 'ignore' });
   try {
-    const neighbour = await askUntil(b, outsideA, ['--source-port', String(HAIRPIN_PORT), '--timeout', '200']);
+    const neighbour = await askUntil(b, outsideA, ['--source-port', port, '--timeout', '200']);
     const own = await askUntil(a, outsideA, ['--timeout', '200']);
     return [
       judgeHairpin("hairpin: by a neighbour's outside name", FILLER, neighbour, outsideB),
@@ -118,9 +119,9 @@ async function checkHairpin(directory: Directory, places: Places): Promise<Row[]
 }
 
 /** What a server outside sees of the socket that meets others. */
-async function outsideName(directory: Directory, place: Place): Promise<string> {
+async function outsideName(directory: Directory, place: Place, from: string): Promise<string> {
   const { address, port } = targetOf(directory, 'server', 'ipv4');
-  const argv = ['udp', address, String(port), 'who', '--source-port', String(HAIRPIN_PORT)];
+  const argv = ['udp', address, String(port), 'who', '--source-port', from];
   return (await runProbe(argv, place)).saw ?? '';
 }
 
