@@ -79,6 +79,7 @@
         'native/probe/connection.c',
         'native/probe/counters.c',
         'native/probe/echo.c',
+        'native/probe/fill.c',
         'native/probe/histogram.c',
         'native/probe/fragments.c',
         'native/probe/hold.c',

@@ -4,10 +4,12 @@
 #define ISTHMUS_FORWARD_H
 
 #include "answer.h"
+#include "cut.h"
 
 enum fib_result {
 	FIB_SUCCESS = 0,
 	FIB_NO_NEIGHBOUR = 7, /* the next hop is known, its MAC is not yet: the kernel will ask */
+	FIB_FRAGMENTATION_NEEDED = 8,
 	FIB_ASK_MTU = 1, /* as length: asks for the MTU, checks no packet against it (5.12) */
 	FIB_AF_INET = 2,
 	FIB_AF_INET6 = 10,
@@ -29,7 +31,7 @@ static __always_inline int forward_check(struct packet *pkt, __u32 mtu)
 	if (pkt->ttl <= 1)
 		return answer_time_exceeded(pkt);
 	if (packet_wire_length(pkt) > mtu)
-		return answer_too_big(pkt, mtu);
+		return cut_plan(pkt, mtu) ? 0 : answer_too_big(pkt, mtu);
 	return 0;
 }
 
@@ -39,6 +41,8 @@ static __always_inline int forward_to_container(struct packet *pkt, __u32 ifinde
 {
 	struct ethhdr *ethernet = packet_at(pkt, 0, ETHERNET_BYTES);
 
+	if (pkt->cut)
+		return cut_send(pkt);
 	if (!ethernet)
 		return -DROP_REWRITE_FAILED;
 	__builtin_memcpy(ethernet->h_dest, mac, sizeof(*mac));
@@ -54,6 +58,8 @@ static __always_inline int forward_to_next_hop(struct packet *pkt, __u32 ifindex
 {
 	struct bpf_redir_neigh neighbour = {};
 
+	if (pkt->cut)
+		return cut_send(pkt);
 	if (pkt->family == FAMILY_IPV4) {
 		neighbour.nh_family = FIB_AF_INET;
 		neighbour.ipv4_nh = next_hop->words[3];
@@ -66,42 +72,142 @@ static __always_inline int forward_to_next_hop(struct packet *pkt, __u32 ifindex
 	return VERDICT_REDIRECTED;
 }
 
-/* Asks the node's routing table for the way to `to`; false when there is none. */
-static __noinline bool fib_resolve(struct packet *pkt, const struct flow_key *to, struct flow *way)
+_Static_assert(sizeof(struct bpf_fib_lookup) <= sizeof(((struct scratch *)0)->fib),
+	       "room of a question");
+
+/* The question to the routing table: the way to `to` of a packet of this length. */
+static __always_inline void fib_question(struct bpf_fib_lookup *fib, struct __sk_buff *skb,
+					 const struct flow_key *to, __u16 length)
 {
-	struct bpf_fib_lookup fib = {};
+	__builtin_memset(fib, 0, sizeof(*fib));
+	fib->ifindex = skb->ifindex;
+	fib->l4_protocol = to->protocol;
+	fib->sport = to->source_port;
+	fib->dport = to->destination_port;
+	fib->tot_len = length;
+	if (ipv6_is_mapped(&to->destination)) {
+		fib->family = FIB_AF_INET;
+		fib->ipv4_src = to->source.words[3];
+		fib->ipv4_dst = to->destination.words[3];
+	} else {
+		fib->family = FIB_AF_INET6;
+		__builtin_memcpy(fib->ipv6_src, &to->source, sizeof(ip_addr));
+		__builtin_memcpy(fib->ipv6_dst, &to->destination, sizeof(ip_addr));
+	}
+}
+
+/*
+ * The MTU of the way while its neighbour is not known: then the kernel tells it only to a packet
+ * that is larger.
+ */
+static __always_inline __u32 fib_mtu(struct __sk_buff *skb, const struct flow_key *to,
+				     struct bpf_fib_lookup *fib)
+{
+	fib_question(fib, skb, to, 0xffff);
+	if (bpf_fib_lookup(skb, fib, sizeof(*fib), 0) != FIB_FRAGMENTATION_NEEDED)
+		return config.uplink_mtu;
+	return fib->mtu_result;
+}
+
+/* What the node's routing table says itself; see fib_way(). */
+static __always_inline int fib_ask(struct __sk_buff *skb, const struct flow_key *to,
+				   struct flow *way)
+{
+	struct scratch *s = scratch_get();
+	struct bpf_fib_lookup *fib;
 	long rc;
 
-	fib.ifindex = pkt->skb->ifindex;
-	fib.l4_protocol = to->protocol;
-	fib.sport = to->source_port;
-	fib.dport = to->destination_port;
-	fib.tot_len = FIB_ASK_MTU;
-	if (pkt->family == FAMILY_IPV4) {
-		fib.family = FIB_AF_INET;
-		fib.ipv4_src = to->source.words[3];
-		fib.ipv4_dst = to->destination.words[3];
-	} else {
-		fib.family = FIB_AF_INET6;
-		__builtin_memcpy(fib.ipv6_src, &to->source, sizeof(ip_addr));
-		__builtin_memcpy(fib.ipv6_dst, &to->destination, sizeof(ip_addr));
-	}
-	rc = bpf_fib_lookup(pkt->skb, &fib, sizeof(fib), 0);
+	if (!s || !to || !way)
+		return 0;
+	fib = (struct bpf_fib_lookup *)s->fib;
+	fib_question(fib, skb, to, FIB_ASK_MTU);
+	rc = bpf_fib_lookup(skb, fib, sizeof(*fib), 0);
 	if (rc != FIB_SUCCESS && rc != FIB_NO_NEIGHBOUR)
-		return false;
-	way->ifindex_out = fib.ifindex;
-	/* The same field; it still holds the question when the neighbour is not known yet. */
-	way->mtu = fib.mtu_result > FIB_ASK_MTU ? fib.mtu_result : config.uplink_mtu;
-	if (pkt->family == FAMILY_IPV4) {
+		return 0;
+	way->ifindex_out = fib->ifindex;
+	if (fib->family == FIB_AF_INET) {
 		way->next_hop.words[0] = 0;
 		way->next_hop.words[1] = 0;
 		way->next_hop.words[2] = bpf_htonl(0xffff);
-		way->next_hop.words[3] = fib.ipv4_dst;
+		way->next_hop.words[3] = fib->ipv4_dst;
 	} else {
-		__builtin_memcpy(&way->next_hop, fib.ipv6_dst, sizeof(ip_addr));
+		__builtin_memcpy(&way->next_hop, fib->ipv6_dst, sizeof(ip_addr));
 	}
+	way->mtu = rc == FIB_SUCCESS ? fib->mtu_result : fib_mtu(skb, to, fib);
 	way->resolved = clock_seconds();
-	return true;
+	return 1;
+}
+
+static __always_inline struct route *route_lookup(const ip_addr *address)
+{
+	struct route_key key = {.prefix_length = 128, .prefix = *address};
+
+	return bpf_map_lookup_elem(&routes, &key);
+}
+
+/*
+ * What the routing table says of the way to another node, asked once a second and CPU. Not static,
+ * like fib_way(): the verifier then looks at it once, not once for each way that leads here.
+ */
+__noinline int node_mtu_refresh(struct __sk_buff *skb, struct node_mtu *known)
+{
+	struct scratch *s = scratch_get();
+	__u32 family;
+
+	if (!s || !known)
+		return 0;
+	family = ipv6_is_mapped(&known->next_hop) ? FAMILY_IPV4 : FAMILY_IPV6;
+	__builtin_memset(&s->node_key, 0, sizeof(s->node_key));
+	s->node_key.destination = known->next_hop;
+	config_copy(&s->node_key.source, &config.node_address[family], sizeof(ip_addr));
+	known->mtu = config.uplink_mtu;
+	if (fib_ask(skb, &s->node_key, &s->node_way) && s->node_way.mtu < known->mtu)
+		known->mtu = s->node_way.mtu;
+	known->resolved = clock_seconds();
+	return 0;
+}
+
+/* The route to a node may allow less than the device does. */
+static __always_inline __u32 node_mtu(struct __sk_buff *skb, const ip_addr *next_hop)
+{
+	__u32 slot = next_hop->bytes[15] & (NODE_MTU_SLOTS - 1);
+	struct node_mtu *known = bpf_map_lookup_elem(&node_mtus, &slot);
+
+	if (!known)
+		return config.uplink_mtu;
+	if (known->resolved != clock_seconds() || !address_equals(&known->next_hop, next_hop)) {
+		known->next_hop = *next_hop;
+		node_mtu_refresh(skb, known);
+	}
+	return known->mtu;
+}
+
+/*
+ * Asks the node's routing table for the way to `to`; 0 when there is none. To a pod of another
+ * node, the way to that node has its MTU, too.
+ */
+__noinline int fib_way(struct __sk_buff *skb, const struct flow_key *to, struct flow *way)
+{
+	struct route *route;
+	__u32 mtu;
+
+	if (!to || !way || !fib_ask(skb, to, way))
+		return 0;
+	if (!address_is_inside(&to->destination))
+		return 1;
+	route = route_lookup(&to->destination);
+	if (!route || route->type != ROUTE_NODE)
+		return 1;
+	mtu = node_mtu(skb, &route->next_hop);
+	if (mtu < way->mtu)
+		way->mtu = mtu;
+	return 1;
+}
+
+static __always_inline bool fib_resolve(struct packet *pkt, const struct flow_key *to,
+					struct flow *way)
+{
+	return fib_way(pkt->skb, to, way);
 }
 
 static __always_inline int forward_to_endpoint(struct packet *pkt, const struct endpoint *to)
@@ -112,11 +218,22 @@ static __always_inline int forward_to_endpoint(struct packet *pkt, const struct 
 	return rc ?: forward_to_container(pkt, to->ifindex, &to->mac);
 }
 
-static __always_inline struct route *route_lookup(const ip_addr *address)
+/* A piece of what was cut. It was checked and translated before, so its destination is enough. */
+static __always_inline int forward_piece(struct packet *pkt)
 {
-	struct route_key key = {.prefix_length = 128, .prefix = *address};
+	struct endpoint *endpoint = bpf_map_lookup_elem(&endpoints, &pkt->key.destination);
+	struct scratch *s = scratch_get();
+	struct route *route;
 
-	return bpf_map_lookup_elem(&routes, &key);
+	pkt->skb->mark = 0;
+	if (endpoint && endpoint->ifindex)
+		return forward_to_container(pkt, endpoint->ifindex, &endpoint->mac);
+	route = route_lookup(&pkt->key.destination);
+	if (route && route->type == ROUTE_NODE)
+		return forward_to_next_hop(pkt, config.uplink_ifindex, &route->next_hop);
+	if (!s || !fib_resolve(pkt, &pkt->key, &s->flow))
+		return -DROP_NO_ROUTE;
+	return forward_to_next_hop(pkt, s->flow.ifindex_out, &s->flow.next_hop);
 }
 
 #endif

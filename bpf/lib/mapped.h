@@ -90,6 +90,26 @@ static __noinline int mapped_admit(struct packet *pkt)
 	return rc ?: flow_begin(pkt);
 }
 
+/*
+ * Who sends opens its own filter, before it is known whether it meets another's (RFC 4787 REQ-8):
+ * otherwise two pods of this node that only know each other's outside names would never meet.
+ */
+static __always_inline void mapped_open(struct packet *pkt, struct scratch *s)
+{
+	struct mapping *own =
+		mapping_lookup(s, &pkt->key.source, pkt->key.source_port, MAPPING_INSIDE);
+
+	if (!own || config.filtering != FILTERING_ADDRESS)
+		return;
+	s->mapping_key.address = own->address;
+	s->mapping_key.remote = pkt->key.destination;
+	s->mapping_key.port = own->port;
+	s->mapping_key.side = MAPPING_CONTACT;
+	__builtin_memset(&s->mapping, 0, sizeof(s->mapping));
+	s->mapping.expires = clock_seconds() + config.timeouts.udp_one_way;
+	bpf_map_update_elem(&mappings, &s->mapping_key, &s->mapping, BPF_ANY);
+}
+
 /* From a pod of this node to another's mapped port: out by its own, in by that one (RFC 4787
  * REQ-9). */
 static __noinline int mapped_hairpin(struct packet *pkt)
@@ -105,6 +125,7 @@ static __noinline int mapped_hairpin(struct packet *pkt)
 		return 0;
 	request.destination = mapping->address;
 	request.destination_port = mapping->port;
+	mapped_open(pkt, s);
 	if (!mapping_admits(s, &pkt->key.destination, pkt->key.destination_port,
 			    &pkt->source->nat_address))
 		return -DROP_FILTERED;

@@ -95,6 +95,14 @@ struct {
 	__type(value, struct fragment_counter);
 } fragment_stats SEC(".maps");
 
+/* By the last bits of the other node's address; two nodes with the same ones take turns. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, NODE_MTU_SLOTS);
+	__type(key, __u32);
+	__type(value, struct node_mtu);
+} node_mtus SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, 256);

@@ -17,6 +17,7 @@ const union {
 	enum endpoint_limits endpoint_limits;
 	enum shortage_kind shortage_kind;
 	enum shortage_limits shortage_limits;
+	enum cut_size cut_size;
 } _names SEC(".names");
 
 #endif

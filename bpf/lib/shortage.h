@@ -15,8 +15,8 @@ static __always_inline __u32 shortage_family(const struct endpoint *owner)
 {
 	const ip_addr *address = &owner->nat_address;
 
-	return !address->halves[0] && address->words[2] == bpf_htonl(0xffff) ? FAMILY_IPV4 :
-									       FAMILY_IPV6;
+	return !address->halves[0] && address->words[2] == bpf_htonl(0xffff) ? FAMILY_IPV4
+									     : FAMILY_IPV6;
 }
 
 /* Nearly all ports are taken: those that were looked at until a free one was found say so. */
@@ -73,8 +73,8 @@ static __always_inline void shortage_ask(const struct scratch *s, const struct e
 	__u32 now = shortage_milliseconds();
 	seconds second = s->reply.created;
 
-	if (shortage->blocks != owner->block_count ||
-	    second - shortage->last > SHORTAGE_FORGET || shortage->since < config.loaded) {
+	if (shortage->blocks != owner->block_count || second - shortage->last > SHORTAGE_FORGET ||
+	    shortage->since < config.loaded) {
 		shortage->blocks = owner->block_count;
 		shortage->since = second;
 		shortage->asked = now - SHORTAGE_ASK_MS;

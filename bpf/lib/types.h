@@ -55,7 +55,7 @@ enum drop_reason {
 	DROP_FLOW_TABLE_FULL = 12, /* no room for a new flow; established flows are not affected */
 	DROP_NO_PORT_BLOCK = 13, /* the pod owns no port block of the translation address */
 	DROP_TTL_EXCEEDED = 14, /* TTL or hop limit reached zero: answered with "time exceeded" */
-	DROP_TOO_BIG = 15, /* larger than the next hop's MTU: answered with "packet too big" */
+	DROP_TOO_BIG = 15, /* larger than the next hop's MTU, not to be cut; "packet too big" */
 	DROP_FRAGMENT_MISS = 16, /* a later fragment whose first fragment was not seen */
 	DROP_ICMP_ERROR_NO_FLOW = 17, /* an ICMP error about a flow that does not exist */
 	DROP_ICMP_UNSUPPORTED = 18, /* an ICMP message that cannot be translated */
@@ -66,7 +66,8 @@ enum drop_reason {
 	DROP_FILTERED = 23, /* to a mapped port, from a remote that its pod has not sent to */
 	DROP_FRAGMENT_LIMIT = 24, /* a fragment out of order, its sender has too many incomplete */
 	DROP_DETOUR_STRAY = 25, /* what came back from the detour of fragments is none of them */
-	DROP_PORT_BLOCK_WANTED = 26, /* no port is free, the agent was asked for a block: try again */
+	DROP_PORT_BLOCK_WANTED =
+		26, /* no port is free, the agent was asked for a block: try again */
 };
 
 /* --- what the agent writes -------------------------------------------------------- */
@@ -225,7 +226,7 @@ struct nat_counter {
 /* Why the agent is told of a pod's ports. */
 enum shortage_kind {
 	SHORTAGE_NEAR = 1, /* the search had to look at many ports */
-	SHORTAGE_WAITING = 2, /* a packet was dropped; its next try finds the block that was asked for */
+	SHORTAGE_WAITING = 2, /* a packet was dropped; its next try finds a new block */
 	SHORTAGE_REFUSED = 3, /* a packet was refused: no port is free, and no block will come */
 };
 
@@ -333,6 +334,25 @@ struct fragment_counter {
 	__u64 disordered; /* back, and still before their first: should stay 0 */
 };
 
+/* IPv4 packets that may be cut are cut to the largest of these that the MTU allows (RFC 791). */
+enum cut_size {
+	CUT_NONE = 0,
+	CUT_SMALL = 576, /* what every internet host takes; smaller MTUs are not cut for */
+	CUT_MEDIUM = 1280, /* what every link takes that carries IPv6 too */
+	CUT_LARGE = 1500,
+};
+
+/* The MTU towards another node, as the host's routing table says it; of one CPU. */
+struct node_mtu {
+	ip_addr next_hop;
+	seconds resolved;
+	__u32 mtu; /* bytes */
+};
+
+enum node_mtu_limits {
+	NODE_MTU_SLOTS = 256, /* a power of two */
+};
+
 struct drop_key {
 	__u16 reason; /* enum drop_reason */
 	__u16 direction; /* enum direction */
@@ -405,7 +425,7 @@ enum answer_limits {
 
 enum quote_limits {
 	QUOTE_NETWORK_BYTES = 40, /* of the quoted IP header, without IPv4 options */
-	QUOTE_TRANSPORT_BYTES = 20, /* of the quoted transport header: up to TCP's checksum */
+	QUOTE_TRANSPORT_BYTES = 20, /* of the quoted transport header: room for TCP's checksum */
 };
 
 /* The packet that an ICMP error quotes: what may change of it, and the flow of its answers. */
@@ -417,7 +437,7 @@ struct quote {
 	__u8 transport_before[QUOTE_TRANSPORT_BYTES];
 	__u32 network_at; /* offsets from the Ethernet header */
 	__u32 transport_at;
-	__u32 transport_bytes; /* quoted: 8, or all 20 */
+	__u32 transport_bytes; /* quoted: 8, or 18 */
 };
 
 /* What a TCP segment says that a later connection will be measured by. */
@@ -454,6 +474,9 @@ struct scratch {
 	__u8 icmp[8 + ANSWER_QUOTE_BYTES]; /* an ICMP header and what it quotes */
 	__u8 header[40]; /* of the IP packet that carries it */
 	__u8 pseudo[40]; /* RFC 8200 section 8.1 */
+	__u8 fib[64]; /* a question to the routing table */
+	struct flow_key node_key; /* a question about the way to another node */
+	struct flow node_way;
 };
 
 /* --- set before load; the verifier removes what is switched off ------------------- */
@@ -508,11 +531,13 @@ struct config {
 	__u64 netns_cookie; /* of the node's namespace: the bind guard leaves pods alone */
 	struct timeouts timeouts;
 	__u32 detour_ifindex[2]; /* by enum direction: to where fragments are put in order; or 0 */
-	mac_addr detour_mac; /* of the far end of both */
+	mac_addr detour_mac; /* of the far end of all of them */
 	__u8 pad0[2];
 	struct port_range reserved[RESERVED_MAX]; /* of the NAT ports, but the host's */
 	__u32 reserved_count;
 	seconds loaded; /* when these programs were, by an agent that lived then */
+	__u32 cut_ifindex; /* to where IPv4 packets are cut; or 0 */
+	__u32 pad1;
 };
 
 #endif

@@ -74,7 +74,7 @@ static __always_inline void way_learn_node(const struct packet *pkt, struct way 
 {
 	way->ifindex_out = config.uplink_ifindex;
 	way->next_hop = route->next_hop;
-	way->mtu = config.uplink_mtu;
+	way->mtu = node_mtu(pkt->skb, &route->next_hop);
 	way_set(way, pkt);
 }
 

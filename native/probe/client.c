@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "fill.h"
 #include "hold.h"
 #include "json.h"
 #include "oneshot.h"
@@ -53,6 +54,8 @@ static int run_action(struct client *client, const char *action)
 		return hold_run(client);
 	if (tcp && !strcmp(action, "transfer"))
 		return transfer_run(client);
+	if (tcp && !strcmp(action, "fill"))
+		return fill_run(client);
 	if (!tcp && !strcmp(action, "stream"))
 		return stream_run(client);
 	return oneshot_run(client);

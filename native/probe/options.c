@@ -54,6 +54,7 @@ static const char usage[] =
 	"       isthmus-probe tcp ADDR PORT who | sink N | source N\n"
 	"       isthmus-probe tcp ADDR PORT hold --seconds S --rate N [--size BYTES]\n"
 	"       isthmus-probe tcp ADDR PORT transfer --bytes N\n"
+	"       isthmus-probe tcp ADDR PORT fill --count N --seconds S\n"
 	"       isthmus-probe udp ADDR PORT who | echo SIZE\n"
 	"       isthmus-probe udp ADDR PORT stream --rate HZ --seconds S [--size BYTES]\n"
 	"       isthmus-probe bench rr|crr|udp_rr|stream ADDR PORT --seconds S [--server-closes]\n"

@@ -9,12 +9,15 @@ import type { Native } from '../bpf/native.js';
 import { FAMILIES } from '../model/address.js';
 import {
   buildDetour,
+  CUT,
   DETOUR_DIRECTIONS,
   type DetourDirection,
   type DetourEnd,
+  type DetourName,
   type DetourOptions,
   limitDetour,
   removeDetour,
+  routeCuts,
 } from '../net/detour.js';
 import { namespacePath } from '../net/netns.js';
 
@@ -40,11 +43,11 @@ export interface OpenDetourOptions extends DetourOptions {
 
 export interface Detour {
   readonly state: FragmentState;
-  /** Of both directions, or none. */
+  /** Of both directions and of the namespace that cuts, or none. */
   readonly ends: readonly DetourEnd[];
 }
 
-/** Makes or takes over both namespaces. Never throws: without them, fragments are served in order only. */
+/** Makes or takes over the namespaces. Never throws: without them, fragments are served in order only and nothing is cut. */
 export function openDetour(options: OpenDetourOptions): Detour {
   if (options.wanted === 'cache') {
     closeDetour(options);
@@ -52,7 +55,7 @@ export function openDetour(options: OpenDetourOptions): Detour {
   }
   try {
     const built = DETOUR_DIRECTIONS.map((direction) => openDirection(options, direction));
-    const ends = built.map(({ end }) => end);
+    const ends = [...built.map(({ end }) => end), openCut(options)];
     return { state: { mode: 'detour', defrag: built[0]?.defrag ?? 'netfilter' }, ends };
   } catch (error) {
     const reason = messageOf(error);
@@ -68,10 +71,21 @@ export function openDetour(options: OpenDetourOptions): Detour {
 /** Removes what openDetour() made. */
 export function closeDetour(options: OpenDetourOptions): void {
   for (const direction of DETOUR_DIRECTIONS) {
-    detachPinned(options.native, join(options.bpffs, 'links', `from_detour-ist-fr-${direction}`));
     detachDefrag(options, direction);
-    removeDetour(options, direction);
+    closeEnd(options, direction);
   }
+  closeEnd(options, CUT);
+}
+
+function closeEnd(options: OpenDetourOptions, name: DetourName): void {
+  detachPinned(options.native, join(options.bpffs, 'links', `from_detour-ist-fr-${name}`));
+  removeDetour(options, name);
+}
+
+function openCut(options: OpenDetourOptions): DetourEnd {
+  const end = buildDetour(options, CUT);
+  routeCuts(end);
+  return end;
 }
 
 type Defrag = NonNullable<FragmentState['defrag']>;
@@ -79,24 +93,24 @@ type Defrag = NonNullable<FragmentState['defrag']>;
 function openDirection(options: OpenDetourOptions, direction: DetourDirection): { end: DetourEnd; defrag: Defrag } {
   const end = buildDetour(options, direction);
   if (!end.adopted) detachDefrag(options, direction);
-  const defrag = switchDefragOn(options, end);
+  const defrag = switchDefragOn(options, direction, end.namespace);
   limitDetour(options.net, end.namespace);
   return { end, defrag };
 }
 
 /** The first way that the kernel takes. */
-function switchDefragOn(options: OpenDetourOptions, end: DetourEnd): Defrag {
+function switchDefragOn(options: OpenDetourOptions, direction: DetourDirection, namespace: string): Defrag {
   try {
-    attachDefrag(options, end);
+    attachDefrag(options, direction, namespace);
     return 'netfilter';
   } catch (error) {
-    runNft(end.namespace, messageOf(error));
+    runNft(namespace, messageOf(error));
     return 'nft';
   }
 }
 
 /** The link's pin keeps reassembly on when the agent is gone. */
-function attachDefrag({ native, bpffs }: OpenDetourOptions, { direction, namespace }: DetourEnd): void {
+function attachDefrag({ native, bpffs }: OpenDetourOptions, direction: DetourDirection, namespace: string): void {
   mkdirSync(join(bpffs, 'detour'), { recursive: true });
   for (const family of FAMILIES) {
     const pin = defragPin(bpffs, direction, family);

@@ -5,7 +5,7 @@ import type { SnapshotConfig } from '../datapath/config.js';
 import type { Datapath } from '../datapath/datapath.js';
 import { Reconciler } from '../datapath/reconcile.js';
 import { canonical } from '../datapath/table.js';
-import { DETOUR_MAC } from '../net/detour.js';
+import { CUT, DETOUR_DIRECTIONS, DETOUR_MAC, type DetourName } from '../net/detour.js';
 import type { LinkInfo, Netlink } from '../net/native.js';
 import type { Detour } from './detour.js';
 import { reserveNatPorts } from './host-ports.js';
@@ -65,7 +65,8 @@ export class NodePrograms {
       uplink_ifindex: uplink.ifindex,
       uplink_mtu: uplink.mtu,
       gateway_mac: GATEWAY_MAC,
-      detour_ifindex: [this.#detour.ends[0]?.ifindex ?? 0, this.#detour.ends[1]?.ifindex ?? 0],
+      detour_ifindex: DETOUR_DIRECTIONS.map((name) => this.#ifindexOf(name)),
+      cut_ifindex: this.#ifindexOf(CUT),
       detour_mac: DETOUR_MAC,
       netns_cookie: node.cookie,
     };
@@ -92,6 +93,10 @@ export class NodePrograms {
     this.#pods.attach();
     this.#attached = true;
     log.info({ attachments: datapath.attachments.length, uplink: uplink.name }, 'programs attached');
+  }
+
+  #ifindexOf(wanted: DetourName): number {
+    return this.#detour.ends.find(({ name }) => name === wanted)?.ifindex ?? 0;
   }
 
   async #adoptPods(): Promise<void> {

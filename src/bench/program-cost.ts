@@ -83,9 +83,10 @@ async function loadDatapath(question: CostQuestion): Promise<Datapath> {
     gateway_mac: question.gatewayMac,
     netns_cookie: 0n,
     loaded: 0,
-    // What is measured are whole packets.
+    // What is measured are whole packets that fit.
     detour_ifindex: [0, 0],
     detour_mac: DETOUR_MAC,
+    cut_ifindex: 0,
   };
   // As the agent does where the kernel does not tell how a checksum is meant.
   return load({ ...config, fast_checksum: 1 }, question).catch(() => load({ ...config, fast_checksum: 0 }, question));

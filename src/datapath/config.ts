@@ -17,6 +17,7 @@ export type SnapshotConfig = Omit<
   | 'loaded'
   | 'detour_ifindex'
   | 'detour_mac'
+  | 'cut_ifindex'
 >;
 
 /** What pods have as next hop, by family; the datapath itself answers for them. */

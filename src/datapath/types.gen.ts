@@ -42,7 +42,17 @@ export interface Config {
   readonly reserved: readonly PortRange[];
   readonly reserved_count: number;
   readonly loaded: number;
+  readonly cut_ifindex: number;
 }
+
+/** enum cut_size */
+export type CutSize = 'CUT_NONE' | 'CUT_SMALL' | 'CUT_MEDIUM' | 'CUT_LARGE';
+export const CUT_SIZE = {
+  CUT_NONE: 0,
+  CUT_SMALL: 576,
+  CUT_MEDIUM: 1280,
+  CUT_LARGE: 1500,
+} as const;
 
 /** struct detour_budget */
 export interface DetourBudget {
@@ -307,6 +317,13 @@ export interface NatCounter {
   readonly probes: readonly bigint[];
 }
 
+/** struct node_mtu */
+export interface NodeMtu {
+  readonly next_hop: string;
+  readonly resolved: number;
+  readonly mtu: number;
+}
+
 /** struct port_range */
 export interface PortRange {
   readonly first: number;
@@ -384,6 +401,9 @@ export interface Scratch {
   readonly icmp: Uint8Array;
   readonly header: Uint8Array;
   readonly pseudo: Uint8Array;
+  readonly fib: Uint8Array;
+  readonly node_key: FlowKey;
+  readonly node_way: Flow;
 }
 
 /** struct segment */
@@ -502,6 +522,7 @@ export interface Maps {
   readonly fragments: { readonly key: FragmentKey; readonly value: Fragment };
   readonly mappings: { readonly key: MappingKey; readonly value: Mapping };
   readonly nat_counters: { readonly key: number; readonly value: readonly NatCounter[] };
+  readonly node_mtus: { readonly key: number; readonly value: readonly NodeMtu[] };
   readonly routes: { readonly key: RouteKey; readonly value: Route };
   readonly samples: { readonly key: DropKey; readonly value: Sample };
   readonly scratches: { readonly key: number; readonly value: readonly Scratch[] };

@@ -1,28 +1,17 @@
 // Runs one case with the probe or with ping and judges what came back.
 
-import type { CommandOptions } from '../testbed/command.js';
 import { capture } from '../testbed/command.js';
-import { PROBE } from '../testbed/files.js';
 import type { LabCase } from './cases.js';
-import type { Directory, Target } from './directory.js';
+import type { Directory } from './directory.js';
 import { addressOf, expectedSources, formatSource, matchesSource, targetOf } from './directory.js';
+import { sendFragments } from './fragments.js';
+import { checkPathMtu } from './path-mtu.js';
+import type { CaseRun, Judgement, ProbeReport } from './probe.js';
+import { failureOf, runProbe } from './probe.js';
 import { LabError } from './record.js';
 import type { Row } from './row.js';
 import type { Place } from './servers.js';
-
-/** What the probe reports; more fields by action. */
-export interface ProbeReport {
-  readonly ok: boolean;
-  readonly saw?: string;
-  readonly error?: string;
-  readonly ms: number;
-  readonly bytes?: number;
-  readonly sent?: number;
-  readonly received?: number;
-  readonly lost?: number;
-  readonly errors?: number;
-  readonly maxGapMs?: number;
-}
+import { traceHops } from './trace.js';
 
 const TRANSFER_BYTES = 100_000_000;
 const BOTTLENECK_BYTES = 4_000_000;
@@ -38,10 +27,7 @@ export async function runCase(directory: Directory, places: ReadonlyMap<string, 
   if (!place) throw new LabError(`the lab has no place '${of.from}'`);
   const target = targetOf(directory, of.to, of.family);
   const started = performance.now();
-  const judged =
-    of.protocol === 'ICMP'
-      ? await ping(place, of, target)
-      : judge(directory, of, await runProbe(probeWords(directory, of, target), place));
+  const judged = await judgeCase({ directory, of, place, target });
   return {
     name: of.name,
     family: of.family,
@@ -53,16 +39,34 @@ export async function runCase(directory: Directory, places: ReadonlyMap<string, 
   };
 }
 
-type Judgement = Pick<Row, 'saw' | 'expected' | 'ok' | 'detail'>;
+function judgeCase(run: CaseRun): Promise<Judgement> {
+  switch (run.of.action) {
+    case 'mtu':
+      return checkPathMtu(run);
+    case 'reordered':
+    case 'recut':
+      return sendFragments(run);
+    case 'trace':
+    case 'mtr':
+      return traceHops(run);
+    default:
+      return run.of.protocol === 'ICMP' ? ping(run) : ask(run);
+  }
+}
 
-async function ping(place: Place, of: LabCase, { address }: Target): Promise<Judgement> {
+async function ping({ place, of, target }: CaseRun): Promise<Judgement> {
   const size = of.action === 'large' ? ['-s', String(PING_BYTES)] : [];
-  const { status, stdout, stderr } = await capture(['ping', '-n', '-c', '1', '-W', '2', ...size, address], place);
+  const argv = ['ping', '-n', '-c', '1', '-W', '2', ...size, target.address];
+  const { status, stdout, stderr } = await capture(argv, place);
   const said = `${stdout}\n${stderr}`.split('\n').filter((line) => /^(From|ping:|nsenter:)|packet loss/.test(line));
   return { saw: '-', expected: 'reply', ok: status === 0, detail: status === 0 ? '' : said.join('; ') };
 }
 
-function probeWords(directory: Directory, of: LabCase, target: Target): string[] {
+async function ask(run: CaseRun): Promise<Judgement> {
+  return judge(run.directory, run.of, await runProbe(probeWords(run), run.place));
+}
+
+function probeWords({ directory, of, target }: CaseRun): string[] {
   const bind = of.from.endsWith('/narrow') ? ['--bind', addressOf(directory, of.from, of.family)] : [];
   return [of.protocol.toLowerCase(), target.address, String(target.port), ...actionWords(of), ...bind];
 }
@@ -81,14 +85,6 @@ function actionWords(of: LabCase): string[] {
   }
 }
 
-/** Runs the probe in a place and reads its one line. */
-export async function runProbe(argv: readonly string[], options: CommandOptions): Promise<ProbeReport> {
-  const { status, stdout, stderr } = await capture([PROBE, ...argv], { timeout: 60_000, ...options });
-  const line = stdout.trim();
-  if (line.startsWith('{')) return JSON.parse(line) as ProbeReport;
-  return { ok: false, ms: 0, error: `the probe ended with status ${status}: ${stderr.trim() || 'it said nothing'}` };
-}
-
 function judge(directory: Directory, of: LabCase, report: ProbeReport): Judgement {
   if (of.expectedSource === 'refused') return judgeRefusal(report);
   const sources = expectedSources(directory, of);
@@ -105,9 +101,4 @@ function judgeRefusal(report: ProbeReport): Judgement {
   const ok = !report.ok && REFUSALS.includes(report.error ?? '') && quick;
   const what = report.ok ? 'it was answered' : `${report.error} after ${Math.round(report.ms)} ms`;
   return { saw: '-', expected: 'refused', ok, detail: what };
-}
-
-function failureOf(report: ProbeReport): string {
-  const amount = report.bytes === undefined ? '' : ` after ${report.bytes} bytes`;
-  return `${report.error ?? 'wrong answer'}${amount}, ${Math.round(report.ms)} ms`;
 }

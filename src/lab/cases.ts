@@ -3,7 +3,7 @@ import type { Family } from '../model/address.js';
 import { FAMILIES } from '../model/address.js';
 import type { Mode } from '../model/network.js';
 import type { LabPlan } from './plan.js';
-import { clusterOf } from './plan.js';
+import { clusterOf, FABRIC_MTU, NARROW_MTU } from './plan.js';
 
 export type CaseProtocol = 'TCP' | 'UDP' | 'ICMP';
 
@@ -15,8 +15,22 @@ export type CaseProtocol = 'TCP' | 'UDP' | 'ICMP';
  */
 export type ExpectedSource = 'own' | 'block' | 'gateway' | 'inside' | 'reply' | 'refused';
 
-/** What is done with the connection; `who` asks the server which source it sees. */
-export type CaseAction = 'who' | 'transfer' | 'sink' | 'source' | 'large';
+/**
+ * What is done with the connection; `who` asks the server which source it sees. reordered: fragments in reversed order.
+ * recut: fragments in order, larger than the way takes, which IPv4 allows.
+ * mtu: sends what is too large, then looks at what the sender has learnt. trace, mtr: the programs of these names.
+ */
+export type CaseAction =
+  | 'who'
+  | 'transfer'
+  | 'sink'
+  | 'source'
+  | 'large'
+  | 'reordered'
+  | 'recut'
+  | 'mtu'
+  | 'trace'
+  | 'mtr';
 
 export interface LabCase {
   readonly name: string;
@@ -28,6 +42,10 @@ export interface LabCase {
   /** As `from`, or `vip:c1/web`, `clusterip:c1/web`, `nodeport:c1-n1/web`. */
   readonly to: string;
   readonly expectedSource: ExpectedSource;
+  /** What the sender must have learnt, bytes; with `mtu`. */
+  readonly mtu?: number;
+  /** Who answers on the way, in order, without the target; with `trace` and `mtr`. */
+  readonly hops?: readonly string[];
 }
 
 interface CaseTemplate {
@@ -37,8 +55,12 @@ interface CaseTemplate {
   readonly to: string;
   readonly expectedSource: ExpectedSource | Readonly<Record<Mode, ExpectedSource>>;
   readonly action?: CaseAction;
+  readonly mtu?: number;
+  readonly hops?: readonly string[];
   /** Only where the family is in this mode. */
   readonly mode?: Mode;
+  /** Only this one. */
+  readonly family?: Family;
 }
 
 const ALL: readonly CaseProtocol[] = ['TCP', 'UDP', 'ICMP'];
@@ -98,22 +120,55 @@ const LARGE: readonly CaseTemplate[] = [
   { name: 'ping with 4000 bytes', protocols: ['ICMP'], from: 'c1/a', to: 'c1/c', expectedSource: 'reply', action: 'large' },
   { name: 'ping with 4000 bytes', protocols: ['ICMP'], from: 'c1/a', to: 'server', expectedSource: 'reply', action: 'large' },
   { name: 'ping with 4000 bytes', protocols: ['ICMP'], from: 'c1-n1', to: 'c1/a', expectedSource: 'reply', action: 'large' },
-  { name: 'path MTU bottleneck, sending', protocols: ['TCP'], from: 'c1/a', to: 'server/narrow', expectedSource: 'reply', action: 'sink' },
+];
+
+// biome-ignore format: one case a line
+const PATH_MTU: readonly CaseTemplate[] = [
+  { name: 'path MTU: pod to outside', protocols: PORTS, from: 'c1/a', to: 'server/narrow', expectedSource: 'reply', action: 'mtu', mtu: NARROW_MTU },
+  { name: 'path MTU: outside to pod by VIP', protocols: PORTS, from: 'server/narrow', to: 'vip:c1/web', expectedSource: 'reply', action: 'mtu', mtu: NARROW_MTU },
+  { name: 'path MTU: outside to pod by NodePort', protocols: PORTS, from: 'server/narrow', to: 'nodeport:c1-n2/far', expectedSource: 'reply', action: 'mtu', mtu: NARROW_MTU },
+  { name: 'path MTU: pod to pod, other node', protocols: PORTS, from: 'c2/a', to: 'c2/c', expectedSource: 'reply', action: 'mtu', mtu: FABRIC_MTU },
+  { name: "path MTU: pod to the other cluster's service", protocols: PORTS, from: 'c1/a', to: 'vip:c2/narrow', expectedSource: 'reply', action: 'mtu', mtu: NARROW_MTU },
+  { name: 'path MTU: by VIP, backend on the other node', protocols: PORTS, from: 'client', to: 'vip:c2/far', expectedSource: 'reply', action: 'mtu', mtu: FABRIC_MTU },
   { name: 'path MTU bottleneck, receiving', protocols: ['TCP'], from: 'c1/a', to: 'server/narrow', expectedSource: 'reply', action: 'source' },
-  { name: 'path MTU bottleneck, sending', protocols: ['TCP'], from: 'server/narrow', to: 'vip:c1/web', expectedSource: 'reply', action: 'sink' },
   { name: 'path MTU bottleneck, receiving', protocols: ['TCP'], from: 'server/narrow', to: 'vip:c1/web', expectedSource: 'reply', action: 'source' },
+  { name: 'path MTU bottleneck, receiving', protocols: ['TCP'], from: 'c1/a', to: 'vip:c2/narrow', expectedSource: 'reply', action: 'source' },
+];
+
+// biome-ignore format: one case a line
+const REORDERED: readonly CaseTemplate[] = [
+  { name: 'fragments in reversed order', protocols: ['UDP', 'ICMP'], from: 'c1/a', to: 'server', expectedSource: 'reply', action: 'reordered' },
+  { name: 'fragments in reversed order', protocols: ['UDP', 'ICMP'], from: 'client', to: 'c1-n1', expectedSource: 'reply', action: 'reordered' },
+  { name: 'fragments in reversed order', protocols: ['UDP'], from: 'c1/a', to: 'c1/c', expectedSource: 'reply', action: 'reordered' },
+  { name: 'fragments in reversed order', protocols: ['UDP'], from: 'client', to: 'vip:c1/web', expectedSource: 'reply', action: 'reordered' },
+  { name: 'fragments in reversed order', protocols: ['UDP'], from: 'client', to: 'nodeport:c1-n2/web', expectedSource: 'reply', action: 'reordered' },
+  { name: 'fragments in reversed order', protocols: ['UDP'], from: 'c1/a', to: 'vip:c2/web', expectedSource: 'reply', action: 'reordered' },
+  { name: 'fragments too large for the way, cut again', protocols: ['UDP'], from: 'c2/a', to: 'c2/c', expectedSource: 'reply', action: 'recut', family: 'ipv4' },
+];
+
+// biome-ignore format: one case a line
+const TRACES: readonly CaseTemplate[] = [
+  { name: 'traceroute: pod to other server', protocols: ALL, from: 'c1/a', to: 'server', expectedSource: 'reply', action: 'trace', hops: ['c1-n1', 'router/c1'] },
+  { name: 'traceroute: pod to pod, other node', protocols: ALL, from: 'c1/a', to: 'c1/c', expectedSource: 'reply', action: 'trace', hops: ['c1-n1', 'c1-n2'] },
+  { name: 'traceroute: other client to pod, directly', protocols: ALL, from: 'client', to: 'c1/a', expectedSource: 'reply', action: 'trace', hops: ['router/out', 'c1-n1'], mode: 'Flat' },
+  { name: 'traceroute: by VIP', protocols: ['TCP'], from: 'client', to: 'vip:c1/web', expectedSource: 'reply', action: 'trace', hops: ['router/out', 'c1-n1'] },
+  { name: 'traceroute: by VIP, backend on the other node', protocols: ['TCP'], from: 'client', to: 'vip:c1/far', expectedSource: 'reply', action: 'trace', hops: ['router/out', 'c1-n1', 'c1-n2'] },
+  { name: "traceroute: pod to the other cluster's service", protocols: ['TCP'], from: 'c1/a', to: 'vip:c2/web', expectedSource: 'reply', action: 'trace', hops: ['c1-n1', 'router/c1', 'c2-n1'] },
+  { name: 'mtr: pod to other server', protocols: ALL, from: 'c1/a', to: 'server', expectedSource: 'reply', action: 'mtr', hops: ['c1-n1', 'router/c1'] },
+  { name: 'mtr: by VIP', protocols: ['TCP'], from: 'client', to: 'vip:c1/web', expectedSource: 'reply', action: 'mtr', hops: ['router/out', 'c1-n1'] },
 ];
 
 /** Every check of the lab: the templates for each family in the mode that its cluster has, and for each protocol. */
 export function listCases(plan: LabPlan): LabCase[] {
-  return [...REACH, ...SERVICES, ...LARGE].flatMap((template) =>
+  return [...REACH, ...SERVICES, ...LARGE, ...PATH_MTU, ...REORDERED, ...TRACES].flatMap((template) =>
     FAMILIES.flatMap((family) => expand(template, family, clusterOf(plan, 'c1').modes[family])),
   );
 }
 
 function expand(template: CaseTemplate, family: Family, mode: Mode): LabCase[] {
   if (template.mode && template.mode !== mode) return [];
-  const { name, from, to, action = 'who' } = template;
+  if (template.family && template.family !== family) return [];
+  const { name, from, to, action = 'who', mtu, hops } = template;
   const expected =
     typeof template.expectedSource === 'string' ? template.expectedSource : template.expectedSource[mode];
   return template.protocols.map((protocol) => ({
@@ -125,5 +180,7 @@ function expand(template: CaseTemplate, family: Family, mode: Mode): LabCase[] {
     to,
     // ping does not tell which source it was seen with.
     expectedSource: protocol === 'ICMP' ? 'reply' : expected,
+    ...(mtu === undefined ? {} : { mtu }),
+    ...(hops === undefined ? {} : { hops }),
   }));
 }

@@ -6,6 +6,7 @@ import { checkContinuity } from './continuity.js';
 import { openDirectory } from './directory.js';
 import { checkInvariants } from './invariants.js';
 import { watchLeaks } from './leak-watch.js';
+import { checkLimits } from './limits.js';
 import { planLab } from './plan.js';
 import type { LabRecord } from './record.js';
 import { LabError, readRecord } from './record.js';
@@ -25,14 +26,20 @@ export async function checkLab(record: LabRecord, { narrate, signal }: Progress)
   const cases = listCases(plan);
   narrate(`${cases.length} cases, ${CONCURRENCY} at a time`);
   const leaks = await watchLeaks(plan);
-  const rows = await runCases(cases, (one) => runCase(directory, places, one), signal);
+  const run = (one: LabCase): Promise<Row> => runCase(directory, places, one);
+  // What a place learns of a path it learns for all that it does at that time.
+  const learning = (one: LabCase): boolean => one.action === 'mtu';
+  const together = cases.filter((one) => !learning(one));
+  const rows = await runCases(together, { run, signal, concurrency: CONCURRENCY });
+  rows.push(...(await runCases(cases.filter(learning), { run, signal, concurrency: 1 })));
   signal.throwIfAborted();
   requireSame(record);
+  const limits = await checkLimits(directory, places);
   narrate('long connections while every agent is killed and replaced in turn');
   const continuity = await checkContinuity(directory, { attach: record.attach, places, progress: narrate });
   const invariants = await checkInvariants(directory, record.attach);
   requireSame(record);
-  const all = [...rows, ...continuity, ...(await leaks.stop()), ...invariants];
+  const all = [...rows, ...limits, ...continuity, ...(await leaks.stop()), ...invariants];
   return summarize(record.mode, all, (performance.now() - started) / 1000);
 }
 
@@ -42,12 +49,14 @@ function requireSame(record: LabRecord): void {
   throw new LabError('the lab was taken down while it was checked: the results mean nothing. Run the check again');
 }
 
+interface RunOptions {
+  readonly run: (one: LabCase) => Promise<Row>;
+  readonly signal: AbortSignal;
+  readonly concurrency: number;
+}
+
 /** A few at a time, in order; the rows come back in the order of the cases. */
-async function runCases(
-  cases: readonly LabCase[],
-  run: (one: LabCase) => Promise<Row>,
-  signal: AbortSignal,
-): Promise<Row[]> {
+async function runCases(cases: readonly LabCase[], { run, signal, concurrency }: RunOptions): Promise<Row[]> {
   const rows: Row[] = new Array(cases.length);
   const queue = cases.entries();
   const work = async (): Promise<void> => {
@@ -56,6 +65,6 @@ async function runCases(
       rows[index] = await run(one);
     }
   };
-  await Promise.all(Array.from({ length: CONCURRENCY }, work));
+  await Promise.all(Array.from({ length: concurrency }, work));
   return rows;
 }

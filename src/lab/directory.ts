@@ -16,7 +16,7 @@ export interface Target {
 }
 
 /** Both ends included. */
-interface Ports {
+export interface Ports {
   readonly first: number;
   readonly last: number;
 }
@@ -46,6 +46,8 @@ export async function openDirectory(plan: LabPlan, record: LabRecord): Promise<D
     addresses.set(host.name, host.addresses);
     if (host.narrow) addresses.set(`${host.name}/narrow`, host.narrow);
   }
+  addresses.set('router/out', plan.router.gateway);
+  for (const cluster of plan.clusters) addresses.set(`router/${cluster.name}`, cluster.gateway);
   const blocks = new Map<string, readonly Ports[]>();
   for (const node of allNodes(plan)) await readBlocks(node, blocks);
   for (const pod of allPods(plan)) {
@@ -53,6 +55,16 @@ export async function openDirectory(plan: LabPlan, record: LabRecord): Promise<D
     if (node) nodeOf.set(pod.id, node);
   }
   return { plan, addresses, nodeOf, blocks };
+}
+
+/** The ports that a pod may use now; the agents may have given it more since the directory was opened. */
+export async function portsOfPod(directory: Directory, pod: string): Promise<readonly Ports[]> {
+  const node = directory.nodeOf.get(pod);
+  const blocks = new Map<string, readonly Ports[]>();
+  if (node) await readBlocks(node, blocks);
+  const ports = blocks.get(pod);
+  if (!ports) throw new LabError(`the agent of ${pod} reports no port block for it`);
+  return ports;
 }
 
 async function readBlocks(node: LabNode, blocks: Map<string, readonly Ports[]>): Promise<void> {
@@ -116,6 +128,12 @@ export function matchesSource(saw: string, source: Source): boolean {
   const port = Number(saw.slice(colon + 1));
   if (address !== source.address) return false;
   return source.ports === undefined || source.ports.some(({ first, last }) => port >= first && port <= last);
+}
+
+/** What the lab calls an address; the address itself when nobody has it. */
+export function nameOf(directory: Directory, address: string): string {
+  for (const [name, { ipv4, ipv6 }] of directory.addresses) if (address === ipv4 || address === ipv6) return name;
+  return address;
 }
 
 export function addressOf(directory: Directory, name: string, family: Family): IpAddress {

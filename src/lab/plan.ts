@@ -61,6 +61,10 @@ export const SERVER_PORT = 8080;
 export const SERVICE_PORT = 80;
 /** The bottleneck's MTU, bytes: below 1500 and not below IPv6's minimum of 1280. */
 export const NARROW_MTU = 1300;
+/** What the routing tables of c2's nodes say of the way between them, bytes, as if it were a tunnel. */
+export const FABRIC_MTU = 1400;
+/** Whose VIP is behind the bottleneck. */
+export const NARROW_SERVICE = 'narrow';
 
 const PREFIX = 'ist-';
 
@@ -152,9 +156,12 @@ function planPods(cluster: string): LabPod[] {
   }));
 }
 
-/** web: on the node that the VIPs are routed to; far: on the other node; pair: two pods; empty: none. */
+/**
+ * web: on the node that the VIPs are routed to; far: on the other node; pair: two pods; empty: none; narrow: as web, its
+ * VIP is behind the path MTU bottleneck.
+ */
 function planServices(base: number, cluster: number): LabService[] {
-  const backends = { web: ['a'], far: ['c'], pair: ['a', 'b'], empty: [] };
+  const backends = { web: ['a'], far: ['c'], pair: ['a', 'b'], empty: [], [NARROW_SERVICE]: ['a'] };
   const vips = { ipv4: `203.0.113.${base}/26`, ipv6: `2001:db8:f${cluster}::/64` };
   const clusterIPs = { ipv4: '10.96.0.0/16', ipv6: `fd00:96:${cluster}::/112` };
   return Object.entries(backends).map(([name, pods], index) => ({

@@ -5,11 +5,15 @@ import { batch, setSysctls } from '../testbed/namespaces.js';
 import type { AddressPair, CidrPair } from '../testbed/node.js';
 import { UPLINK } from '../testbed/node.js';
 import type { LabCluster, LabNode, LabPlan } from './plan.js';
-import { allNamespaces, allNodes, NARROW_MTU } from './plan.js';
+import { allNamespaces, allNodes, FABRIC_MTU, NARROW_MTU, NARROW_SERVICE } from './plan.js';
 
 const FORWARDING = ['net/ipv4/ip_forward=1', 'net/ipv6/conf/all/forwarding=1'];
+/** Each probe of a traceroute is answered, not only the first ones of a second. */
+const NO_LIMIT = ['net/ipv4/icmp_ratelimit=0', 'net/ipv6/icmp/ratelimit=0'];
 /** Addresses are usable at once: nobody else is on these segments. */
 const NO_DAD = ['net/ipv6/conf/all/accept_dad=0', 'net/ipv6/conf/default/accept_dad=0'];
+/** Whose nodes reach each other by what takes less than their devices. */
+const FABRIC_CLUSTER = 'c2';
 /** The routing table that packets from behind the bottleneck use. */
 const NARROW_TABLE = 131;
 
@@ -21,9 +25,9 @@ export async function buildTopology(plan: LabPlan): Promise<void> {
   );
   const router = plan.router.netns;
   await Promise.all([
-    setSysctls(router, [...NO_DAD, ...FORWARDING]),
+    setSysctls(router, [...NO_DAD, ...FORWARDING, ...NO_LIMIT]),
     ...allNodes(plan).map((node) => setSysctls(node.netns, [...NO_DAD, ...FORWARDING])),
-    ...plan.hosts.map((host) => setSysctls(host.netns, NO_DAD)),
+    ...plan.hosts.map((host) => setSysctls(host.netns, [...NO_DAD, ...NO_LIMIT])),
     ...allNamespaces(plan).map((netns) => batch(netns, ['link set lo up'])),
   ]);
   await batch(undefined, linkLines(plan));
@@ -85,22 +89,40 @@ function clusterRoutes(cluster: LabCluster, family: Family): string[] {
   return [`route add ${cluster.vips[family]} via ${first}`, ...(cluster.modes[family] === 'Flat' ? toPods : [])];
 }
 
+function narrowVips(plan: LabPlan, family: Family): { vip: string; via: string }[] {
+  return plan.clusters.flatMap((cluster) => {
+    const via = cluster.nodes[0]?.addresses[family] ?? '';
+    const services = cluster.services.filter(({ name }) => name === NARROW_SERVICE);
+    return services.map(({ vip }) => ({ vip: vip[family], via }));
+  });
+}
+
 /** To and from the narrow addresses the router takes a smaller MTU, as a tunnel in the middle of a path does. */
 function narrowLines(plan: LabPlan, family: Family): string[] {
   const mtu = `mtu lock ${NARROW_MTU}`;
-  const address = plan.hosts.flatMap((host) => host.narrow?.[family] ?? []);
-  return address.flatMap((narrow) => [
-    `route add ${narrow} dev ${plan.router.bridge} ${mtu}`,
-    `rule add from ${narrow} lookup ${NARROW_TABLE}`,
+  const addresses = plan.hosts.flatMap((host) => host.narrow?.[family] ?? []);
+  const vips = narrowVips(plan, family);
+  return [
+    ...addresses.map((address) => `route add ${address} dev ${plan.router.bridge} ${mtu}`),
+    ...vips.map(({ vip, via }) => `route add ${vip} via ${via} ${mtu}`),
+    ...[...addresses, ...vips.map(({ vip }) => vip)].map(
+      (address) => `rule add from ${address} lookup ${NARROW_TABLE}`,
+    ),
     ...plan.clusters.flatMap((cluster) => [
       `route add ${cluster.segment[family]} dev ${cluster.bridge} table ${NARROW_TABLE} ${mtu}`,
       ...clusterRoutes(cluster, family).map((line) => `${line} table ${NARROW_TABLE} ${mtu}`),
     ]),
-  ]);
+  ];
 }
 
 function nodeLines(cluster: LabCluster, node: LabNode): string[] {
-  return stationLines({ addresses: node.addresses, prefix: cluster.segment, gateway: cluster.gateway });
+  const lines = stationLines({ addresses: node.addresses, prefix: cluster.segment, gateway: cluster.gateway });
+  if (cluster.name !== FABRIC_CLUSTER) return lines;
+  const others = cluster.nodes.filter(({ name }) => name !== node.name);
+  const fabric = others.flatMap(({ addresses }) =>
+    FAMILIES.map((family) => `route add ${addresses[family]} dev ${UPLINK} mtu lock ${FABRIC_MTU}`),
+  );
+  return [...lines, ...fabric];
 }
 
 interface Station {

@@ -1,4 +1,5 @@
-// The detour of fragments: namespaces whose kernel puts together what came out of order and cuts it again.
+// The detour of fragments: namespaces whose kernel puts together what came out of order and cuts it again, and one that
+// cuts what is larger than the next hop takes.
 import { spawnSync } from 'node:child_process';
 import type { LinkInfo, NativeNet, Netlink } from './native.js';
 import { listNamespaces, namespacePath, withNetlink } from './netns.js';
@@ -6,6 +7,10 @@ import { listNamespaces, namespacePath, withNetlink } from './netns.js';
 /** One namespace each, so that a flood from the wire never takes the memory that fragments of pods need. */
 export const DETOUR_DIRECTIONS = ['pods', 'wire'] as const;
 export type DetourDirection = (typeof DETOUR_DIRECTIONS)[number];
+/** The namespace where IPv4 packets are cut that may be. */
+export const CUT = 'cut';
+const DETOUR_NAMES = [...DETOUR_DIRECTIONS, CUT] as const;
+export type DetourName = (typeof DETOUR_NAMES)[number];
 
 /** MAC of the namespaces' side of the veth, where the programs send fragments to. */
 export const DETOUR_MAC = '02:69:73:74:00:02';
@@ -16,12 +21,15 @@ const MTU = 65535;
 /** Nobody has these addresses: they only stand for the node's side of the veth. */
 const GATEWAYS = { '0.0.0.0/0': '169.254.1.1', '::/0': 'fe80::1' };
 
+/** Sizes that packets are cut to, bytes. A packet's mark says which one; enum cut_size in bpf/lib/types.h. */
+export const CUT_SIZES = [576, 1280, 1500] as const;
+
 /** Bytes for fragments that wait in one namespace, and how long they wait, seconds. */
 const MEMORY = 64 << 20;
 const WAIT = 1;
 
 export interface DetourEnd {
-  readonly direction: DetourDirection;
+  readonly name: DetourName;
   readonly namespace: string;
   /** The node's side. */
   readonly device: string;
@@ -42,33 +50,43 @@ export class DetourError extends Error {
   readonly code = 'ERR_DETOUR';
 }
 
-export function detourNamespace(nodeName: string, direction: DetourDirection): string {
-  return `ist-fr-${nodeName}-${direction}`;
+export function detourNamespace(nodeName: string, name: DetourName): string {
+  return `ist-fr-${nodeName}-${name}`;
 }
 
 /** All names that a node of this name may have left behind. */
 export function detourNamespaces(nodeName: string): string[] {
-  return DETOUR_DIRECTIONS.map((direction) => detourNamespace(nodeName, direction));
+  return DETOUR_NAMES.map((name) => detourNamespace(nodeName, name));
 }
 
 /** Takes over the one that is there and whole, or makes it anew. Reassembly is not switched on yet. */
-export function buildDetour(options: DetourOptions, direction: DetourDirection): DetourEnd {
-  const namespace = detourNamespace(options.nodeName, direction);
-  const device = `ist-fr-${direction}`;
+export function buildDetour(options: DetourOptions, name: DetourName): DetourEnd {
+  const namespace = detourNamespace(options.nodeName, name);
+  const device = `ist-fr-${name}`;
   const existing = findDetour(options, namespace, device);
-  if (existing === undefined) removeDetour(options, direction);
+  if (existing === undefined) removeDetour(options, name);
   const link = existing ?? createDetour(options, namespace, device);
-  return { direction, namespace, device, ifindex: link.ifindex, adopted: existing !== undefined };
+  return { name, namespace, device, ifindex: link.ifindex, adopted: existing !== undefined };
 }
 
 /** Whether there was anything to remove. */
-export function removeDetour({ node, nodeName }: DetourOptions, direction: DetourDirection): boolean {
-  const namespace = detourNamespace(nodeName, direction);
-  const link = node.link(`ist-fr-${direction}`);
+export function removeDetour({ node, nodeName }: DetourOptions, name: DetourName): boolean {
+  const namespace = detourNamespace(nodeName, name);
+  const link = node.link(`ist-fr-${name}`);
   if (link !== undefined) node.deleteLink(link.ifindex);
   if (!listNamespaces().includes(namespace)) return link !== undefined;
-  runIp('delete', namespace);
+  runIp(['netns', 'delete', namespace]);
   return true;
+}
+
+/** The routes that cut: one table for each size, chosen by the packet's mark. What is there already stays. */
+export function routeCuts({ namespace, adopted }: DetourEnd): void {
+  if (adopted) return;
+  const lines = CUT_SIZES.flatMap((size) => [
+    `rule add fwmark ${size} lookup ${size}`,
+    `route add default via ${GATEWAYS['0.0.0.0/0']} dev ${INNER_DEVICE} onlink mtu ${size} table ${size}`,
+  ]);
+  runIp(['-4', '-netns', namespace, '-batch', '-'], lines.map((line) => `${line}\n`).join(''));
 }
 
 /** Limits of the kernel's two reassemblers: its defaults are full after a few hundred incomplete datagrams. */
@@ -96,7 +114,7 @@ function findDetour({ net, node }: DetourOptions, namespace: string, device: str
 
 function createDetour(options: DetourOptions, namespace: string, device: string): LinkInfo {
   const { net, node } = options;
-  runIp('add', namespace);
+  runIp(['netns', 'add', namespace]);
   return withNetlink(net, namespacePath(namespace), (inner) => {
     // No addresses at all: nothing here is local, so everything is forwarded, and nothing speaks for itself.
     inner.writeSysctl('net.ipv6.conf.default.addr_gen_mode', '1');
@@ -139,8 +157,8 @@ function routeBack(inner: Netlink): void {
   }
 }
 
-function runIp(verb: 'add' | 'delete', namespace: string): void {
-  const { status, stderr, error } = spawnSync('ip', ['netns', verb, namespace], { encoding: 'utf8' });
+function runIp(argv: readonly string[], input = ''): void {
+  const { status, stderr, error } = spawnSync('ip', argv, { encoding: 'utf8', input });
   if (status === 0) return;
-  throw new DetourError(`'ip netns ${verb} ${namespace}' failed: ${error?.message ?? stderr.trim()}`);
+  throw new DetourError(`'ip ${argv.join(' ')}' failed: ${error?.message ?? stderr.trim()}`);
 }

@@ -50,6 +50,7 @@ type MapName =
   | 'services'
   | 'backends'
   | 'flows'
+  | 'mappings'
   | 'fragments'
   | 'drops'
   | 'samples'
@@ -64,6 +65,7 @@ const MAP_NAMES: readonly MapName[] = [
     'services',
     'backends',
     'flows',
+    'mappings',
     'fragments',
     'drops',
     'samples',
@@ -273,6 +275,7 @@ function defaultConfig({ uplink }: Readonly<Record<Device, number>>): Config {
     reserved: Array.from({ length: 8 }, () => ({ first: 0, last: 0 })),
     reserved_count: 0,
     loaded: 0,
+    cut_ifindex: 0,
     timeouts: {
       tcp_opening: tcpOpening,
       tcp_established: tcpEstablished,

@@ -7,7 +7,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ProbeReport } from '../../src/lab/case-runner.js';
+import type { ProbeReport } from '../../src/lab/probe.js';
 import { type CommandResult, capture, enter, run, start, until } from '../../src/testbed/command.js';
 import { PROBE } from '../../src/testbed/files.js';
 import { cgroupRoot } from '../../src/testbed/node-home.js';

@@ -21,7 +21,7 @@ const CNI = `${ROOT}/build/native/isthmus-cni`;
 /** When stdin closes, because the test run ended in whatever way: the agent, its namespaces, its mount. */
 const REAPER =
   'trap "" INT TERM HUP; cat >/dev/null; [ -f "$1/pid" ] && kill -9 "$(cat "$1/pid")"; umount "$1/bpf"; ' +
-  'for name in "$2" "$3"; do ip netns del "$name"; done; rm -rf "$1"';
+  'rm -rf "$1"; shift; for name in "$@"; do ip netns del "$name"; done';
 
 export const OUT = { ipv4: '198.51.100.30', ipv6: '2001:db8:100::30' } as const;
 export const NODE = { ipv4: '198.51.100.1', ipv6: '2001:db8:100::1' } as const;

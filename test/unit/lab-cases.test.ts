@@ -17,6 +17,8 @@ function directoryOf(mode: LabMode): Directory {
     addresses.set(host.name, host.addresses);
     if (host.narrow) addresses.set(`${host.name}/narrow`, host.narrow);
   }
+  addresses.set('router/out', plan.router.gateway);
+  for (const cluster of plan.clusters) addresses.set(`router/${cluster.name}`, cluster.gateway);
   for (const pod of allPods(plan)) {
     addresses.set(pod.id, { ipv4: '10.244.1.2', ipv6: 'fd00:10:1:1::2' });
     blocks.set(pod.id, [{ first: 37120, last: 37375 }]);
@@ -35,6 +37,14 @@ describe.each(MODES)('every case of the %s lab', (mode) => {
       expect(targetOf(directory, one.to, one.family).address).not.toBe('');
       const silent = one.expectedSource === 'reply' || one.expectedSource === 'refused';
       expect(expectedSources(directory, one).length > 0).toBe(!silent);
+    }
+  });
+
+  test('names hops that are there, and an MTU that somebody must learn', () => {
+    for (const one of cases) {
+      expect(one.mtu !== undefined).toBe(one.action === 'mtu');
+      for (const hop of one.hops ?? []) expect(directory.addresses.has(hop)).toBe(true);
+      expect(one.hops !== undefined).toBe(one.action === 'trace' || one.action === 'mtr');
     }
   });
 
