@@ -25,7 +25,10 @@
 /* ... is decided once and remembered ... */
 #include "lib/forward.h"
 #include "lib/flow.h"
+#include "lib/admission.h"
+#include "lib/removal.h"
 #include "lib/continuity.h"
+#include "lib/tracking.h"
 #include "lib/established.h"
 #include "lib/mapping.h"
 #include "lib/port.h"

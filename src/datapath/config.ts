@@ -39,6 +39,8 @@ export function compileConfig(network: ClusterNetwork, node: Node): SnapshotConf
     tcp_endpoint_independent: network.natBehaviour.tcpMapping === 'EndpointIndependent' ? 1 : 0,
     filtering: FILTERING_VALUES[network.natBehaviour.filtering],
     timeouts: toTimeouts(network.timeouts),
+    flow_limit: network.flowLimits.perPod,
+    unanswered_limit: network.flowLimits.unansweredPerPod,
   };
 }
 

@@ -40,6 +40,9 @@ const PINNED = [
   'detour_totals',
   'fragment_stats',
   'drops',
+  'flow_locks',
+  'flow_totals',
+  'flow_counts',
   'nat_counters',
   'sweeps',
 ] as const;

@@ -36,6 +36,8 @@ export interface Config {
   readonly timeouts: Timeouts;
   readonly detour_ifindex: readonly number[];
   readonly detour_mac: string;
+  readonly flow_limit: number;
+  readonly unanswered_limit: number;
 }
 
 /** struct detour_budget */
@@ -107,7 +109,9 @@ export type DropReason =
   | 'DROP_IP_OPTIONS'
   | 'DROP_FILTERED'
   | 'DROP_FRAGMENT_LIMIT'
-  | 'DROP_DETOUR_STRAY';
+  | 'DROP_DETOUR_STRAY'
+  | 'DROP_FLOW_LIMIT'
+  | 'DROP_FLOW_PRESSURE';
 export const DROP_REASON = {
   DROP_NONE: 0,
   DROP_TRUNCATED: 1,
@@ -135,6 +139,8 @@ export const DROP_REASON = {
   DROP_FILTERED: 23,
   DROP_FRAGMENT_LIMIT: 24,
   DROP_DETOUR_STRAY: 25,
+  DROP_FLOW_LIMIT: 26,
+  DROP_FLOW_PRESSURE: 27,
 } as const;
 
 /** struct endpoint */
@@ -179,8 +185,8 @@ export interface Flow {
   readonly ifindex_out: number;
   readonly next_hop: string;
   readonly mac: string;
-  readonly flags: number;
   readonly mtu: number;
+  readonly flags: number;
   readonly seen: number;
   readonly created: number;
   readonly resolved: number;
@@ -188,8 +194,20 @@ export interface Flow {
   readonly timestamp: number;
   readonly sequence: number;
   readonly clock: number;
+  readonly acknowledged: number;
   readonly packets: bigint;
   readonly bytes: bigint;
+}
+
+/** struct flow_count */
+export interface FlowCount {
+  readonly open: number;
+  readonly unanswered: number;
+  readonly closed: number;
+  readonly walk_open: number;
+  readonly walk_unanswered: number;
+  readonly walk_closed: number;
+  readonly refused: bigint;
 }
 
 /** enum flow_flags */
@@ -202,7 +220,9 @@ export type FlowFlags =
   | 'FLOW_FIN_ORIGINAL'
   | 'FLOW_FIN_REPLY'
   | 'FLOW_RESET'
-  | 'FLOW_HAS_TIMESTAMP';
+  | 'FLOW_HAS_TIMESTAMP'
+  | 'FLOW_RESET_VALID'
+  | 'FLOW_INBOUND';
 export const FLOW_FLAGS = {
   FLOW_REPLY: 1,
   FLOW_REWRITE_SOURCE: 2,
@@ -213,6 +233,8 @@ export const FLOW_FLAGS = {
   FLOW_FIN_REPLY: 64,
   FLOW_RESET: 128,
   FLOW_HAS_TIMESTAMP: 256,
+  FLOW_RESET_VALID: 512,
+  FLOW_INBOUND: 1024,
 } as const;
 
 /** struct flow_key */
@@ -222,6 +244,11 @@ export interface FlowKey {
   readonly source_port: number;
   readonly destination_port: number;
   readonly protocol: number;
+}
+
+/** struct flow_total */
+export interface FlowTotal {
+  readonly entries: number;
 }
 
 /** struct fragment */
@@ -348,6 +375,7 @@ export interface Scratch {
   readonly result: number;
   readonly probes: number;
   readonly independent: number;
+  readonly refusal: number;
   readonly syn: Segment;
   readonly mapping_key: MappingKey;
   readonly mapping: Mapping;
@@ -407,6 +435,9 @@ export interface Maps {
   readonly detour_totals: { readonly key: number; readonly value: DetourBudget };
   readonly drops: { readonly key: DropKey; readonly value: readonly DropCounter[] };
   readonly endpoints: { readonly key: string; readonly value: Endpoint };
+  readonly flow_counts: { readonly key: number; readonly value: FlowCount };
+  readonly flow_locks: { readonly key: number; readonly value: number };
+  readonly flow_totals: { readonly key: number; readonly value: FlowTotal };
   readonly flows: { readonly key: FlowKey; readonly value: Flow };
   readonly fragment_stats: { readonly key: number; readonly value: readonly FragmentCounter[] };
   readonly fragments: { readonly key: FragmentKey; readonly value: Fragment };

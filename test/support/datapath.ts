@@ -7,7 +7,7 @@ import { BpfObject } from '../../src/bpf/object.js';
 import type { Config, Maps } from '../../src/datapath/types.gen.js';
 import { DROP_REASON, FLOW_FLAGS, ROUTE_TYPE } from '../../src/datapath/types.gen.js';
 import { cidrBytes, formatAddress, maskBytes } from '../../src/model/address.js';
-import { DEFAULT_TIMEOUTS } from '../../src/model/network.js';
+import { DEFAULT_FLOW_LIMITS, DEFAULT_TIMEOUTS } from '../../src/model/network.js';
 import { DETOUR_MAC } from '../../src/net/detour.js';
 import type { Packet } from './packet.js';
 import { type Addresses, BLOCK, createWorld, type Device, from, HOOKS, MAC, PORTS, V4, V6 } from './world.js';
@@ -48,6 +48,8 @@ type MapName =
   | 'services'
   | 'backends'
   | 'flows'
+  | 'flow_totals'
+  | 'flow_counts'
   | 'fragments'
   | 'drops'
   | 'samples'
@@ -55,7 +57,8 @@ type MapName =
 type KernelMaps = { readonly [N in MapName]: KernelMap<Maps[N]['key'], Maps[N]['value']> };
 
 const MAP_NAMES: readonly MapName[] = [
-  ...(['endpoints', 'routes', 'services', 'backends', 'flows', 'fragments', 'drops', 'samples', 'sweeps'] as const),
+  ...(['endpoints', 'routes', 'services', 'backends', 'flows', 'flow_totals', 'flow_counts', 'fragments'] as const),
+  ...(['drops', 'samples', 'sweeps'] as const),
 ];
 
 export class TestDatapath implements Disposable {
@@ -115,8 +118,9 @@ export class TestDatapath implements Disposable {
   /** Both families as the agent fills them; nothing else. */
   reset(): void {
     for (const name of MAP_NAMES) {
-      if (name !== 'sweeps') clear(this.maps[name] as KernelMap<unknown, unknown>);
+      if (name !== 'sweeps' && name !== 'flow_totals') clear(this.maps[name] as KernelMap<unknown, unknown>);
     }
+    this.maps.flow_totals.set(0, { entries: 0 });
     for (const family of [V4, V6]) this.#seed(family);
   }
 
@@ -245,5 +249,7 @@ function defaultConfig({ uplink }: Readonly<Record<Device, number>>): Config {
       udp_well_known: udpWellKnown,
       icmp,
     },
+    flow_limit: DEFAULT_FLOW_LIMITS.perPod,
+    unanswered_limit: DEFAULT_FLOW_LIMITS.unansweredPerPod,
   };
 }

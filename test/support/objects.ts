@@ -3,6 +3,7 @@ import type { Endpoint } from '../../src/model/endpoint.js';
 import {
   type ClusterNetwork,
   DEFAULT_BLOCK_SIZE,
+  DEFAULT_FLOW_LIMITS,
   DEFAULT_NAT_BEHAVIOUR,
   DEFAULT_NAT_PORTS,
   DEFAULT_NODE_PORTS,
@@ -27,6 +28,7 @@ export function aNetwork(fields: Partial<ClusterNetwork> = {}): ClusterNetwork {
     reuseHold: DEFAULT_REUSE_HOLD,
     nodePorts: DEFAULT_NODE_PORTS,
     timeouts: DEFAULT_TIMEOUTS,
+    flowLimits: DEFAULT_FLOW_LIMITS,
     ...fields,
   };
 }

@@ -12,6 +12,7 @@ import {
   countBlocks,
   DEFAULT_NAT_BEHAVIOUR,
   DEFAULT_NODE_PORTS,
+  DEFAULT_FLOW_LIMITS,
   DEFAULT_REUSE_HOLD,
   DEFAULT_TIMEOUTS,
 } from '../../src/model/network.js';
@@ -33,6 +34,7 @@ function network(changes: Partial<ClusterNetwork> = {}): ClusterNetwork {
     reuseHold: DEFAULT_REUSE_HOLD,
     nodePorts: DEFAULT_NODE_PORTS,
     timeouts: DEFAULT_TIMEOUTS,
+    flowLimits: DEFAULT_FLOW_LIMITS,
     ...changes,
   };
 }
