@@ -93,6 +93,7 @@ __noinline int flow_change(struct flow *flow, struct flow *pair, __u32 clear, __
 static __always_inline bool reset_is_valid(const struct packet *pkt, const struct flow *flow,
 					   const struct flow *receiver)
 {
+	bool refuses = (flow->flags & (FLOW_REPLY | FLOW_INBOUND)) == FLOW_REPLY;
 	struct tcp_numbers numbers;
 
 	if (pkt->direction == DIRECTION_FROM_CONTAINER)
@@ -100,7 +101,7 @@ static __always_inline bool reset_is_valid(const struct packet *pkt, const struc
 	if (!receiver || !tcp_numbers_read(pkt, &numbers))
 		return false;
 	if (!(flow->flags & FLOW_SEEN_REPLY))
-		return pkt->tcp_flags & TCP_ACK && receiver->sequence &&
+		return refuses && pkt->tcp_flags & TCP_ACK &&
 		       bpf_ntohl(numbers.acknowledged) == receiver->sequence;
 	return bpf_ntohl(numbers.sequence) - receiver->acknowledged < RESET_WINDOW_BYTES;
 }

@@ -50,6 +50,7 @@ type MapName =
   | 'flows'
   | 'flow_totals'
   | 'flow_counts'
+  | 'mappings'
   | 'fragments'
   | 'drops'
   | 'samples'
@@ -57,8 +58,8 @@ type MapName =
 type KernelMaps = { readonly [N in MapName]: KernelMap<Maps[N]['key'], Maps[N]['value']> };
 
 const MAP_NAMES: readonly MapName[] = [
-  ...(['endpoints', 'routes', 'services', 'backends', 'flows', 'flow_totals', 'flow_counts', 'fragments'] as const),
-  ...(['drops', 'samples', 'sweeps'] as const),
+  ...(['endpoints', 'routes', 'services', 'backends', 'flows', 'flow_totals', 'flow_counts', 'mappings'] as const),
+  ...(['fragments', 'drops', 'samples', 'sweeps'] as const),
 ];
 
 export class TestDatapath implements Disposable {

@@ -10,9 +10,9 @@ import type { Endpoint } from '../../src/model/endpoint.js';
 import {
   type ClusterNetwork,
   countBlocks,
+  DEFAULT_FLOW_LIMITS,
   DEFAULT_NAT_BEHAVIOUR,
   DEFAULT_NODE_PORTS,
-  DEFAULT_FLOW_LIMITS,
   DEFAULT_REUSE_HOLD,
   DEFAULT_TIMEOUTS,
 } from '../../src/model/network.js';
