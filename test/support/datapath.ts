@@ -17,7 +17,7 @@ const OBJECT = join(import.meta.dirname, '../../build/bpf/datapath.bpf.o');
 export const INSIDE = ['10.244.0.0/16', 'fd00:1:1::/48'];
 const VERDICTS: Readonly<Record<number, Verdict>> = { 4294967295: 'next', 2: 'drop', 7: 'redirect' };
 /** struct __sk_buff: its size, and offsets of what a test run accepts. */
-const SKB = { bytes: 192, ifindex: 40, gsoSegments: 164, gsoSize: 176 } as const;
+export const SKB = { bytes: 192, ifindex: 40, cb: 48, gsoSegments: 164, gsoSize: 176 } as const;
 /** BPF_F_TEST_SKB_CHECKSUM_COMPLETE */
 const CHECKSUM_COMPLETE = 4;
 const PROTOCOL_NAMES: Readonly<Record<number, string>> = { 1: 'icmp', 6: 'tcp', 17: 'udp', 58: 'icmp6' };
@@ -33,6 +33,8 @@ export interface Outcome {
 export interface Setup {
   readonly config?: Partial<Config>;
   readonly flowEntries?: number;
+  /** Of an object that has more than the datapath in it. */
+  readonly objectPath?: string;
 }
 
 export interface RunOptions {
@@ -75,9 +77,9 @@ export class TestDatapath implements Disposable {
   }
 
   /** Loads the programs in the current namespace; the first call there makes its devices. */
-  static async open({ config = {}, flowEntries = 4096 }: Setup = {}): Promise<TestDatapath> {
+  static async open({ config = {}, flowEntries = 4096, objectPath = OBJECT }: Setup = {}): Promise<TestDatapath> {
     world ??= createWorld();
-    const object = BpfObject.open<Maps, Config>(loadNative(), OBJECT);
+    const object = BpfObject.open<Maps, Config>(loadNative(), objectPath);
     object.configure({ ...defaultConfig(world), ...config });
     object.setMaxEntries('flows', flowEntries);
     await object.load();
