@@ -31,8 +31,10 @@ SEC("syscall")
 int sweep_endpoint(struct sweep_request *request)
 {
 	__u32 ifindex = request->ifindex;
+	long rc = bpf_for_each_map_elem(&flows, sweep_device, &ifindex, 0);
 
-	return bpf_for_each_map_elem(&flows, sweep_device, &ifindex, 0) < 0;
+	bpf_map_delete_elem(&flow_counts, &ifindex);
+	return rc < 0;
 }
 
 #endif

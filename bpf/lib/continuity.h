@@ -12,7 +12,7 @@
 #ifndef ISTHMUS_CONTINUITY_H
 #define ISTHMUS_CONTINUITY_H
 
-#include "flow.h"
+#include "removal.h"
 
 enum tcp_option {
 	TCP_OPTION_END = 0,
@@ -99,23 +99,18 @@ static __noinline bool segment_parse(struct packet *pkt, struct scratch *s, stru
 }
 
 /* Keeps the newest numbers that left by a port, from the first FIN or RST of its flow on. */
-static __noinline int continuity_record(struct packet *pkt, struct flow *flow)
+static __noinline int continuity_record(struct packet *pkt, struct flow *flow, struct flow *reply)
 {
 	struct scratch *s = scratch_get();
 	struct segment segment;
-	struct flow *reply;
 
 	if (!s || !segment_parse(pkt, s, &segment))
-		return 0;
-	flow_pair_key(&s->reply_key, &pkt->key, flow);
-	reply = bpf_map_lookup_elem(&flows, &s->reply_key);
-	if (!reply)
 		return 0;
 	reply->sequence = segment.sequence;
 	reply->clock = clock_milliseconds();
 	if (segment.option) {
 		reply->timestamp = segment.timestamp + flow->shift;
-		reply->flags |= FLOW_HAS_TIMESTAMP;
+		__sync_fetch_and_or(&reply->flags, FLOW_HAS_TIMESTAMP);
 	}
 	return 0;
 }

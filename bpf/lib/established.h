@@ -3,68 +3,7 @@
 #ifndef ISTHMUS_ESTABLISHED_H
 #define ISTHMUS_ESTABLISHED_H
 
-#include "continuity.h"
-#include "maps.h"
-
-/* What a packet tells about the state of its connection, as bits of enum flow_flags. */
-static __always_inline __u16 flow_observe(const struct packet *pkt, const struct flow *flow)
-{
-	bool reply = flow->flags & FLOW_REPLY;
-	__u16 bits = reply ? FLOW_SEEN_REPLY : 0;
-
-	if (pkt->key.protocol != IPPROTO_TCP)
-		return bits;
-	if (pkt->tcp_flags & TCP_FIN)
-		bits |= reply ? FLOW_FIN_REPLY : FLOW_FIN_ORIGINAL;
-	if (pkt->tcp_flags & TCP_RST)
-		bits |= FLOW_RESET;
-	return bits;
-}
-
-/*
- * Puts new state into both entries. Only packets that change the state come here: the first
- * reply, FIN, RST, and a SYN that opens a closed flow again.
- */
-static __noinline int flow_track(struct packet *pkt, struct flow *flow, __u32 bits, bool reopen)
-{
-	struct scratch *s = scratch_get();
-	struct flow *pair;
-	__u16 state = FLOW_SEEN_REPLY | FLOW_FIN_ORIGINAL | FLOW_FIN_REPLY | FLOW_RESET |
-		      FLOW_HAS_TIMESTAMP;
-
-	if (!s)
-		return 0;
-	flow_pair_key(&s->reply_key, &pkt->key, flow);
-	pair = bpf_map_lookup_elem(&flows, &s->reply_key);
-	if (reopen) {
-		flow->flags &= ~state;
-		flow->created = clock_seconds();
-		if (pair) {
-			pair->flags &= ~state;
-			pair->created = flow->created;
-		}
-		return 0;
-	}
-	flow->flags |= bits;
-	if (pair)
-		pair->flags |= bits;
-	return 0;
-}
-
-static __always_inline void flow_update_state(struct packet *pkt, struct flow *flow)
-{
-	__u16 bits = flow_observe(pkt, flow);
-	bool opens = pkt->key.protocol == IPPROTO_TCP &&
-		     (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
-
-	if (opens && !(flow->flags & FLOW_REPLY) && flow_is_closed(flow))
-		flow_track(pkt, flow, 0, true);
-	else if (bits & ~flow->flags)
-		flow_track(pkt, flow, bits, false);
-	if (!(flow->flags & FLOW_REPLY) && flow_is_closing(flow) &&
-	    pkt->key.protocol == IPPROTO_TCP)
-		continuity_record(pkt, flow);
-}
+#include "tracking.h"
 
 /* Whether a protocol's mappings are endpoint-independent (RFC 4787 REQ-1, RFC 5382 REQ-1). */
 static __always_inline bool mapping_is_independent(__u8 protocol)
@@ -104,14 +43,32 @@ static __noinline int mapping_refresh(struct packet *pkt, struct flow *flow, sec
 	return 0;
 }
 
+/*
+ * Whether a packet keeps its flow alive (RFC 4787 REQ-6): from the pod always, from the remote when
+ * the pod has ever sent. A reset never does (RFC 7857 section 7.1).
+ */
+static __always_inline bool flow_is_refreshed(const struct packet *pkt, const struct flow *flow)
+{
+	__u32 inbound = FLOW_REPLY | FLOW_INBOUND;
+
+	if (pkt->tcp_flags & TCP_RST)
+		return false;
+	return (flow->flags & (inbound | FLOW_SEEN_REPLY)) != inbound;
+}
+
 /* The way out may have changed: asked again once a second and flow, not for every packet. */
 static __noinline int flow_refresh(struct packet *pkt, struct flow *flow, seconds now)
 {
 	struct flow_key to;
 
-	flow->seen = now;
-	mapping_refresh(pkt, flow, now);
-	if (flow->flags & FLOW_TO_CONTAINER)
+	bool refreshed = flow_is_refreshed(pkt, flow);
+
+	if (refreshed) {
+		flow->seen = now;
+		tracking_record(pkt, flow);
+		mapping_refresh(pkt, flow, now);
+	}
+	if (flow->flags & FLOW_TO_CONTAINER || (!refreshed && flow->resolved == now))
 		return 0;
 	to = pkt->key;
 	to.source = flow->source;
@@ -141,7 +98,7 @@ static __always_inline int flow_apply(struct packet *pkt, struct flow *flow)
 	rc = rc ?: forward_check(pkt, flow->mtu);
 	if (rc)
 		return rc;
-	flow_update_state(pkt, flow);
+	tracking_update(pkt, flow);
 	/* Not atomic: one direction of a flow is on one CPU at a time, or loses a count. */
 	flow->packets++;
 	flow->bytes += pkt->length;
@@ -163,9 +120,9 @@ static __noinline int flow_at_wrong_device(struct packet *pkt, struct flow *flow
 
 	if (!s || !owner || owner->ifindex != pkt->skb->ifindex)
 		return -DROP_WRONG_DEVICE;
-	s->key = pkt->key;
-	flow_remove(&s->key, flow, &s->pair_key);
-	return 0;
+	if (flow_is_orphan(s, &pkt->key, flow))
+		return flow_delete(&pkt->key) ? 0 : -DROP_WRONG_DEVICE;
+	return flow_remove_by(s, &pkt->key, flow) ? 0 : -DROP_WRONG_DEVICE;
 }
 
 /* An established flow ends here. Goes on (0) with a packet that belongs to none. */

@@ -28,16 +28,32 @@ static __always_inline void flow_pair_key(struct flow_key *pair, const struct fl
 	pair->protocol = key->protocol;
 }
 
+/* Whether `pair` is the other entry of the flow that has an entry of this key. */
+static __always_inline bool flow_is_pair(const struct flow *pair, const struct flow_key *key)
+{
+	return address_equals(&pair->source, &key->destination) &&
+	       address_equals(&pair->destination, &key->source) &&
+	       pair->source_port == key->destination_port &&
+	       pair->destination_port == key->source_port;
+}
+
+static __always_inline bool flow_has_both_fins(const struct flow *flow)
+{
+	__u32 fins = FLOW_FIN_ORIGINAL | FLOW_FIN_REPLY;
+
+	return (flow->flags & fins) == fins;
+}
+
+/* Something says that the connection ends, true or not. */
 static __always_inline bool flow_is_closing(const struct flow *flow)
 {
 	return flow->flags & (FLOW_FIN_ORIGINAL | FLOW_FIN_REPLY | FLOW_RESET);
 }
 
+/* The connection has ended for sure, and its port may be used again. */
 static __always_inline bool flow_is_closed(const struct flow *flow)
 {
-	__u16 fins = FLOW_FIN_ORIGINAL | FLOW_FIN_REPLY;
-
-	return flow->flags & FLOW_RESET || (flow->flags & fins) == fins;
+	return flow->flags & FLOW_RESET_VALID || flow_has_both_fins(flow);
 }
 
 /* The port of the side that was opened to, host order. */
@@ -46,7 +62,9 @@ static __always_inline __u16 flow_remote_port(const struct flow_key *key, const 
 	return bpf_ntohs(flow->flags & FLOW_REPLY ? key->source_port : key->destination_port);
 }
 
-/* Seconds without a packet after which an entry is dead (RFC 4787 REQ-5, 5382 REQ-5, 5508 REQ-2).
+/*
+ * Seconds after which an entry that nothing refreshed is dead (RFC 4787 REQ-5, 5382 REQ-5, 5508
+ * REQ-2). A connection that one side has closed is established still (RFC 7857 section 2).
  */
 static __always_inline seconds flow_timeout(const struct flow_key *key, const struct flow *flow)
 {
@@ -54,7 +72,7 @@ static __always_inline seconds flow_timeout(const struct flow_key *key, const st
 
 	switch (key->protocol) {
 	case IPPROTO_TCP:
-		if (flow_is_closing(flow))
+		if (flow->flags & FLOW_RESET || flow_has_both_fins(flow))
 			return config.timeouts.tcp_closing;
 		return replied ? config.timeouts.tcp_established : config.timeouts.tcp_opening;
 	case IPPROTO_UDP:
@@ -71,23 +89,6 @@ static __always_inline bool flow_is_idle(const struct flow_key *key, const struc
 {
 	/* The clock of another CPU may be a tick ahead. */
 	return (__s32)(now - flow->seen) >= (__s32)flow_timeout(key, flow);
-}
-
-/* Removes an entry, and its pair when it still is the pair. Returns how many there were. */
-static __always_inline __u32 flow_remove(const struct flow_key *key, const struct flow *flow,
-					 struct flow_key *pair_key)
-{
-	struct flow *pair;
-	__u32 removed = 0;
-
-	flow_pair_key(pair_key, key, flow);
-	pair = bpf_map_lookup_elem(&flows, pair_key);
-	if (pair && address_equals(&pair->source, &key->destination) &&
-	    address_equals(&pair->destination, &key->source) &&
-	    pair->source_port == key->destination_port &&
-	    pair->destination_port == key->source_port)
-		removed += !bpf_map_delete_elem(&flows, pair_key);
-	return removed + !bpf_map_delete_elem(&flows, key);
 }
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What we use of the kernel: the stable user-space headers, and by CO-RE the one field of
- * struct sk_buff that they do not have. Not a generated vmlinux.h: its names differ with every
+ * What we use of the kernel: the stable user-space headers, and by CO-RE two fields of
+ * structs that they do not have. Not a generated vmlinux.h: its names differ with every
  * kernel and collide with ours, and the object would depend on where it was compiled.
  */
 #ifndef ISTHMUS_KERNEL_H
@@ -32,6 +32,11 @@ enum ip_summed {
 
 struct sk_buff {
 	__u8 ip_summed : 2;
+} __attribute__((preserve_access_index));
+
+/* include/linux/bpf.h; what a map's pointer shows of it (5.9) */
+struct bpf_map {
+	__u32 max_entries;
 } __attribute__((preserve_access_index));
 
 /* 6.2; the agent sets config.fast_checksum where it exists */

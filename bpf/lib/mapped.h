@@ -38,14 +38,14 @@ static __noinline int mapped_create(struct packet *pkt, struct scratch *s, struc
 	s->flow.source_port = pkt->key.destination_port;
 	s->flow.destination = pkt->key.source;
 	s->flow.destination_port = pkt->key.source_port;
-	s->flow.flags = FLOW_REWRITE_SOURCE;
+	s->flow.flags = FLOW_REWRITE_SOURCE | FLOW_INBOUND;
 	s->flow.ifindex_in = pod->ifindex;
 	s->flow.seen = s->flow.created = now;
 	s->reply.source = pkt->key.source;
 	s->reply.source_port = pkt->key.source_port;
 	s->reply.destination = s->mapping.address;
 	s->reply.destination_port = s->mapping.port;
-	s->reply.flags = FLOW_REPLY | FLOW_REWRITE_DESTINATION | FLOW_TO_CONTAINER;
+	s->reply.flags = FLOW_REPLY | FLOW_REWRITE_DESTINATION | FLOW_TO_CONTAINER | FLOW_INBOUND;
 	s->reply.ifindex_in = pkt->skb->ifindex;
 	s->reply.ifindex_out = pod->ifindex;
 	s->reply.mac = pod->mac;
@@ -57,13 +57,17 @@ static __noinline int mapped_create(struct packet *pkt, struct scratch *s, struc
 	if (!fib_resolve(pkt, &s->pair_key, &s->flow))
 		return -DROP_NO_ROUTE;
 	s->reply_key = pkt->key;
-	rc = bpf_map_update_elem(&flows, &s->reply_key, &s->reply, BPF_NOEXIST);
+	s->refusal = admission_check(flow_device(&s->reply));
+	if (s->refusal)
+		return port_refuse(s);
+	rc = flow_insert(&s->reply_key, &s->reply);
 	if (rc)
 		return rc == ERROR_EXISTS ? 0 : -DROP_FLOW_TABLE_FULL;
-	rc = bpf_map_update_elem(&flows, &s->key, &s->flow, BPF_NOEXIST);
+	flow_count_move(flow_device(&s->reply), FLOW_CLASS_NONE, FLOW_CLASS_UNANSWERED);
+	rc = flow_insert(&s->key, &s->flow);
 	if (!rc)
 		return 0;
-	bpf_map_delete_elem(&flows, &s->reply_key);
+	flow_cancel(&s->reply_key, &s->reply);
 	return rc == ERROR_EXISTS ? -DROP_NO_FLOW : -DROP_FLOW_TABLE_FULL;
 }
 

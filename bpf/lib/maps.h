@@ -51,6 +51,30 @@ struct {
 	__type(value, struct flow);
 } flows SEC(".maps");
 
+/* Who may remove a flow or take its port over, by a hash of its reply key: one CPU at a time. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, __u32);
+} flow_locks SEC(".maps");
+
+/* One element. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct flow_total);
+} flow_totals SEC(".maps");
+
+/* By ifindex of the device where the first packet came in: pods, and the uplink. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__type(key, __u32);
+	__type(value, struct flow_count);
+} flow_counts SEC(".maps");
+
 /* Up to three entries a mapping and remote: two name it from both sides, one is a contact. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

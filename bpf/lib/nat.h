@@ -21,7 +21,7 @@ struct nat_request {
 static __always_inline int nat_ways(struct packet *pkt, struct scratch *s,
 				    const struct nat_request *request)
 {
-	struct flow_key to;
+	struct flow_key *to = &s->pair_key; /* the stack has no room for it */
 
 	if (request->target) {
 		s->flow.flags |= FLOW_TO_CONTAINER;
@@ -29,10 +29,10 @@ static __always_inline int nat_ways(struct packet *pkt, struct scratch *s,
 		s->flow.mac = request->target->mac;
 		s->flow.mtu = request->target->mtu;
 	} else {
-		to = pkt->key;
-		to.destination = request->destination;
-		to.destination_port = request->destination_port;
-		if (!fib_resolve(pkt, &to, &s->flow))
+		*to = pkt->key;
+		to->destination = request->destination;
+		to->destination_port = request->destination_port;
+		if (!fib_resolve(pkt, to, &s->flow))
 			return -DROP_NO_ROUTE;
 	}
 	s->reply.ifindex_in = s->flow.ifindex_out;
@@ -43,11 +43,11 @@ static __always_inline int nat_ways(struct packet *pkt, struct scratch *s,
 		s->reply.mtu = pkt->source->mtu;
 		return 0;
 	}
-	__builtin_memset(&to, 0, sizeof(to));
-	flow_key_reverse(&to, &pkt->key.source, pkt->key.source_port, &pkt->key.destination,
+	__builtin_memset(to, 0, sizeof(*to));
+	flow_key_reverse(to, &pkt->key.source, pkt->key.source_port, &pkt->key.destination,
 			 pkt->key.destination_port);
-	to.protocol = pkt->key.protocol;
-	return fib_resolve(pkt, &to, &s->reply) ? 0 : -DROP_NO_ROUTE;
+	to->protocol = pkt->key.protocol;
+	return fib_resolve(pkt, to, &s->reply) ? 0 : -DROP_NO_ROUTE;
 }
 
 /* Both entries but for the translated source, which nat_source() decides. */
@@ -87,7 +87,7 @@ static __always_inline int nat_source(struct packet *pkt, struct scratch *s,
 				      const struct endpoint *owner)
 {
 	if (!owner)
-		return port_reserve(s);
+		return s->refusal ? port_refuse(s) : port_reserve(s);
 	s->flow.source = owner->nat_address;
 	s->flow.flags |= FLOW_REWRITE_SOURCE;
 	s->reply.flags |= FLOW_REWRITE_DESTINATION;
@@ -111,22 +111,27 @@ static __noinline int nat_create(struct packet *pkt, struct nat_request *request
 	__builtin_memset(&s->syn, 0, sizeof(s->syn));
 	if (pkt->key.protocol == IPPROTO_TCP && !segment_parse(pkt, s, &s->syn))
 		return -DROP_TRUNCATED;
+	s->flow.sequence = s->syn.sequence;
 	rc = nat_ways(pkt, s, request);
-	rc = rc ?: nat_source(pkt, s, request->owner);
+	if (rc)
+		return rc;
+	s->refusal = admission_check(flow_device(&s->reply));
+	rc = s->refusal == DROP_FLOW_LIMIT ? port_refuse(s) : nat_source(pkt, s, request->owner);
 	if (rc)
 		return rc;
 	if (s->independent)
 		mapping_contact(s);
 	s->key = pkt->key;
-	rc = bpf_map_update_elem(&flows, &s->key, &s->flow, BPF_NOEXIST);
+	rc = flow_insert(&s->key, &s->flow);
 	if (!rc)
 		return 0;
 	/* Another CPU was first with the same packet's twin: its entry stands, ours goes. */
-	bpf_map_delete_elem(&flows, &s->reply_key);
+	flow_cancel(&s->reply_key, &s->reply);
 	return rc == ERROR_EXISTS ? 0 : -DROP_FLOW_TABLE_FULL;
 }
 
-/* Answers a flow that could not be created, so that its sender need not wait. */
+/* Answers a flow that could not be created, so that its sender need not wait. Who is outside is
+ * told nothing of how full the node is. */
 static __always_inline int nat_refuse(struct packet *pkt, int rc)
 {
 	switch (-rc) {
@@ -134,6 +139,10 @@ static __always_inline int nat_refuse(struct packet *pkt, int rc)
 		return answer_no_route(pkt, DROP_NO_ROUTE);
 	case DROP_PORTS_EXHAUSTED:
 		return answer_prohibited(pkt, DROP_PORTS_EXHAUSTED);
+	case DROP_FLOW_LIMIT:
+	case DROP_FLOW_PRESSURE:
+	case DROP_FLOW_TABLE_FULL:
+		return pkt->source ? answer_prohibited(pkt, -rc) : rc;
 	default:
 		return rc;
 	}

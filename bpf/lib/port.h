@@ -8,6 +8,7 @@
 
 enum port_limits {
 	PORT_PROBES_FOR_FREE = 4, /* ports to look at for a free one before a closed one will do */
+	PORT_PROBES_REFUSED = 16, /* ports to look at when only a closed one will do */
 };
 
 enum port_result {
@@ -22,23 +23,28 @@ static __always_inline struct nat_counter *port_counter_get(void)
 	return bpf_map_lookup_elem(&nat_counters, &zero);
 }
 
-/* Inserts the reply entry: the reservation of its tuple. An entry whose flow is dead gives way. */
+/*
+ * Inserts the reply entry: the reservation of its tuple. An entry whose flow is dead gives way;
+ * only such a one when the table may not grow.
+ */
 static __always_inline int port_reserve(struct scratch *s)
 {
+	long rc = s->refusal ? ERROR_EXISTS : flow_insert(&s->reply_key, &s->reply);
 	struct flow *taken;
-	long rc = bpf_map_update_elem(&flows, &s->reply_key, &s->reply, BPF_NOEXIST);
 
 	if (rc == ERROR_EXISTS) {
 		taken = bpf_map_lookup_elem(&flows, &s->reply_key);
-		if (taken && !flow_is_idle(&s->reply_key, taken, s->reply.seen))
+		if (!taken || !flow_is_idle(&s->reply_key, taken, s->reply.seen) ||
+		    !flow_remove(&s->reply_key, &s->pair_key, REMOVE_DEAD, s->reply.seen))
 			return PORT_CONFLICT;
-		if (taken)
-			flow_remove(&s->reply_key, taken, &s->pair_key);
-		rc = bpf_map_update_elem(&flows, &s->reply_key, &s->reply, BPF_NOEXIST);
+		rc = flow_insert(&s->reply_key, &s->reply);
 		if (rc == ERROR_EXISTS)
 			return PORT_CONFLICT;
 	}
-	return rc ? -DROP_FLOW_TABLE_FULL : 0;
+	if (rc)
+		return -DROP_FLOW_TABLE_FULL;
+	flow_count_move(flow_device(&s->reply), FLOW_CLASS_NONE, FLOW_CLASS_UNANSWERED);
+	return 0;
 }
 
 static __always_inline void port_set(struct scratch *s, __u16 port)
@@ -117,12 +123,10 @@ static long port_probe(__u32 index, void *context)
 /* Takes a closed port over: its record goes, and the old flow's other entry with it. */
 static __always_inline int port_take_over(struct scratch *s, __u16 port)
 {
-	struct flow *closed;
-
 	port_set(s, port);
-	closed = bpf_map_lookup_elem(&flows, &s->reply_key);
-	if (closed)
-		flow_remove(&s->reply_key, closed, &s->pair_key);
+	if (!flow_remove(&s->reply_key, &s->pair_key, REMOVE_CLOSED, s->reply.seen))
+		return PORT_CONFLICT; /* another CPU was faster */
+	s->refusal = 0; /* there is room for what has just gone */
 	return port_reserve(s);
 }
 
@@ -137,11 +141,14 @@ static __always_inline int port_take_worst(struct scratch *s, struct nat_counter
 	if (closed)
 		shift = continuity_shift(closed, &s->syn);
 	s->flow.shift = s->reply.shift = shift;
-	if (shift)
+	s->result = port_take_over(s, s->worst);
+	if (s->result)
+		s->flow.shift = s->reply.shift = 0;
+	else if (shift)
 		counter->shifted++;
 	else
 		counter->forced++;
-	return port_take_over(s, s->worst);
+	return s->result;
 }
 
 static __always_inline void port_count_probes(struct scratch *s, struct nat_counter *counter)
@@ -166,9 +173,6 @@ static __always_inline bool port_prepare(struct scratch *s, const struct endpoin
 	if (s->block_count > ENDPOINT_BLOCKS_MAX)
 		s->block_count = ENDPOINT_BLOCKS_MAX;
 	s->port_count = (__u32)s->block_size * s->block_count;
-	s->best = s->worst = 0;
-	s->probes = 0;
-	s->result = PORT_CONFLICT;
 	/* A node without an address of the family has no ports of it. */
 	if (!s->port_count || address_is_unspecified(&owner->nat_address))
 		return false;
@@ -176,14 +180,50 @@ static __always_inline bool port_prepare(struct scratch *s, const struct endpoin
 	return true;
 }
 
-/* A port that nobody holds, else a closed one. */
-static __always_inline int port_choose(struct scratch *s, struct nat_counter *counter)
+/* One search: a port that nobody holds, or else a closed one. */
+static __always_inline int port_find(struct scratch *s, struct nat_counter *counter)
 {
-	bpf_loop(s->port_count, port_probe, NULL, 0);
+	__u32 ports = s->port_count;
+
+	/* Only TCP closes. */
+	if (s->refusal && s->reply_key.protocol != IPPROTO_TCP)
+		ports = 0;
+	else if (s->refusal && ports > PORT_PROBES_REFUSED)
+		ports = PORT_PROBES_REFUSED;
+	s->best = s->worst = 0;
+	s->probes = 0;
+	s->result = PORT_CONFLICT;
+	bpf_loop(ports, port_probe, NULL, 0);
 	if (s->result != PORT_CONFLICT || !(s->best || s->worst))
 		return s->result;
-	counter->reused++;
-	return s->best ? port_take_over(s, s->best) : port_take_worst(s, counter);
+	s->result = s->best ? port_take_over(s, s->best) : port_take_worst(s, counter);
+	counter->reused += !s->result;
+	return s->result;
+}
+
+/* Why there is no port: the admission's reason, or that every one is in use. */
+static __always_inline int port_refuse(const struct scratch *s)
+{
+	if (s->refusal)
+		return admission_refuse(flow_device(&s->reply), s->refusal);
+	return -DROP_PORTS_EXHAUSTED;
+}
+
+/* Every port is in use; what the admission refuses is no reason for another block. */
+static __always_inline int port_run_out(struct scratch *s, const struct endpoint *owner,
+					struct nat_counter *counter)
+{
+	int rc = s->refusal ? port_refuse(s) : shortage_answer(s, owner);
+
+	counter->exhausted += rc == -DROP_PORTS_EXHAUSTED;
+	return rc;
+}
+
+/* The port that the socket's mapping has already, towards one more remote. */
+static __always_inline int port_map(struct scratch *s)
+{
+	s->reply_key.destination_port = s->flow.source_port = s->mapping.port;
+	return port_reserve(s) == PORT_CONFLICT ? port_refuse(s) : 0;
 }
 
 /* Reserves a port of the owner's blocks, all of which are searched as one row. */
@@ -191,25 +231,23 @@ static __always_inline int port_search(struct scratch *s, const struct endpoint 
 				       __be16 source_port)
 {
 	struct nat_counter *counter = port_counter_get();
-	int rc;
 
 	if (!counter || !port_prepare(s, owner, source_port))
 		return -DROP_NO_PORT_BLOCK;
-	if (s->independent && mapping_find(s) && port_is_owned(s, bpf_ntohs(s->mapping.port))) {
-		s->reply_key.destination_port = s->flow.source_port = s->mapping.port;
-		return port_reserve(s) == PORT_CONFLICT ? -DROP_PORTS_EXHAUSTED : 0;
-	}
-	rc = port_choose(s, counter);
-	if (rc == PORT_CONFLICT) {
-		rc = shortage_answer(s, owner);
-		if (rc == -DROP_PORTS_EXHAUSTED)
-			counter->exhausted++;
-		return rc;
-	}
+	if (s->independent && mapping_find(s) && port_is_owned(s, bpf_ntohs(s->mapping.port)))
+		return port_map(s);
+	s->result = port_find(s, counter);
+	/* Another CPU was faster with the closed port that was found. */
+	if (s->result == PORT_CONFLICT && (s->best || s->worst))
+		s->result = port_find(s, counter);
+	if (s->result == PORT_CONFLICT)
+		return port_run_out(s, owner, counter);
+	if (s->result)
+		return s->result;
 	port_count_probes(s, counter);
 	if (shortage_is_near(s))
 		shortage_ask_early(s, owner);
-	return rc;
+	return 0;
 }
 
 #endif

@@ -11,6 +11,8 @@
 enum sweep_limits {
 	SWEEP_PERIOD_SECONDS = 5,
 	SWEEP_TAKEOVER_SECONDS = 15, /* without the agent */
+	SWEEP_TRIES = 64, /* to remove a flow that another CPU is at */
+	SWEEP_SLACK = 256, /* flows that may come or go during a walk */
 	CLOCK_MONOTONIC_ID = 1,
 };
 
@@ -24,27 +26,59 @@ static __always_inline seconds sweep_clock(void)
 struct walk {
 	__u32 walked;
 	__u32 removed;
+	__u32 entries; /* that stayed in the flow table */
+	__u32 pad;
 };
+
+/* Once a flow: its reply entry stands for it. */
+static __always_inline void sweep_count(const struct flow *flow)
+{
+	__u32 ifindex = flow_device(flow);
+	struct flow_count *count;
+
+	count = flow_count_get(ifindex);
+	if (!count)
+		return;
+	switch (flow_class_of(flow->flags)) {
+	case FLOW_CLASS_CLOSED:
+		count->walk_closed++;
+		break;
+	case FLOW_CLASS_UNANSWERED:
+		count->walk_unanswered++;
+		count->walk_open++;
+		break;
+	default:
+		count->walk_open++;
+	}
+}
+
+/* Both entries by the one that reserves the port. Returns how many went. */
+static __always_inline int sweep_entry(struct scratch *s, const struct flow_key *key,
+				       const struct flow *flow, seconds now)
+{
+	if (!flow_is_idle(key, flow, now))
+		return 0;
+	/* The walk's key belongs to the table: a copy outlives the entry. */
+	s->key = *key;
+	if (flow->flags & FLOW_REPLY)
+		return flow_remove(&s->key, &s->pair_key, REMOVE_DEAD, now);
+	return flow_is_orphan(s, &s->key, flow) ? flow_delete(&s->key) : 0;
+}
 
 static long sweep_flow(void *map, struct flow_key *key, struct flow *flow, struct walk *walk)
 {
-	seconds now = sweep_clock();
 	struct scratch *s = scratch_get();
-	struct flow *pair;
+	int removed;
 
 	if (!s)
 		return 1;
 	walk->walked++;
-	if (!flow_is_idle(key, flow, now))
+	removed = sweep_entry(s, key, flow, sweep_clock());
+	walk->removed += removed;
+	if (removed || !(flow->flags & FLOW_REPLY))
 		return 0;
-	flow_pair_key(&s->reply_key, key, flow);
-	pair = bpf_map_lookup_elem(&flows, &s->reply_key);
-	if (pair && !flow_is_idle(&s->reply_key, pair, now))
-		return 0;
-	/* The walk's key belongs to the table: a copy outlives the entry. */
-	s->key = *key;
-	/* A pair in the same bucket may be walked though it is gone: only what was there counts. */
-	walk->removed += flow_remove(&s->key, flow, &s->pair_key);
+	walk->entries += 2;
+	sweep_count(flow);
 	return 0;
 }
 
@@ -73,9 +107,46 @@ static long sweep_device(void *map, struct flow_key *key, struct flow *flow, __u
 		return 1;
 	if (flow->ifindex_in != *ifindex && flow->ifindex_out != *ifindex)
 		return 0;
-	s->key = *key;
-	flow_remove(&s->key, flow, &s->pair_key);
+	if (flow_is_orphan(s, key, flow)) {
+		s->key = *key;
+		flow_delete(&s->key);
+		return 0;
+	}
+	/* Another CPU holds a flow's lock for a few look-ups. */
+	for (__u32 try = 0; try < SWEEP_TRIES; try++)
+		if (flow_remove_by(s, key, flow))
+			break;
 	return 0;
+}
+
+static __always_inline bool sweep_differs(__u32 live, __u32 walked)
+{
+	__u32 difference = live > walked ? live - walked : walked - live;
+
+	return difference > SWEEP_SLACK + walked / 8;
+}
+
+/* Puts a device's counts right when they are far from what the walk has seen: flows came and went
+ * meanwhile, and what counts them as they change is the more exact. */
+static long sweep_settle(void *map, __u32 *ifindex, struct flow_count *count, void *context)
+{
+	if (sweep_differs(count->open, count->walk_open))
+		count->open = count->walk_open;
+	if (sweep_differs(count->unanswered, count->walk_unanswered))
+		count->unanswered = count->walk_unanswered;
+	if (sweep_differs(count->closed, count->walk_closed))
+		count->closed = count->walk_closed;
+	count->walk_open = count->walk_unanswered = count->walk_closed = 0;
+	return 0;
+}
+
+static __always_inline void sweep_settle_total(__u32 entries)
+{
+	__u32 zero = 0;
+	struct flow_total *total = bpf_map_lookup_elem(&flow_totals, &zero);
+
+	if (total && sweep_differs(total->entries, entries))
+		total->entries = entries;
 }
 
 static __always_inline int sweep_walk(struct sweep *sweep)
@@ -83,6 +154,8 @@ static __always_inline int sweep_walk(struct sweep *sweep)
 	struct walk walk = {};
 
 	bpf_for_each_map_elem(&flows, sweep_flow, &walk, 0);
+	bpf_for_each_map_elem(&flow_counts, sweep_settle, NULL, 0);
+	sweep_settle_total(walk.entries);
 	bpf_for_each_map_elem(&mappings, sweep_mapping, &walk, 0);
 	sweep->walked = walk.walked;
 	sweep->removed = walk.removed;

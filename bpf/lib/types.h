@@ -66,8 +66,9 @@ enum drop_reason {
 	DROP_FILTERED = 23, /* to a mapped port, from a remote that its pod has not sent to */
 	DROP_FRAGMENT_LIMIT = 24, /* a fragment out of order, its sender has too many incomplete */
 	DROP_DETOUR_STRAY = 25, /* what came back from the detour of fragments is none of them */
-	DROP_PORT_BLOCK_WANTED =
-		26, /* no port is free, the agent was asked for a block: try again */
+	DROP_PORT_BLOCK_WANTED = 26, /* no port is free, and the agent was asked for a block */
+	DROP_FLOW_LIMIT = 27, /* the pod has as many open flows as one pod may have */
+	DROP_FLOW_PRESSURE = 28, /* the table is nearly full, and much of it is the sender's own */
 };
 
 /* --- what the agent writes -------------------------------------------------------- */
@@ -159,11 +160,13 @@ enum flow_flags {
 	FLOW_REWRITE_SOURCE = 2,
 	FLOW_REWRITE_DESTINATION = 4,
 	FLOW_TO_CONTAINER = 8, /* leaves to a pod of this node; otherwise by the uplink */
-	FLOW_SEEN_REPLY = 16, /* both directions have sent */
+	FLOW_SEEN_REPLY = 16, /* who was addressed has answered; TCP: with SYN */
 	FLOW_FIN_ORIGINAL = 32, /* TCP FIN seen from the side that opened */
 	FLOW_FIN_REPLY = 64, /* TCP FIN seen from the side that answered */
-	FLOW_RESET = 128, /* TCP RST seen */
+	FLOW_RESET = 128, /* TCP RST seen, and nothing but RST and SYN since */
 	FLOW_HAS_TIMESTAMP = 256, /* reply entry: `timestamp` is known */
+	FLOW_RESET_VALID = 512, /* the RST was a pod's, or its numbers fit: the port is free */
+	FLOW_INBOUND = 1024, /* a remote began it, by a mapped port: its reply is the pod's */
 };
 
 /*
@@ -180,16 +183,16 @@ struct flow {
 	__u32 ifindex_out;
 	ip_addr next_hop; /* of the uplink */
 	mac_addr mac; /* of the pod, with FLOW_TO_CONTAINER */
-	__u16 flags; /* enum flow_flags; both entries have the same connection state */
 	__u16 mtu; /* of the way out, bytes */
-	__u16 pad;
-	seconds seen; /* last packet */
+	__u32 flags; /* enum flow_flags; both entries have the same connection state */
+	seconds seen; /* last packet that keeps the flow alive; see docs/flow-state.md */
 	seconds created;
 	seconds resolved; /* when next_hop was last looked up */
 	__u32 shift; /* added to the timestamps that the pod sends, taken off their echoes */
 	__u32 timestamp; /* reply entry: newest TSval that left by this port, when closing */
-	__u32 sequence; /* reply entry: the sequence number after it */
+	__u32 sequence; /* reply entry: the sequence number after it; the other: after its SYN */
 	__u32 clock; /* reply entry: when, milliseconds of the monotonic clock */
+	__u32 acknowledged; /* TCP: by this direction, as of the first packet of a second */
 	__u64 packets;
 	__u64 bytes; /* of IP packets */
 };
@@ -207,6 +210,31 @@ struct way {
 	__u16 mtu; /* bytes */
 	__u16 pad;
 	seconds resolved;
+};
+
+/*
+ * The flows of one device, by whose first packet they began: a pod's, or the uplink for those from
+ * outside. Kept as flows change, and put right by the walk that removes dead ones.
+ */
+struct flow_count {
+	__u32 open; /* not closed */
+	__u32 unanswered; /* of them */
+	__u32 closed; /* remembered until their timeout, or until their port is used again */
+	__u32 walk_open; /* the same, as far as the present walk has come */
+	__u32 walk_unanswered;
+	__u32 walk_closed;
+	__u64 refused; /* first packets, by DROP_FLOW_LIMIT and DROP_FLOW_PRESSURE */
+};
+
+/* How full the flow table is. */
+struct flow_total {
+	__u32 entries;
+	__u32 pad;
+};
+
+enum admission_limits {
+	PRESSURE_TENTHS = 9, /* of the table: what is above is not for everybody */
+	PRESSURE_SHARE = 4, /* under pressure nobody adds to more than this part of the table */
 };
 
 enum nat_histogram {
@@ -462,6 +490,7 @@ struct scratch {
 	__s32 result;
 	__u32 probes; /* ports looked at */
 	__u32 independent; /* 1: the mapping is endpoint-independent */
+	__u32 refusal; /* enum drop_reason: why the table may not grow by this flow; 0: it may */
 	struct segment syn; /* numbers of the packet that opens the flow; zero when it is not TCP */
 	struct mapping_key mapping_key;
 	struct mapping mapping;
@@ -538,6 +567,8 @@ struct config {
 	seconds loaded; /* when these programs were, by an agent that lived then */
 	__u32 cut_ifindex; /* to where IPv4 packets are cut; or 0 */
 	__u32 pad1;
+	__u32 flow_limit; /* open flows of one pod; 0: as many as there is room for */
+	__u32 unanswered_limit; /* of one device, while the flow table is nearly full */
 };
 
 #endif

@@ -36,6 +36,10 @@ export const DROP_MEANINGS: Readonly<Record<string, string>> = {
   DROP_DETOUR_STRAY: 'Something else than a fragment came back from the namespaces that put fragments in order.',
   DROP_PORT_BLOCK_WANTED:
     'Every port of the pod was in use, and the agent was asked for another block: the next try of the pod succeeds.',
+  DROP_FLOW_LIMIT:
+    'The pod has as many open flows as one pod may (spec.nat.flowsPerPod); `isthmus nat stats` shows how many.',
+  DROP_FLOW_PRESSURE:
+    'The flow table is nearly full, and the sender has too many flows that nobody answers, or a quarter of the table.',
 };
 
 /** The sentence of a reason; a datapath newer than this program may have reasons without one. */

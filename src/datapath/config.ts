@@ -61,6 +61,8 @@ export function compileConfig(network: ClusterNetwork, node: Node): SnapshotConf
       RESERVED_RANGES_MAX,
     ),
     reserved_count: network.reservedPorts.length,
+    flow_limit: network.flowLimits.perPod,
+    unanswered_limit: network.flowLimits.unansweredPerPod,
   };
 }
 

@@ -43,6 +43,8 @@ export interface Config {
   readonly reserved_count: number;
   readonly loaded: number;
   readonly cut_ifindex: number;
+  readonly flow_limit: number;
+  readonly unanswered_limit: number;
 }
 
 /** enum cut_size */
@@ -124,7 +126,9 @@ export type DropReason =
   | 'DROP_FILTERED'
   | 'DROP_FRAGMENT_LIMIT'
   | 'DROP_DETOUR_STRAY'
-  | 'DROP_PORT_BLOCK_WANTED';
+  | 'DROP_PORT_BLOCK_WANTED'
+  | 'DROP_FLOW_LIMIT'
+  | 'DROP_FLOW_PRESSURE';
 export const DROP_REASON = {
   DROP_NONE: 0,
   DROP_TRUNCATED: 1,
@@ -153,6 +157,8 @@ export const DROP_REASON = {
   DROP_FRAGMENT_LIMIT: 24,
   DROP_DETOUR_STRAY: 25,
   DROP_PORT_BLOCK_WANTED: 26,
+  DROP_FLOW_LIMIT: 27,
+  DROP_FLOW_PRESSURE: 28,
 } as const;
 
 /** struct endpoint */
@@ -205,8 +211,8 @@ export interface Flow {
   readonly ifindex_out: number;
   readonly next_hop: string;
   readonly mac: string;
-  readonly flags: number;
   readonly mtu: number;
+  readonly flags: number;
   readonly seen: number;
   readonly created: number;
   readonly resolved: number;
@@ -214,8 +220,20 @@ export interface Flow {
   readonly timestamp: number;
   readonly sequence: number;
   readonly clock: number;
+  readonly acknowledged: number;
   readonly packets: bigint;
   readonly bytes: bigint;
+}
+
+/** struct flow_count */
+export interface FlowCount {
+  readonly open: number;
+  readonly unanswered: number;
+  readonly closed: number;
+  readonly walk_open: number;
+  readonly walk_unanswered: number;
+  readonly walk_closed: number;
+  readonly refused: bigint;
 }
 
 /** enum flow_flags */
@@ -228,7 +246,9 @@ export type FlowFlags =
   | 'FLOW_FIN_ORIGINAL'
   | 'FLOW_FIN_REPLY'
   | 'FLOW_RESET'
-  | 'FLOW_HAS_TIMESTAMP';
+  | 'FLOW_HAS_TIMESTAMP'
+  | 'FLOW_RESET_VALID'
+  | 'FLOW_INBOUND';
 export const FLOW_FLAGS = {
   FLOW_REPLY: 1,
   FLOW_REWRITE_SOURCE: 2,
@@ -239,6 +259,8 @@ export const FLOW_FLAGS = {
   FLOW_FIN_REPLY: 64,
   FLOW_RESET: 128,
   FLOW_HAS_TIMESTAMP: 256,
+  FLOW_RESET_VALID: 512,
+  FLOW_INBOUND: 1024,
 } as const;
 
 /** struct flow_key */
@@ -248,6 +270,11 @@ export interface FlowKey {
   readonly source_port: number;
   readonly destination_port: number;
   readonly protocol: number;
+}
+
+/** struct flow_total */
+export interface FlowTotal {
+  readonly entries: number;
 }
 
 /** struct fragment */
@@ -389,6 +416,7 @@ export interface Scratch {
   readonly result: number;
   readonly probes: number;
   readonly independent: number;
+  readonly refusal: number;
   readonly syn: Segment;
   readonly mapping_key: MappingKey;
   readonly mapping: Mapping;
@@ -517,6 +545,9 @@ export interface Maps {
   readonly detour_totals: { readonly key: number; readonly value: DetourBudget };
   readonly drops: { readonly key: DropKey; readonly value: readonly DropCounter[] };
   readonly endpoints: { readonly key: string; readonly value: Endpoint };
+  readonly flow_counts: { readonly key: number; readonly value: FlowCount };
+  readonly flow_locks: { readonly key: number; readonly value: number };
+  readonly flow_totals: { readonly key: number; readonly value: FlowTotal };
   readonly flows: { readonly key: FlowKey; readonly value: Flow };
   readonly fragment_stats: { readonly key: number; readonly value: readonly FragmentCounter[] };
   readonly fragments: { readonly key: FragmentKey; readonly value: Fragment };

@@ -54,6 +54,16 @@ export interface BlockQuotas {
   readonly podsPerNode: number;
 }
 
+/** How many flows a pod may have (RFC 6888 REQ-5). */
+export interface FlowLimits {
+  /** Open ones; 0: as many as there is room for. */
+  readonly perPod: number;
+  /** Those that nobody has answered, while the flow table is nearly full. */
+  readonly unansweredPerPod: number;
+}
+
+export const DEFAULT_FLOW_LIMITS: FlowLimits = { perPod: 0, unansweredPerPod: 1024 };
+
 /** In which order blocks are given: one that cannot be guessed from outside, or ascending. */
 export type BlockOrder = 'Random' | 'Sequential';
 
@@ -83,6 +93,7 @@ export interface ClusterNetwork {
   readonly reuseHold: number;
   readonly nodePorts: PortRange;
   readonly timeouts: Timeouts;
+  readonly flowLimits: FlowLimits;
 }
 
 export const DEFAULT_TIMEOUTS: Timeouts = {

@@ -8,6 +8,7 @@ import {
   DEFAULT_BLOCK_ORDER,
   DEFAULT_BLOCK_QUOTAS,
   DEFAULT_BLOCK_SIZE,
+  DEFAULT_FLOW_LIMITS,
   DEFAULT_NAT_BEHAVIOUR,
   DEFAULT_NAT_PORTS,
   DEFAULT_NODE_PORTS,
@@ -21,6 +22,7 @@ import { ConvertError, cidr, portRange, validate } from './schema.js';
 const SECONDS_MAX = 0x7fff_ffff;
 /** Releases are remembered for a day. */
 const REUSE_HOLD_MAX = 86_400;
+const FLOWS_MAX = 0x7fff_ffff;
 
 const PODS_MAX = 65_535;
 const BLOCKS_MAX = 65_535;
@@ -50,6 +52,8 @@ const schema = z.looseObject({
         filtering: z
           .enum(['EndpointIndependent', 'AddressDependent', 'AddressAndPortDependent'])
           .default(DEFAULT_NAT_BEHAVIOUR.filtering),
+        flowsPerPod: z.int().min(0).max(FLOWS_MAX).default(DEFAULT_FLOW_LIMITS.perPod),
+        unansweredPerPod: z.int().min(1).max(FLOWS_MAX).default(DEFAULT_FLOW_LIMITS.unansweredPerPod),
       })
       .prefault({}),
     timeouts: z.strictObject(timeoutFields()).prefault({}),
@@ -76,6 +80,7 @@ export function convertClusterNetwork(object: unknown): ClusterNetwork {
     reuseHold: spec.nat.reuseHold,
     nodePorts: spec.nat.nodePorts,
     timeouts: spec.timeouts,
+    flowLimits: { perPod: spec.nat.flowsPerPod, unansweredPerPod: spec.nat.unansweredPerPod },
   };
   // Here and not only beside the other objects: a source keeps the last good state of what it cannot convert.
   const fault = checkNetwork(network);

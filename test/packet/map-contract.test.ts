@@ -127,7 +127,7 @@ function flowOf(n: number): Flow {
     ...{ ifindex_in: 3, ifindex_out: 4, next_hop: '192.0.2.1', mac: '02:69:73:74:00:01', flags: 9, mtu: 1500 },
     ...{ shift: 5, timestamp: 6, sequence: 7, clock: 8 },
     ...{ seen: n, created: 17, resolved: 0xffff_ffff, packets: BigInt(n) << 40n, bytes: 2n ** 64n - 1n },
-    ...{ shift: n, timestamp: 0xffff_fffe, sequence: 5, clock: 6 },
+    ...{ shift: n, timestamp: 0xffff_fffe, sequence: 5, clock: 6, acknowledged: 0x8000_0001 },
   };
 }
 

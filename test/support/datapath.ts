@@ -7,7 +7,7 @@ import { BpfObject } from '../../src/bpf/object.js';
 import type { Config, Maps } from '../../src/datapath/types.gen.js';
 import { DROP_REASON, ENDPOINT_LIMITS, FLOW_FLAGS, ROUTE_TYPE } from '../../src/datapath/types.gen.js';
 import { type Cidr, cidrBytes, formatAddress, maskBytes } from '../../src/model/address.js';
-import { DEFAULT_TIMEOUTS } from '../../src/model/network.js';
+import { DEFAULT_FLOW_LIMITS, DEFAULT_TIMEOUTS } from '../../src/model/network.js';
 import { DETOUR_MAC } from '../../src/net/detour.js';
 import type { Packet } from './packet.js';
 import { type Addresses, BLOCK, createWorld, type Device, from, HOOKS, MAC, PORTS, V4, V6 } from './world.js';
@@ -19,7 +19,7 @@ export const INSIDE = ['10.244.0.0/16', 'fd00:1:1::/48'];
 const LOCAL = ['10.244.1.0/24', 'fd00:1:1:1::/64'];
 const VERDICTS: Readonly<Record<number, Verdict>> = { 4294967295: 'next', 2: 'drop', 7: 'redirect' };
 /** struct __sk_buff: its size, and offsets of what a test run accepts. */
-const SKB = { bytes: 192, ifindex: 40, gsoSegments: 164, gsoSize: 176 } as const;
+export const SKB = { bytes: 192, ifindex: 40, cb: 48, gsoSegments: 164, gsoSize: 176 } as const;
 /** BPF_F_TEST_SKB_CHECKSUM_COMPLETE */
 const CHECKSUM_COMPLETE = 4;
 const PROTOCOL_NAMES: Readonly<Record<number, string>> = { 1: 'icmp', 6: 'tcp', 17: 'udp', 58: 'icmp6' };
@@ -35,6 +35,8 @@ export interface Outcome {
 export interface Setup {
   readonly config?: Partial<Config>;
   readonly flowEntries?: number;
+  /** Of an object that has more than the datapath in it. */
+  readonly objectPath?: string;
 }
 
 export interface RunOptions {
@@ -50,6 +52,8 @@ type MapName =
   | 'services'
   | 'backends'
   | 'flows'
+  | 'flow_totals'
+  | 'flow_counts'
   | 'mappings'
   | 'fragments'
   | 'drops'
@@ -65,6 +69,8 @@ const MAP_NAMES: readonly MapName[] = [
     'services',
     'backends',
     'flows',
+    'flow_totals',
+    'flow_counts',
     'mappings',
     'fragments',
     'drops',
@@ -87,9 +93,9 @@ export class TestDatapath implements Disposable {
   }
 
   /** Loads the programs in the current namespace; the first call there makes its devices. */
-  static async open({ config = {}, flowEntries = 4096 }: Setup = {}): Promise<TestDatapath> {
+  static async open({ config = {}, flowEntries = 4096, objectPath = OBJECT }: Setup = {}): Promise<TestDatapath> {
     world ??= createWorld();
-    const object = BpfObject.open<Maps, Config>(loadNative(), OBJECT);
+    const object = BpfObject.open<Maps, Config>(loadNative(), objectPath);
     object.configure({ ...defaultConfig(world), ...config });
     object.setMaxEntries('flows', flowEntries);
     await object.load();
@@ -131,8 +137,9 @@ export class TestDatapath implements Disposable {
   /** Both families as the agent fills them; nothing else. */
   reset(): void {
     for (const name of MAP_NAMES) {
-      if (name !== 'sweeps') clear(this.maps[name] as KernelMap<unknown, unknown>);
+      if (name !== 'sweeps' && name !== 'flow_totals') clear(this.maps[name] as KernelMap<unknown, unknown>);
     }
+    this.maps.flow_totals.set(0, { entries: 0 });
     for (const family of [V4, V6]) this.#seed(family);
   }
 
@@ -285,5 +292,7 @@ function defaultConfig({ uplink }: Readonly<Record<Device, number>>): Config {
       udp_well_known: udpWellKnown,
       icmp,
     },
+    flow_limit: DEFAULT_FLOW_LIMITS.perPod,
+    unanswered_limit: DEFAULT_FLOW_LIMITS.unansweredPerPod,
   };
 }

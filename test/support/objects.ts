@@ -5,6 +5,7 @@ import {
   type ClusterNetwork,
   DEFAULT_BLOCK_QUOTAS,
   DEFAULT_BLOCK_SIZE,
+  DEFAULT_FLOW_LIMITS,
   DEFAULT_NAT_BEHAVIOUR,
   DEFAULT_NAT_PORTS,
   DEFAULT_NODE_PORTS,
@@ -33,6 +34,7 @@ export function aNetwork(fields: Partial<ClusterNetwork> = {}): ClusterNetwork {
     reuseHold: DEFAULT_REUSE_HOLD,
     nodePorts: DEFAULT_NODE_PORTS,
     timeouts: DEFAULT_TIMEOUTS,
+    flowLimits: DEFAULT_FLOW_LIMITS,
     ...fields,
   };
 }

@@ -10,6 +10,7 @@ import type { Endpoint } from '../../src/model/endpoint.js';
 import {
   type ClusterNetwork,
   DEFAULT_BLOCK_QUOTAS,
+  DEFAULT_FLOW_LIMITS,
   DEFAULT_NAT_BEHAVIOUR,
   DEFAULT_NODE_PORTS,
   DEFAULT_REUSE_HOLD,
@@ -37,6 +38,7 @@ function network(changes: Partial<ClusterNetwork> = {}): ClusterNetwork {
     reuseHold: DEFAULT_REUSE_HOLD,
     nodePorts: DEFAULT_NODE_PORTS,
     timeouts: DEFAULT_TIMEOUTS,
+    flowLimits: DEFAULT_FLOW_LIMITS,
     ...changes,
   };
 }

@@ -1,5 +1,6 @@
 // A flow table that is full: new flows are refused, established ones do not notice.
 import { expect, it } from 'vitest';
+import { icmpAnswer } from '../../support/answers.js';
 import { describeDatapath, expectOutcome } from '../../support/packet-case.js';
 import { from, into, PORTS, V4 } from '../../support/world.js';
 
@@ -7,13 +8,16 @@ const FLOWS = 4;
 const setups = { 'room for 4 flows': { flowEntries: 2 * FLOWS } };
 
 describeDatapath({ name: 'maps', file: import.meta.filename, setups }, (get) => {
+  /** A pod with no flow yet: what fills the table keeps others out by itself. */
+  const other = from('b').ip({ source: V4.b, destination: V4.remote }).tcp({ source: 1, destination: 443 });
+  const refused = icmpAnswer('b', other, { kind: 'prohibited', from: V4.node });
   const client = (source: number, flags = 'S') =>
     from('a').ip({ source: V4.a, destination: V4.remote }).tcp({ source, destination: 443, flags });
 
   it('refuses what does not fit, and leaves nothing of it behind', () => {
     for (let index = 0; index < FLOWS; index++) expect(get().run('a', client(index)).verdict).toBe('redirect');
     const before = get().flows();
-    expectOutcome(get().run('a', client(FLOWS)), 'drop', client(FLOWS));
+    expectOutcome(get().run('b', other), 'redirect', refused);
     expect(get().drops()).toEqual({ DROP_FLOW_TABLE_FULL: 1 });
     expect(get().flows()).toEqual(before);
   });
@@ -23,7 +27,7 @@ describeDatapath({ name: 'maps', file: import.meta.filename, setups }, (get) => 
     const [[key] = []] = [...get().maps.flows.scan()];
     if (key !== undefined) get().maps.flows.delete(key);
     const before = get().flows();
-    expectOutcome(get().run('a', client(FLOWS)), 'drop', client(FLOWS));
+    expectOutcome(get().run('b', other), 'redirect', refused);
     expect(get().drops()).toEqual({ DROP_FLOW_TABLE_FULL: 1 });
     expect(get().flows()).toEqual(before);
   });

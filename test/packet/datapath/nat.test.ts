@@ -275,14 +275,17 @@ describeDatapath({ name: 'nat', file: import.meta.filename }, (get) => {
           .ip({ source: w.a, destination: w.remote })
           .tcp({ ...TCP, flags }),
       ] as const;
-    const theirs = (flags: string) =>
+    const theirs = (flags: string, numbers = {}) =>
       [
         'uplink',
-        from('uplink').ip({ source: w.remote, destination: w.node }).tcp({ source: 443, destination: PORT, flags }),
+        from('uplink')
+          .ip({ source: w.remote, destination: w.node })
+          .tcp({ source: 443, destination: PORT, flags, ...numbers }),
       ] as const;
     const cases = [
       { name: 'reset by the pod', steps: [mine('S'), mine('R')], free: true },
-      { name: 'reset by the remote', steps: [mine('S'), theirs('RA')], free: true },
+      { name: 'refused by the remote', steps: [mine('S'), theirs('RA', { ack: 1001 })], free: true },
+      { name: 'refused by who has not seen its SYN', steps: [mine('S'), theirs('RA', { ack: 1002 })], free: false },
       { name: 'closed by both', steps: [mine('S'), theirs('SA'), mine('FA'), theirs('FA'), mine('A')], free: true },
       { name: 'closed by the pod alone', steps: [mine('S'), theirs('SA'), mine('FA')], free: false },
       { name: 'closed by the remote alone', steps: [mine('S'), theirs('SA'), theirs('FA')], free: false },

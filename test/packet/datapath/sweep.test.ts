@@ -35,7 +35,7 @@ describeDatapath({ name: 'sweep', file: import.meta.filename }, (get) => {
   const lives: readonly [string, number, () => void][] = [
     ['TCP that is opening', DEFAULT_TIMEOUTS.tcpOpening, () => send('S')],
     ['TCP that is established', DEFAULT_TIMEOUTS.tcpEstablished, () => send('S', '<SA', 'A')],
-    ['TCP that one side closed', DEFAULT_TIMEOUTS.tcpClosing, () => send('S', '<SA', 'FA')],
+    ['TCP that one side closed', DEFAULT_TIMEOUTS.tcpEstablished, () => send('S', '<SA', 'FA')],
     ['TCP that both sides closed', DEFAULT_TIMEOUTS.tcpClosing, () => send('S', '<SA', 'FA', '<FA')],
     ['TCP that was reset', DEFAULT_TIMEOUTS.tcpClosing, () => send('S', '<R')],
     ['UDP without an answer', DEFAULT_TIMEOUTS.udpOneWay, () => get().run('a', ip.udp(udp))],
