@@ -4,7 +4,6 @@
 #define ISTHMUS_PORT_H
 
 #include "mapping.h"
-#include "shortage.h"
 
 enum port_limits {
 	PORT_PROBES_FOR_FREE = 4, /* ports to look at for a free one before a closed one will do */
@@ -82,13 +81,29 @@ static __always_inline __u16 port_at(const struct scratch *s, __u32 index)
 	return s->blocks[(index / size) & (ENDPOINT_BLOCKS_MAX - 1)] + index % size;
 }
 
+struct port_question {
+	__u16 port;
+	__u16 owned;
+};
+
+static long port_compare(__u32 index, struct port_question *question)
+{
+	struct scratch *s = scratch_get();
+
+	if (!s)
+		return 1;
+	question->owned = (__u16)(question->port - s->blocks[index & (ENDPOINT_BLOCKS_MAX - 1)]) <
+			  s->block_size;
+	return question->owned;
+}
+
+/* A socket keeps its mapping, but not the ports that its pod has lost. */
 static __always_inline bool port_is_owned(const struct scratch *s, __u16 port)
 {
-	for (__u32 i = 0; i < ENDPOINT_BLOCKS_MAX; i++) {
-		if (i < s->block_count && (__u16)(port - s->blocks[i]) < s->block_size)
-			return true;
-	}
-	return false;
+	struct port_question question = {.port = port};
+
+	bpf_loop(s->block_count, port_compare, &question, 0);
+	return question.owned;
 }
 
 /*
@@ -186,6 +201,16 @@ static __always_inline int port_choose(struct scratch *s, struct nat_counter *co
 	return s->best ? port_take_over(s, s->best) : port_take_worst(s, counter);
 }
 
+/* Nearly all ports are taken: those that were looked at until a free one was found say so. */
+static __always_inline bool port_is_scarce(const struct scratch *s)
+{
+	__u32 limit = s->port_count / 4;
+
+	if (limit > SHORTAGE_NEAR_PROBES)
+		limit = SHORTAGE_NEAR_PROBES;
+	return s->probes > limit && !s->best && !s->worst;
+}
+
 /* Reserves a port of the owner's blocks, all of which are searched as one row. */
 static __always_inline int port_search(struct scratch *s, const struct endpoint *owner,
 				       __be16 source_port)
@@ -201,14 +226,12 @@ static __always_inline int port_search(struct scratch *s, const struct endpoint 
 	}
 	rc = port_choose(s, counter);
 	if (rc == PORT_CONFLICT) {
-		rc = shortage_answer(s, owner);
-		if (rc == -DROP_PORTS_EXHAUSTED)
-			counter->exhausted++;
-		return rc;
+		s->shortage_kind = SHORTAGE_WAITING;
+		return -DROP_PORTS_EXHAUSTED;
 	}
 	port_count_probes(s, counter);
-	if (shortage_is_near(s))
-		shortage_ask_early(s, owner);
+	if (port_is_scarce(s))
+		s->shortage_kind = SHORTAGE_NEAR;
 	return rc;
 }
 

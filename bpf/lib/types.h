@@ -66,7 +66,8 @@ enum drop_reason {
 	DROP_FILTERED = 23, /* to a mapped port, from a remote that its pod has not sent to */
 	DROP_FRAGMENT_LIMIT = 24, /* a fragment out of order, its sender has too many incomplete */
 	DROP_DETOUR_STRAY = 25, /* what came back from the detour of fragments is none of them */
-	DROP_PORT_BLOCK_WANTED = 26, /* no port is free, the agent was asked for a block: try again */
+	DROP_PORT_BLOCK_WANTED =
+		26, /* no port is free, a block was asked for: the next try finds it */
 };
 
 /* --- what the agent writes -------------------------------------------------------- */
@@ -210,7 +211,7 @@ struct nat_counter {
 /* Why the agent is told of a pod's ports. */
 enum shortage_kind {
 	SHORTAGE_NEAR = 1, /* the search had to look at many ports */
-	SHORTAGE_WAITING = 2, /* a packet was dropped; its next try finds the block that was asked for */
+	SHORTAGE_WAITING = 2, /* a packet was dropped: its next try finds the block */
 	SHORTAGE_REFUSED = 3, /* a packet was refused: no port is free, and no block will come */
 };
 
@@ -426,6 +427,7 @@ struct scratch {
 	__u32 port_start; /* where the search begins */
 	__s32 result;
 	__u32 probes; /* ports looked at */
+	__u32 shortage_kind; /* enum shortage_kind that this flow meets, or 0 */
 	__u32 independent; /* 1: the mapping is endpoint-independent */
 	struct segment syn; /* numbers of the packet that opens the flow; zero when it is not TCP */
 	struct mapping_key mapping_key;

@@ -85,9 +85,10 @@ async function loadDatapath(question: CostQuestion): Promise<Datapath> {
     // What is measured are whole packets.
     detour_ifindex: [0, 0],
     detour_mac: DETOUR_MAC,
+    loaded: 0,
   };
   // As the agent does where the kernel does not tell how a checksum is meant.
-  return load({ ...config, loaded: 0, fast_checksum: 1 }, question).catch(() => load({ ...config, fast_checksum: 0 }, question));
+  return load({ ...config, fast_checksum: 1 }, question).catch(() => load({ ...config, fast_checksum: 0 }, question));
 }
 
 async function load(config: Config, { bpffs }: CostQuestion): Promise<Datapath> {

@@ -369,6 +369,7 @@ export interface Scratch {
   readonly port_start: number;
   readonly result: number;
   readonly probes: number;
+  readonly shortage_kind: number;
   readonly independent: number;
   readonly syn: Segment;
   readonly mapping_key: MappingKey;
