@@ -4,6 +4,7 @@
 #define ISTHMUS_NAT_H
 
 #include "port.h"
+#include "shortage.h"
 #include "way.h"
 
 /* How the first packet of a flow leaves the node. */
@@ -108,6 +109,7 @@ static __noinline int nat_create(struct packet *pkt, struct nat_request *request
 		return -DROP_FLOW_TABLE_FULL;
 	nat_prepare(pkt, s, request);
 	s->independent = request->independent;
+	s->shortage_kind = 0;
 	__builtin_memset(&s->syn, 0, sizeof(s->syn));
 	if (pkt->key.protocol == IPPROTO_TCP && !segment_parse(pkt, s, &s->syn))
 		return -DROP_TRUNCATED;
@@ -128,6 +130,14 @@ static __noinline int nat_create(struct packet *pkt, struct nat_request *request
 	/* Another CPU was first with the same packet's twin: its entry stands, ours goes. */
 	flow_cancel(&s->reply_key, &s->reply);
 	return rc == ERROR_EXISTS ? 0 : -DROP_FLOW_TABLE_FULL;
+}
+
+/* Creates a flow, and sees to it that its owner has ports for others, too. */
+static __always_inline int nat_open(struct packet *pkt, struct nat_request *request)
+{
+	int rc = nat_create(pkt, request);
+
+	return request->owner ? shortage_settle(request->owner, rc) : rc;
 }
 
 /* Answers a flow that could not be created, so that its sender need not wait. Who is outside is
@@ -177,7 +187,7 @@ static __always_inline int nat_translate(struct packet *pkt, struct nat_request 
 
 	if (rc)
 		return rc;
-	rc = nat_create(pkt, request);
+	rc = nat_open(pkt, request);
 	if (rc < 0)
 		return nat_refuse(pkt, rc);
 	return flow_begin(pkt);

@@ -4,7 +4,6 @@
 #define ISTHMUS_PORT_H
 
 #include "mapping.h"
-#include "shortage.h"
 
 enum port_limits {
 	PORT_PROBES_FOR_FREE = 4, /* ports to look at for a free one before a closed one will do */
@@ -88,13 +87,29 @@ static __always_inline __u16 port_at(const struct scratch *s, __u32 index)
 	return s->blocks[(index / size) & (ENDPOINT_BLOCKS_MAX - 1)] + index % size;
 }
 
+struct port_question {
+	__u16 port;
+	__u16 owned;
+};
+
+static long port_compare(__u32 index, struct port_question *question)
+{
+	struct scratch *s = scratch_get();
+
+	if (!s)
+		return 1;
+	question->owned = (__u16)(question->port - s->blocks[index & (ENDPOINT_BLOCKS_MAX - 1)]) <
+			  s->block_size;
+	return question->owned;
+}
+
+/* A socket keeps its mapping, but not the ports that its pod has lost. */
 static __always_inline bool port_is_owned(const struct scratch *s, __u16 port)
 {
-	for (__u32 i = 0; i < ENDPOINT_BLOCKS_MAX; i++) {
-		if (i < s->block_count && (__u16)(port - s->blocks[i]) < s->block_size)
-			return true;
-	}
-	return false;
+	struct port_question question = {.port = port};
+
+	bpf_loop(s->block_count, port_compare, &question, 0);
+	return question.owned;
 }
 
 /*
@@ -209,21 +224,21 @@ static __always_inline int port_refuse(const struct scratch *s)
 	return -DROP_PORTS_EXHAUSTED;
 }
 
-/* Every port is in use; what the admission refuses is no reason for another block. */
-static __always_inline int port_run_out(struct scratch *s, const struct endpoint *owner,
-					struct nat_counter *counter)
-{
-	int rc = s->refusal ? port_refuse(s) : shortage_answer(s, owner);
-
-	counter->exhausted += rc == -DROP_PORTS_EXHAUSTED;
-	return rc;
-}
-
 /* The port that the socket's mapping has already, towards one more remote. */
 static __always_inline int port_map(struct scratch *s)
 {
 	s->reply_key.destination_port = s->flow.source_port = s->mapping.port;
 	return port_reserve(s) == PORT_CONFLICT ? port_refuse(s) : 0;
+}
+
+/* Nearly all ports are taken: those that were looked at until a free one was found say so. */
+static __always_inline bool port_is_scarce(const struct scratch *s)
+{
+	__u32 limit = s->port_count / 4;
+
+	if (limit > SHORTAGE_NEAR_PROBES)
+		limit = SHORTAGE_NEAR_PROBES;
+	return s->probes > limit && !s->best && !s->worst;
 }
 
 /* Reserves a port of the owner's blocks, all of which are searched as one row. */
@@ -240,13 +255,16 @@ static __always_inline int port_search(struct scratch *s, const struct endpoint 
 	/* Another CPU was faster with the closed port that was found. */
 	if (s->result == PORT_CONFLICT && (s->best || s->worst))
 		s->result = port_find(s, counter);
-	if (s->result == PORT_CONFLICT)
-		return port_run_out(s, owner, counter);
+	if (s->result == PORT_CONFLICT) {
+		/* What the admission refuses is no reason for another block. */
+		s->shortage_kind = s->refusal ? 0 : SHORTAGE_WAITING;
+		return port_refuse(s);
+	}
 	if (s->result)
 		return s->result;
 	port_count_probes(s, counter);
-	if (shortage_is_near(s))
-		shortage_ask_early(s, owner);
+	if (port_is_scarce(s))
+		s->shortage_kind = SHORTAGE_NEAR;
 	return 0;
 }
 

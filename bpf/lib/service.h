@@ -60,12 +60,12 @@ static __noinline int service_connect(struct packet *pkt, struct service *servic
 	request.destination_port = backend->port;
 	request.target = bpf_map_lookup_elem(&endpoints, &backend->address);
 	request.owner = service_owner(pkt, request.target);
-	rc = nat_create(pkt, &request);
+	rc = nat_open(pkt, &request);
 	/* Two frontends with one backend: the client's port is taken, so it gets another. */
 	if (rc == PORT_CONFLICT) {
 		request.owner = bpf_map_lookup_elem(
 			&endpoints, (const void *)&config.node_address[pkt->family & 1]);
-		rc = nat_create(pkt, &request);
+		rc = nat_open(pkt, &request);
 	}
 	return rc < 0 ? nat_refuse(pkt, rc) : VERDICT_CONTINUE;
 }

@@ -19,16 +19,6 @@ static __always_inline __u32 shortage_family(const struct endpoint *owner)
 									     : FAMILY_IPV6;
 }
 
-/* Nearly all ports are taken: those that were looked at until a free one was found say so. */
-static __always_inline bool shortage_is_near(const struct scratch *s)
-{
-	__u32 limit = s->port_count / 4;
-
-	if (limit > SHORTAGE_NEAR_PROBES)
-		limit = SHORTAGE_NEAR_PROBES;
-	return s->probes > limit && !s->best && !s->worst;
-}
-
 /* The owner's row, begun when it has none. */
 static __always_inline struct shortage *shortage_get(struct scratch *s,
 						     const struct endpoint *owner)
@@ -86,19 +76,6 @@ static __always_inline void shortage_ask(const struct scratch *s, const struct e
 	shortage_emit(s, owner, kind);
 }
 
-/* Before the last port is taken, so that normally no packet has to wait for a block. */
-static __noinline int shortage_ask_early(struct scratch *s, const struct endpoint *owner)
-{
-	struct shortage *shortage;
-
-	if (!(owner->flags & ENDPOINT_MAY_GROW))
-		return 0;
-	shortage = shortage_get(s, owner);
-	if (shortage)
-		shortage_ask(s, owner, shortage, SHORTAGE_NEAR);
-	return 0;
-}
-
 /* Whether a block is on its way. What is not given in time will not be, until there is another
  * agent: the one that was asked is gone. */
 static __always_inline bool shortage_waits(const struct scratch *s, const struct endpoint *owner,
@@ -114,12 +91,12 @@ static __always_inline bool shortage_waits(const struct scratch *s, const struct
  * No port is left. An ICMP error would end a connection that succeeds at its next try, so a packet
  * whose block is on its way is dropped without one.
  */
-static __noinline int shortage_answer(struct scratch *s, const struct endpoint *owner)
+static __always_inline int shortage_refuse(const struct scratch *s, const struct endpoint *owner,
+					   struct shortage *shortage)
 {
-	struct shortage *shortage = shortage_get(s, owner);
+	struct nat_counter *counter;
+	__u32 zero = 0;
 
-	if (!shortage)
-		return -DROP_PORTS_EXHAUSTED;
 	shortage->remote = s->reply_key.source;
 	shortage->remote_port = s->reply_key.source_port;
 	shortage->protocol = s->reply_key.protocol;
@@ -128,11 +105,35 @@ static __noinline int shortage_answer(struct scratch *s, const struct endpoint *
 		return -DROP_PORT_BLOCK_WANTED;
 	}
 	__sync_fetch_and_add(&shortage->refused, 1);
+	counter = bpf_map_lookup_elem(&nat_counters, &zero);
+	if (counter)
+		counter->exhausted++;
 	if (shortage->told != s->reply.created) {
 		shortage->told = s->reply.created;
 		shortage_emit(s, owner, SHORTAGE_REFUSED);
 	}
 	return -DROP_PORTS_EXHAUSTED;
+}
+
+/*
+ * What the search for a port of the owner's came to. The agent is also told when a port was found
+ * but few are left, so that normally no packet has to wait for a block.
+ */
+static __noinline int shortage_settle(const struct endpoint *owner, int rc)
+{
+	struct scratch *s = scratch_get();
+	struct shortage *shortage;
+
+	if (!s || !s->shortage_kind)
+		return rc;
+	shortage = shortage_get(s, owner);
+	if (!shortage)
+		return rc;
+	if (s->shortage_kind == SHORTAGE_WAITING)
+		return shortage_refuse(s, owner, shortage);
+	if (owner->flags & ENDPOINT_MAY_GROW)
+		shortage_ask(s, owner, shortage, SHORTAGE_NEAR);
+	return rc;
 }
 
 #endif

@@ -489,6 +489,7 @@ struct scratch {
 	__u32 port_start; /* where the search begins */
 	__s32 result;
 	__u32 probes; /* ports looked at */
+	__u32 shortage_kind; /* enum shortage_kind that this flow meets, or 0 */
 	__u32 independent; /* 1: the mapping is endpoint-independent */
 	__u32 refusal; /* enum drop_reason: why the table may not grow by this flow; 0: it may */
 	struct segment syn; /* numbers of the packet that opens the flow; zero when it is not TCP */

@@ -415,6 +415,7 @@ export interface Scratch {
   readonly port_start: number;
   readonly result: number;
   readonly probes: number;
+  readonly shortage_kind: number;
   readonly independent: number;
   readonly refusal: number;
   readonly syn: Segment;
