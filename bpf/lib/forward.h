@@ -110,7 +110,8 @@ static __always_inline __u32 fib_mtu(struct __sk_buff *skb, const struct flow_ke
 }
 
 /* What the node's routing table says itself; see fib_way(). */
-static __always_inline int fib_ask(struct __sk_buff *skb, const struct flow_key *to, struct flow *way)
+static __always_inline int fib_ask(struct __sk_buff *skb, const struct flow_key *to,
+				   struct flow *way)
 {
 	struct scratch *s = scratch_get();
 	struct bpf_fib_lookup *fib;
@@ -234,7 +235,8 @@ static __always_inline int forward_to_node(struct packet *pkt, const struct rout
 {
 	/* No link that matters takes less than CUT_SMALL: small packets need not ask. */
 	bool small = packet_wire_length(pkt) <= CUT_SMALL;
-	int rc = forward_check(pkt, small ? config.uplink_mtu : node_mtu(pkt->skb, &route->next_hop));
+	int rc = forward_check(pkt,
+			       small ? config.uplink_mtu : node_mtu(pkt->skb, &route->next_hop));
 
 	rc = rc ?: packet_decrement_ttl(pkt);
 	return rc ?: forward_to_next_hop(pkt, config.uplink_ifindex, &route->next_hop);

@@ -96,8 +96,8 @@ static __noinline int mapped_admit(struct packet *pkt)
  */
 static __always_inline void mapped_open(struct packet *pkt, struct scratch *s)
 {
-	struct mapping *own = mapping_lookup(s, &pkt->key.source, pkt->key.source_port,
-					     MAPPING_INSIDE);
+	struct mapping *own =
+		mapping_lookup(s, &pkt->key.source, pkt->key.source_port, MAPPING_INSIDE);
 
 	if (!own || config.filtering != FILTERING_ADDRESS)
 		return;
