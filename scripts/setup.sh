@@ -38,6 +38,8 @@ need iproute2 command -v ip
 need util-linux command -v nsenter
 need mount command -v mount
 need iputils-ping command -v ping
+need traceroute command -v traceroute
+need mtr-tiny command -v mtr
 need nftables command -v nft
 need tcpdump command -v tcpdump
 need bpftool command -v bpftool

@@ -21,7 +21,8 @@ export const DROP_MEANINGS: Readonly<Record<string, string>> = {
     'No room for a new flow; established flows go on. See `isthmus map list` and `isthmus flow list`.',
   DROP_NO_PORT_BLOCK: 'The pod owns no ports of the translation address, so it cannot leave the island.',
   DROP_TTL_EXCEEDED: 'TTL or hop limit reached zero; the sender was told "time exceeded". A loop, or a traceroute.',
-  DROP_TOO_BIG: 'The packet is larger than the MTU of its next hop; the sender was told "packet too big".',
+  DROP_TOO_BIG:
+    'The packet is larger than the MTU of its next hop and must not be cut; the sender was told "packet too big".',
   DROP_FRAGMENT_MISS: 'A later fragment came without its first one, which carries the ports.',
   DROP_ICMP_ERROR_NO_FLOW: 'An ICMP error about a flow that does not exist.',
   DROP_ICMP_UNSUPPORTED: 'An ICMP message of a type that cannot be translated.',

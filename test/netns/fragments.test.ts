@@ -112,7 +112,7 @@ function attempt(work: () => string): string {
 test('the agent says that there is a detour', async () => {
   const { state } = await node.status();
   expect(state.fragments).toMatchObject({ mode: 'detour' });
-  expect(state.attachments.filter(({ program }) => program === 'from_detour')).toHaveLength(2);
+  expect(state.attachments.filter(({ program }) => program === 'from_detour')).toHaveLength(3);
 });
 
 describe.each(FAMILIES)('%s', (family) => {

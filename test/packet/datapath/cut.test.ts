@@ -1,11 +1,12 @@
 // What is larger than the next hop takes: IPv4 that allows it is sent to be cut, already translated; everything else is
 // refused.
+import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-import { CUT_SIZE } from '../../../src/datapath/types.gen.js';
+import { CUT_SIZE, ROUTE_TYPE } from '../../../src/datapath/types.gen.js';
 import { CUT_SIZES, DETOUR_MAC } from '../../../src/net/detour.js';
 import { icmpAnswer } from '../../support/answers.js';
 import { eth, type Packet } from '../../support/packet.js';
-import { describeDatapath, type PacketCase, testCases } from '../../support/packet-case.js';
+import { describeDatapath, expectOutcome, type PacketCase, testCases } from '../../support/packet-case.js';
 import { from, into, MAC, PORTS, V4, V6 } from '../../support/world.js';
 
 const PORT = PORTS.a + 64;
@@ -153,5 +154,56 @@ describeDatapath(
         out: into('b').ip({ source: V4.far, destination: V4.b, ttl: 63 }).udp(UDP).payload(1472),
       },
     ]);
+
+    describe.each([
+      ['IPv4', V4, '192.0.2.77', '/32', '10.244.9.5', 128],
+      ['IPv6', V6, '2001:db8:2::77', '/128', 'fd00:1:1:9::5', 128],
+    ] as const)(
+      '%s: what the routing table says of the way to a node',
+      (family, w, nextHop, host, pod, prefix_length) => {
+        const given = (): void => {
+          execFileSync('ip', ['route', 'replace', `${nextHop}${host}`, 'dev', 'ist-up', 'mtu', 'lock', '1300']);
+          get().maps.routes.set({ prefix_length, prefix: pod }, { type: ROUTE_TYPE.ROUTE_NODE, next_hop: nextHop });
+        };
+        const header = family === 'IPv4' ? 20 : 40;
+        const sized = (bytes: number, ttl = 64): Packet =>
+          from('a')
+            .ip({ source: w.a, destination: pod, ttl })
+            .tcp({ ...UDP, flags: 'A' })
+            .payload(bytes - header - 20);
+
+        it('counts for packets to its pods', () => {
+          given();
+          expectOutcome(get().run('a', sized(1300)), 'redirect', sized(1300, 63));
+          const refused = get().run('a', sized(1301));
+          if (family === 'IPv4') {
+            const out = away().ip({ source: w.a, destination: pod });
+            expectOutcome(refused, 'redirect', out.tcp({ ...UDP, flags: 'A' }).payload(1301 - 40));
+          } else {
+            expectOutcome(
+              refused,
+              'redirect',
+              icmpAnswer('a', sized(1301), { kind: 'tooBig', from: w.node, mtu: 1300 }),
+            );
+          }
+        });
+
+        it('counts for flows to its pods, too', () => {
+          given();
+          execFileSync('ip', ['route', 'replace', `${pod}${host}`, 'via', nextHop, 'dev', 'ist-up']);
+          get().setService([{ address: w.vip, port: 80, protocol: 17 }], [{ address: pod, port: 8080 }]);
+          get().run(
+            'uplink',
+            from('uplink').ip({ source: w.remote, destination: w.vip }).udp({ source: 9, destination: 80 }),
+          );
+          expect(
+            get()
+              .flows()
+              .filter((line) => line.includes(`${pod}`))
+              .join(),
+          ).toMatch(/mtu 1300 rewrite_source rewrite_destination/);
+        });
+      },
+    );
   },
 );
