@@ -11,6 +11,7 @@ import type { Source } from '../source/source.js';
 import { Blocks } from './blocks.js';
 import { type CniRequest, parseCniRequest } from './cni.js';
 import { EndpointStore, writeDurably } from './endpoint-store.js';
+import { FlowWatch } from './flow-watch.js';
 import { describeRouteFailure, reconcileHostRoutes } from './host-routes.js';
 import { NodePrograms, type NodeProgramsOptions } from './node-programs.js';
 import { prepareNode } from './node-setup.js';
@@ -38,6 +39,7 @@ export class Agent {
   readonly #blocks: Blocks;
   readonly #pods: Pods;
   readonly #programs: NodePrograms;
+  readonly #flowWatch: FlowWatch;
   readonly #started = new Date().toISOString();
   #snapshot: Snapshot | undefined;
   #desired: Desired | undefined;
@@ -65,6 +67,8 @@ export class Agent {
       reconcile: () => this.#requestReconcile(),
     });
     this.#programs = new NodePrograms(options, this.#pods);
+    const names = () => ({ endpoints: this.#store.list(), uplink });
+    this.#flowWatch = new FlowWatch({ log, names, clock: () => performance.now() });
   }
 
   /**
@@ -213,9 +217,16 @@ export class Agent {
 
   #sweep(): void {
     this.#blocks.maintain();
-    this.#options.datapath.sweep().catch((error: Error) => {
+    this.#removeDeadFlows().catch((error: Error) => {
       this.#options.log.error({ err: error }, 'removal of dead flows failed; the kernel goes on by itself');
     });
+  }
+
+  async #removeDeadFlows(): Promise<void> {
+    const { datapath } = this.#options;
+    await datapath.sweep();
+    const table = datapath.readFlowTable();
+    if (table !== undefined) this.#flowWatch.check(table);
   }
 
   #handlers(): Handlers {
