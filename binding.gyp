@@ -81,6 +81,7 @@
         'native/probe/echo.c',
         'native/probe/histogram.c',
         'native/probe/fragments.c',
+        'native/probe/frames.c',
         'native/probe/hold.c',
         'native/probe/json.c',
         'native/probe/main.c',
