@@ -69,7 +69,7 @@ test('the log names them once a minute, and says when it is over', () => {
   const lines: string[] = [];
   const say = (level: string) => (details: object, message: string) => {
     expect(details).toMatchObject({ maxEntries: 1000 });
-    lines.push(`${level} ${message.slice(0, 29)}`);
+    lines.push(`${level} ${message.slice(0, 27)}`);
   };
   let now = 5000;
   const log = { info: say('info'), warn: say('warn') } as never;
@@ -89,7 +89,7 @@ test('the log names them once a minute, and says when it is over', () => {
   expect(lines).toEqual([
     'warn the flow table is 95 % full',
     'warn the flow table is 97 % full',
-    'info the flow table has room for e',
+    'info the flow table has room for',
     'warn the flow table is 93 % full',
   ]);
 });
