@@ -82,6 +82,7 @@
         'native/probe/fill.c',
         'native/probe/histogram.c',
         'native/probe/fragments.c',
+        'native/probe/frames.c',
         'native/probe/hold.c',
         'native/probe/json.c',
         'native/probe/main.c',

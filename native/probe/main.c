@@ -5,6 +5,7 @@
 #include "bench.h"
 #include "client.h"
 #include "fragments.h"
+#include "frames.h"
 #include "options.h"
 #include "process.h"
 #include "server.h"
@@ -29,5 +30,7 @@ int main(int argc, char **argv)
 		return fragments_run(&options);
 	if (!strcmp(command, "reorder"))
 		return reorder_run(&options);
+	if (!strcmp(command, "frames"))
+		return frames_run(&options);
 	options_usage();
 }

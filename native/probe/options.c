@@ -61,6 +61,7 @@ static const char usage[] =
 	"       isthmus-probe fragments udp|icmp ADDR PORT --order ORDER --size BYTES --count N\n"
 	"                     --rate HZ [--fragment BYTES]\n"
 	"       isthmus-probe reorder --bind ADDR --port P --order ORDER [--fragment BYTES]\n"
+	"       isthmus-probe frames DEVICE\n"
 	"ORDER: kept swapped reversed shuffled interleaved duplicated overlapping headless\n"
 	"       incomplete bogus\n"
 	"everywhere: --netns PATH --bind ADDR --source-port P --timeout MS --cc NAME\n"

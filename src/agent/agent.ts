@@ -13,6 +13,7 @@ import type { Source } from '../source/source.js';
 import { Blocks } from './blocks.js';
 import { type CniRequest, parseCniRequest } from './cni.js';
 import { EndpointStore, writeDurably } from './endpoint-store.js';
+import { FlowWatch } from './flow-watch.js';
 import { Growth } from './growth.js';
 import { describeRouteFailure, reconcileHostRoutes } from './host-routes.js';
 import { NodePrograms, type NodeProgramsOptions } from './node-programs.js';
@@ -43,6 +44,7 @@ export class Agent {
   readonly #pods: Pods;
   readonly #growth: Growth;
   readonly #programs: NodePrograms;
+  readonly #flowWatch: FlowWatch;
   readonly #started = new Date().toISOString();
   #snapshot: Snapshot | undefined;
   #desired: Desired | undefined;
@@ -80,6 +82,8 @@ export class Agent {
     });
     datapath.onShortage = (event) => this.#growth.handle(event);
     this.#programs = new NodePrograms(options, this.#pods);
+    const names = () => ({ endpoints: this.#store.list(), uplink });
+    this.#flowWatch = new FlowWatch({ log, names, clock: () => performance.now() });
   }
 
   /**
@@ -281,9 +285,16 @@ export class Agent {
 
   #sweep(): void {
     this.#blocks.maintain();
-    this.#options.datapath.sweep().catch((error: Error) => {
+    this.#removeDeadFlows().catch((error: Error) => {
       this.#options.log.error({ err: error }, 'removal of dead flows failed; the kernel goes on by itself');
     });
+  }
+
+  async #removeDeadFlows(): Promise<void> {
+    const { datapath } = this.#options;
+    await datapath.sweep();
+    const table = datapath.readFlowTable();
+    if (table !== undefined) this.#flowWatch.check(table);
   }
 
   #handlers(): Handlers {

@@ -70,6 +70,29 @@ export const NAT_STATS = {
       { header: 'PORTS LOOKED AT', path: 'choices.probes', as: 'histogram' },
     ],
   },
+  flowTable: {
+    kind: 'NatStatsList',
+    empty: 'No flow table.',
+    columns: [
+      { header: 'FLOW TABLE', path: 'flowTable.usedPercent', as: 'percent' },
+      { header: 'ENTRIES', path: 'flowTable.entries', as: 'number' },
+      { header: 'OF', path: 'flowTable.maxEntries', as: 'number' },
+    ],
+  },
+  talkers: {
+    kind: 'NatStatsList',
+    empty: 'No flows.',
+    columns: [
+      { header: 'TALKER', path: 'pod', as: 'pod' },
+      { header: 'DEVICE', path: 'device' },
+      { header: 'FLOWS', path: 'flows', as: 'number' },
+      { header: 'OPEN', path: 'open', as: 'number' },
+      { header: 'UNANSWERED', path: 'unanswered', as: 'number' },
+      { header: 'CLOSED', path: 'closed', as: 'number' },
+      { header: 'REFUSED', path: 'refused', as: 'number' },
+      { header: 'OF THE TABLE', path: 'sharePercent', as: 'percent' },
+    ],
+  },
   journal: {
     kind: 'NatStatsList',
     empty: 'No journal.',

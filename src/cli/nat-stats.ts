@@ -6,8 +6,10 @@ import { JournalReadError } from '../api/journal-segments.js';
 import type { IpAddress } from '../model/address.js';
 import { isOf } from '../model/block-grant.js';
 import type { BlockHistory } from '../model/block-history.js';
+import { type FlowTable, rankTalkers, type Talker, usedPercent } from '../model/flow-table.js';
 import { DEFAULT_REUSE_HOLD } from '../model/network.js';
 import { countBlocks, isUsable } from '../model/port-blocks.js';
+import { readFlowTable } from './flow-table.js';
 import { scanFlows } from './flows.js';
 import { journalOf } from './journals.js';
 import { readPortBlocks } from './port-blocks.js';
@@ -36,6 +38,10 @@ export interface NatStatsItem {
   /** Pods that found no port, the last first. */
   readonly shortages: readonly ShortageItem[];
   readonly choices: NatChoices;
+  /** Absent where the datapath does not count yet. */
+  readonly flowTable?: { readonly entries: number; readonly maxEntries: number; readonly usedPercent: number };
+  /** Who has the most flows first. */
+  readonly talkers: readonly TalkerItem[];
   /** Absent when there is no journal. */
   readonly journal?: JournalStats;
 }
@@ -51,10 +57,16 @@ export interface JournalStats {
   readonly bytesPerMillionFlows?: number;
 }
 
+export interface TalkerItem extends Talker {
+  readonly node: string;
+}
+
 /** Milliseconds: the age of the maps is at most that of the boot. */
 const BOOT_MARGIN = 1000;
 /** Fewer say nothing about a million. */
 const FLOWS_FOR_RATE = 1000;
+/** The rest is not what fills a table. */
+const TALKERS = 10;
 
 /** Throws CliError when the maps cannot be read. */
 export async function readNatStats(instance: Instance): Promise<NatStatsItem> {
@@ -63,6 +75,7 @@ export async function readNatStats(instance: Instance): Promise<NatStatsItem> {
   const index = new UsageIndex(blocks);
   await countFlows(index, instance);
   const choices = await readChoices(instance);
+  const table = await readFlowTable(instance);
   const known = { node, blocks, pods: indexPods(instance.endpoints) };
   const { held, ...rest } = readJournal(instance, choices);
   const grid = { natPorts: state.natPorts, blockSize: state.blockSize, reservedPorts: state.reservedPorts ?? [] };
@@ -80,7 +93,20 @@ export async function readNatStats(instance: Instance): Promise<NatStatsItem> {
     owners: index.all.map((usage) => usage.view(node, blockOwner(usage.block, known))).sort(byOwner),
     shortages: await readShortages(instance),
     choices,
+    ...viewTable(instance, table),
     ...rest,
+  };
+}
+
+function viewTable(
+  { node, endpoints, state }: Instance,
+  table: FlowTable | undefined,
+): Pick<NatStatsItem, 'flowTable' | 'talkers'> {
+  if (table === undefined) return { talkers: [] };
+  const talkers = rankTalkers(table, { endpoints, uplink: state.uplink }).slice(0, TALKERS);
+  return {
+    flowTable: { entries: table.entries, maxEntries: table.maxEntries, usedPercent: usedPercent(table) },
+    talkers: talkers.map((talker) => ({ node, ...talker })),
   };
 }
 

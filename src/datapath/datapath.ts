@@ -5,6 +5,8 @@ import { BpfError } from '../bpf/error.js';
 import { type AttachMode, attachCgroup, attachDevice, detachPinned } from '../bpf/link.js';
 import type { NativeLink, NativeProgram } from '../bpf/native.js';
 import type { EventReader, RingEvent } from '../bpf/ring-buffer.js';
+import type { FlowTable } from '../model/flow-table.js';
+import { viewFlowTable } from './flow-table.js';
 import { type DatapathConfig, type DatapathObject, type LoadOptions, loadObject } from './load.js';
 import type { DatapathMaps } from './reconcile.js';
 import type { ShortageEvent } from './types.gen.js';
@@ -137,6 +139,15 @@ export class Datapath {
       this.#sweeping = undefined;
     });
     await this.#sweeping;
+  }
+
+  /** How full the flow table is, as the kernel counts; undefined before the first load. */
+  readFlowTable(): FlowTable | undefined {
+    if (this.#object === undefined) return undefined;
+    using flows = this.#object.map('flows');
+    using totals = this.#object.map('flow_totals');
+    using counts = this.#object.map('flow_counts');
+    return viewFlowTable({ total: totals.get(0), counts: counts.scan(), maxEntries: flows.info.maxEntries });
   }
 
   /** Removes the flows of a pod that is gone, so that the next owner of its address and ports finds them free. */

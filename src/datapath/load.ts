@@ -91,10 +91,16 @@ async function loadWith(options: LoadOptions, config: Config): Promise<DatapathO
 }
 
 /** A pinned map of another layout cannot be read by the new programs: it gives way to an empty one. */
-function reuse({ bpffs, onNote }: LoadOptions, object: DatapathObject, name: (typeof PINNED)[number]): boolean {
+function reuse(
+  { bpffs, flowEntries, onNote }: LoadOptions,
+  object: DatapathObject,
+  name: (typeof PINNED)[number],
+): boolean {
   const path = join(bpffs, name);
   try {
-    return object.reuseMap(name, path);
+    const reused = object.reuseMap(name, path);
+    if (reused && name === 'flows') noteSize(object, { flowEntries, onNote });
+    return reused;
   } catch (error) {
     if (!(error instanceof BpfError) || error.code !== 'ERR_LAYOUT') throw error;
     const lost = name === 'flows' ? 'translated connections begin anew' : 'it is filled again';
@@ -102,4 +108,11 @@ function reuse({ bpffs, onNote }: LoadOptions, object: DatapathObject, name: (ty
     rmSync(path, { force: true });
     return false;
   }
+}
+
+/** Connections are worth more than another size. */
+function noteSize(object: DatapathObject, { flowEntries, onNote }: Pick<LoadOptions, 'flowEntries' | 'onNote'>): void {
+  const entries = object.maps().find(({ name }) => name === 'flows')?.maxEntries;
+  if (entries === undefined || entries === flowEntries) return;
+  onNote({ entries, wanted: flowEntries }, 'the flow table that is in use keeps its size until the node starts anew');
 }

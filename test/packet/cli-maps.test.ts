@@ -15,7 +15,10 @@ import { anEndpoint } from '../support/objects.js';
 const ROOT = join(import.meta.dirname, '../..');
 const MAIN = join(ROOT, 'build/src/cli/main.js');
 const PINS = `/sys/fs/bpf/ist-cli-${process.pid}`;
-const MAPS = ['endpoints', 'routes', 'services', 'backends', 'flows', 'drops', 'nat_counters', 'shortages'];
+const MAPS = [
+  ...['endpoints', 'routes', 'services', 'backends', 'flows'],
+  ...['flow_totals', 'flow_counts', 'drops', 'nat_counters', 'shortages'],
+];
 const MANY = 20_000;
 const native = loadNative();
 const dir = createStateDir();
@@ -39,6 +42,7 @@ beforeAll(async () => {
   writeFlows(object);
   writeDrops(object);
   writeCounters(object);
+  writeCounts(object);
   dir.writeEndpoint(anEndpoint({ addresses: ['10.244.1.2'] }));
   const web = { id: 7, namespace: 'shop', name: 'web', port: 'http', type: 'NodePort' } as const;
   dir.writeState(agentState({ bpffs: PINS, services: [web] }));
@@ -48,6 +52,15 @@ afterAll(() => {
   rmSync(PINS, { recursive: true, force: true });
   dir[Symbol.dispose]();
 });
+
+function writeCounts(object: BpfObject): void {
+  using totals = object.map('flow_totals');
+  totals.set(0, { entries: 60_000 });
+  using counts = object.map('flow_counts');
+  const walk = { walk_open: 0, walk_unanswered: 0, walk_closed: 0 };
+  counts.set(7, { open: 29_000, unanswered: 9, closed: 500, refused: 12n, ...walk });
+  counts.set(3, { open: 500, unanswered: 0, closed: 0, refused: 0n, ...walk });
+}
 
 function writePods(object: BpfObject): void {
   using endpoints = object.map('endpoints');
@@ -69,7 +82,7 @@ function writeServices(object: BpfObject): void {
 }
 
 const ENTRY = { ifindex_in: 7, ifindex_out: 2, next_hop: '192.0.2.1', mac: '02:00:00:00:00:02', mtu: 1500 };
-const TIMES = { seen: 100, created: 90, resolved: 90, shift: 0, timestamp: 0, sequence: 0, clock: 0 };
+const TIMES = { seen: 100, created: 90, resolved: 90, shift: 0, timestamp: 0, sequence: 0, clock: 0, acknowledged: 0 };
 
 function writeFlows(object: BpfObject): void {
   using flows = object.map('flows');
@@ -182,10 +195,36 @@ test('nat stats has blocks, owners and counters of all CPUs', async () => {
   expect(item).not.toHaveProperty('journal');
 });
 
+test('nat stats says how full the flow table is, and who has the most flows', async () => {
+  const [item] = await items('nat', 'stats');
+  expect(item).toMatchObject({
+    flowTable: { entries: 60_000, maxEntries: 65_536, usedPercent: 91.6 },
+    talkers: [
+      {
+        pod: { namespace: 'shop', name: 'web-0' },
+        flows: 29_500,
+        open: 29_000,
+        unanswered: 9,
+        closed: 500,
+        refused: 12,
+      },
+      { flows: 500 },
+    ],
+  });
+});
+
+test('status says so when the flow table is nearly full', async () => {
+  const { stdout, stderr } = await runCli('status', '--state-dir', dir.path, '-o', 'json');
+  expect(JSON.parse(stdout).items[0].flows).toEqual({ entries: 60_000, maxEntries: 65_536, usedPercent: 91.6 });
+  expect(stderr).toContain('the flow table is 91.6 % full (60000 of 65536 entries)');
+  expect(stderr).toContain('most flows: shop/web-0 29500 (9 unanswered)');
+});
+
 test('nat stats prints its tables below each other', async () => {
   const { status, stdout } = await runCli('nat', 'stats', '--state-dir', dir.path);
   expect(status).toBe(0);
-  expect(stdout.match(/^(ADDRESS|OWNER|CREATED) /gm)).toEqual(['ADDRESS ', 'OWNER ', 'CREATED ']);
+  const first = ['ADDRESS ', 'OWNER ', 'CREATED ', 'FLOW TABLE ', 'TALKER '];
+  expect(stdout.match(/^(ADDRESS|OWNER|CREATED|FLOW TABLE|TALKER) /gm)).toEqual(first);
 });
 
 test('routes are CIDRs with the names of their types', async () => {

@@ -125,7 +125,7 @@ function flowOf(n: number): Flow {
   return {
     ...{ source: '192.0.2.7', destination: '2001:db8::1', source_port: 36864 + n, destination_port: 443 },
     ...{ ifindex_in: 3, ifindex_out: 4, next_hop: '192.0.2.1', mac: '02:69:73:74:00:01', flags: 9, mtu: 1500 },
-    ...{ shift: 5, timestamp: 6, sequence: 7, clock: 8 },
+    ...{ shift: 5, timestamp: 6, sequence: 7, clock: 8, acknowledged: 9 },
     ...{ seen: n, created: 17, resolved: 0xffff_ffff, packets: BigInt(n) << 40n, bytes: 2n ** 64n - 1n },
     ...{ shift: n, timestamp: 0xffff_fffe, sequence: 5, clock: 6, acknowledged: 0x8000_0001 },
   };

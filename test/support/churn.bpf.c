@@ -25,7 +25,7 @@ struct churn_lane {
 	__u32 next; /* number of the next flow */
 	__be32 pod; /* address */
 	__u32 port_first; /* of the pod's own ports, host order */
-	__u32 sent; /* packets */
+	__u32 failed; /* packets that could not be made */
 };
 
 struct {
@@ -54,18 +54,24 @@ struct churn_frame {
 	struct tcphdr tcp;
 } __attribute__((packed, aligned(2)));
 
+/* The same for all packets of a flow, and unlike its neighbours'. */
+static __always_inline __u32 churn_dice(__u32 number)
+{
+	return number * 2654435761U >> 12;
+}
+
 static __always_inline bool churn_is_udp(__u32 number)
 {
-	return number % 16 == 15;
+	return churn_dice(number) % 16 == 15;
 }
 
 /* What a flow's life is, by its number: not every one is answered, and some are never closed. */
 static __always_inline __u32 churn_flags(__u32 number, __u32 phase)
 {
-	__u32 kind = number % 8;
+	__u32 dice = churn_dice(number), kind = dice % 8;
 
 	if (churn_is_udp(number))
-		return phase == CHURN_OPEN || (phase == CHURN_ANSWER && number % 32 == 15);
+		return phase == CHURN_OPEN || (phase == CHURN_ANSWER && dice % 32 == 15);
 	switch (phase) {
 	case CHURN_OPEN:
 		return TCP_SYN;
@@ -75,7 +81,7 @@ static __always_inline __u32 churn_flags(__u32 number, __u32 phase)
 		return kind < 4 ? TCP_FIN | TCP_ACK : kind == 4 ? TCP_RST : 0;
 	case CHURN_ENDED:
 		/* One in 128 stays open. */
-		return kind < 4 ? TCP_FIN | TCP_ACK : kind == 5 && number % 128 != 5 ? TCP_RST : 0;
+		return kind < 4 ? TCP_FIN | TCP_ACK : kind == 5 && dice % 128 != 5 ? TCP_RST : 0;
 	default:
 		return kind < 4 ? TCP_ACK : 0;
 	}
@@ -138,10 +144,11 @@ static __always_inline void churn_fill(struct churn_frame *frame, const struct f
 static __always_inline int churn_store(struct __sk_buff *skb, struct churn_frame *frame)
 {
 	struct iphdr ip = frame->ip;
+	int room = CHURN_FRAME_BYTES - (int)skb->len;
 
 	frame->ip.check = ipv4_header_checksum(&ip);
-	/* An answer to the last packet may have left another length. */
-	if (skb->len != CHURN_FRAME_BYTES && bpf_skb_change_tail(skb, CHURN_FRAME_BYTES, 0))
+	/* An answer to the last packet has put headers in front of what it quotes. */
+	if (room && bpf_skb_adjust_room(skb, room, BPF_ADJ_ROOM_MAC, 0))
 		return -1;
 	return bpf_skb_store_bytes(skb, 0, frame, sizeof(*frame), 0);
 }
@@ -164,9 +171,10 @@ int churn(struct __sk_buff *skb)
 	if (!flags || !churn_tuple(lane, number, reply, &key))
 		return TC_DROP;
 	churn_fill(&frame, &key, number, flags);
-	if (churn_store(skb, &frame))
+	if (churn_store(skb, &frame)) {
+		lane->failed++;
 		return TC_DROP;
-	lane->sent++;
+	}
 	bpf_tail_call(skb, &churn_hooks, reply ? DIRECTION_FROM_NETDEV : DIRECTION_FROM_CONTAINER);
 	return TC_DROP;
 }

@@ -17,7 +17,7 @@ interface Lane {
   readonly next: number;
   readonly pod: number;
   readonly port_first: number;
-  readonly sent: number;
+  readonly failed: number;
 }
 
 interface ChurnMaps {
@@ -55,11 +55,13 @@ export class Churn implements Disposable {
     for (const phase of Object.keys(PHASES) as Phase[]) {
       // Two lanes of one pod do not use the same ports.
       const port_first = 1024 + lane * 30_000;
-      this.#lanes.set(lane, { next: first, pod: numberOf(V4[pod]), port_first, sent: 0 });
+      this.#lanes.set(lane, { next: first, pod: numberOf(V4[pod]), port_first, failed: 0 });
       const device = FROM_REMOTE.has(phase) ? 'uplink' : pod;
       await this.datapath
         .program('churn')
         .run({ data: frameFor(device), context: this.#context(device, lane, phase), repeat: count });
+      const { failed = 0 } = this.#lanes.get(lane) ?? {};
+      if (failed > 0) throw new Error(`lane ${lane} could not make ${failed} packets of '${phase}'`);
     }
   }
 

@@ -31,7 +31,7 @@ for try in $(seq 100); do
   sleep 0.1
 done
 umount -l "$1/bpf" 2>/dev/null
-for name in $(ls /run/netns | grep "^$3"); do ip netns del "$name"; done
+for name in $(ls /run/netns | grep -E "^(ist-fr-)?$3"); do ip netns del "$name"; done
 rm -rf --one-file-system "$1"`;
 
 export interface RunningProbe {

@@ -41,6 +41,10 @@ spec: {clusterID: c1, ${spec}}`;
             ],
           },
         },
+        "flowLimits": {
+          "perPod": 0,
+          "unansweredPerPod": 1024,
+        },
         "natBehaviour": {
           "filtering": "AddressDependent",
           "tcpMapping": "EndpointDependent",

@@ -159,6 +159,18 @@ async function showStats(_options: object, command: Command): Promise<void> {
   output.stdout.write('\n');
   await printList(
     output,
+    NAT_STATS.flowTable,
+    items.filter(({ flowTable }) => flowTable !== undefined),
+  );
+  output.stdout.write('\n');
+  await printList(
+    output,
+    NAT_STATS.talkers,
+    items.flatMap(({ talkers }) => talkers),
+  );
+  output.stdout.write('\n');
+  await printList(
+    output,
     NAT_STATS.journal,
     items.filter(({ journal }) => journal !== undefined),
   );

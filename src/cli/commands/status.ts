@@ -5,10 +5,11 @@ import type { Instance } from '../../api/instances.js';
 import { createOutput, openInstances } from '../context.js';
 import { CliError, EXIT, exitCodeOf } from '../exit.js';
 import { STATUS_LIST } from '../fields.js';
+import { readFlowTable } from '../flow-table.js';
 import { addGlobalOptions, type GlobalOptions, globalOptions, parseCount } from '../options.js';
 import { printList } from '../output.js';
 import { mapPins } from '../pins.js';
-import { type StatusItem, viewStatus } from '../view/status.js';
+import { type KernelState, type StatusItem, viewStatus } from '../view/status.js';
 
 const POLL_MILLISECONDS = 250;
 const DEFAULT_TIMEOUT_SECONDS = 60;
@@ -43,7 +44,12 @@ function exitCode(items: readonly StatusItem[]): number {
 
 async function readStatus(options: GlobalOptions): Promise<StatusItem[]> {
   const instances = await openInstances(options);
-  return Promise.all(instances.map(async (instance) => viewStatus(instance, await pinsOf(instance), Date.now())));
+  return Promise.all(instances.map(async (instance) => viewStatus(instance, await kernelOf(instance), Date.now())));
+}
+
+async function kernelOf(instance: Instance): Promise<KernelState> {
+  const flowTable = await readFlowTable(instance).catch(() => undefined);
+  return { pins: await pinsOf(instance), flowTable };
 }
 
 async function pinsOf({ state }: Instance): Promise<readonly string[] | undefined> {

@@ -152,7 +152,7 @@ export function stateOf(protocol: number, flags: readonly string[]): string {
   const answered = flags.includes('seen_reply');
   if (protocol !== 6) return answered ? 'two-way' : 'one-way';
   const fins = Number(flags.includes('fin_original')) + Number(flags.includes('fin_reply'));
-  if (flags.includes('reset') || fins === 2) return 'closed';
-  if (fins === 1) return 'closing';
+  if (flags.includes('reset_valid') || fins === 2) return 'closed';
+  if (flags.includes('reset') || fins === 1) return 'closing';
   return answered ? 'established' : 'opening';
 }

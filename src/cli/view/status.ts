@@ -1,6 +1,7 @@
 // The health of one node's dataplane, with the reason for every doubt.
 import type { Instance } from '../../api/instances.js';
 import type { AgentStatus } from '../../api/protocol.js';
+import { describePressure, type FlowTable, isUnderPressure, rankTalkers, usedPercent } from '../../model/flow-table.js';
 import type { Mode } from '../../model/network.js';
 import type { Problem } from '../../model/snapshot.js';
 
@@ -26,6 +27,8 @@ export interface StatusItem {
   readonly source?: AgentStatus['source'];
   readonly endpoints: number;
   readonly services: number;
+  /** Of the flow table; absent when it cannot be read. */
+  readonly flows?: { readonly entries: number; readonly maxEntries: number; readonly usedPercent: number };
   readonly programs: number;
   readonly maps: number;
   readonly problems: readonly Problem[];
@@ -34,10 +37,22 @@ export interface StatusItem {
   readonly updated: string;
 }
 
-/** `pins`: names of the pinned maps, undefined when they cannot be read. `now`: milliseconds of the wall clock. */
-export function viewStatus(instance: Instance, pins: readonly string[] | undefined, now: number): StatusItem {
+/** What is there beside the agent; undefined where it cannot be read. */
+export interface KernelState {
+  /** Names of the pinned maps. */
+  readonly pins: readonly string[] | undefined;
+  readonly flowTable: FlowTable | undefined;
+}
+
+/** `now`: milliseconds of the wall clock. */
+export function viewStatus(instance: Instance, { pins, flowTable }: KernelState, now: number): StatusItem {
   const { state, status, node } = instance;
-  const reasons = [...agentReasons(instance), ...pinReasons(instance, pins), ...state.problems.map(problemReason)];
+  const reasons = [
+    ...agentReasons(instance),
+    ...pinReasons(instance, pins),
+    ...flowReasons(instance, flowTable),
+    ...state.problems.map(problemReason),
+  ];
   return {
     node,
     health: healthOf(instance, reasons),
@@ -51,6 +66,7 @@ export function viewStatus(instance: Instance, pins: readonly string[] | undefin
     ...(status === undefined ? {} : { source: status.source }),
     endpoints: instance.endpoints.length,
     services: new Set(state.services.map(({ namespace, name }) => `${namespace}/${name}`)).size,
+    ...(flowTable === undefined ? {} : { flows: flowsOf(flowTable) }),
     programs: state.attachments.length,
     maps: pins?.length ?? 0,
     problems: state.problems,
@@ -86,6 +102,15 @@ function agentReasons({ agentError, status, state }: Instance): string[] {
     ...(state.attachments.length > 0 ? [] : [detached]),
     ...(state.fragments?.reason === undefined ? [] : [disordered]),
   ];
+}
+
+function flowsOf({ entries, maxEntries }: FlowTable): NonNullable<StatusItem['flows']> {
+  return { entries, maxEntries, usedPercent: usedPercent({ entries, maxEntries }) };
+}
+
+function flowReasons({ state, endpoints }: Instance, table: FlowTable | undefined): string[] {
+  if (table === undefined || !isUnderPressure(table)) return [];
+  return [describePressure(table, rankTalkers(table, { endpoints, uplink: state.uplink }))];
 }
 
 function pinReasons({ state }: Instance, pins: readonly string[] | undefined): string[] {
