@@ -82,7 +82,8 @@ export class Frames implements Disposable {
     if (network === undefined) return;
     const transport = parseTransport(network, bytes.subarray(14));
     const inner = transport?.name === 'icmp' ? parseIp(transport.payload) : undefined;
-    const quoted = inner === undefined || transport === undefined ? undefined : { network: inner, bytes: transport.payload };
+    const quoted =
+      inner === undefined || transport === undefined ? undefined : { network: inner, bytes: transport.payload };
     this.#heard.push({ bytes, network, ...(transport && { transport }), ...(quoted && { quoted }) });
   }
 

@@ -11,7 +11,14 @@ import { GATEWAY_MAC } from '../../src/agent/wiring.js';
 import type { AgentStatus } from '../../src/api/protocol.js';
 import { openPinnedMap } from '../../src/bpf/map.js';
 import { loadNative } from '../../src/bpf/native.js';
-import type { Flow, FlowKey, Mapping, MappingKey, Maps } from '../../src/datapath/types.gen.js';
+import {
+  FLOW_FLAGS,
+  type Flow,
+  type FlowKey,
+  type Mapping,
+  type MappingKey,
+  type Maps,
+} from '../../src/datapath/types.gen.js';
 import { run, start, until } from '../../src/testbed/command.js';
 import { PROBE } from '../../src/testbed/files.js';
 import { AgentNode } from './agent-node.js';
@@ -30,6 +37,8 @@ export type HostName = 's1' | 's2' | 'third';
 
 const HOSTS: readonly HostName[] = ['s1', 's2', 'third'];
 const PORTS = [8080, 8081] as const;
+/** Programs are verified anew, which takes a second on a machine that does nothing else. */
+const RELOAD_MS = 50_000;
 /** Hosts that exist as frames only. */
 const CRAFTED = { 4: '203.0.113.66', 6: '2001:db8:66::66' } as const;
 
@@ -156,7 +165,7 @@ export class RfcWorld implements AsyncDisposable {
     const before = loads();
     this.#spec = JSON.stringify(spec);
     this.node.writeNetwork(spec);
-    if (!(await until(() => loads() > before, 10_000))) throw new Error(`not in force:\n${this.node.tail()}`);
+    if (!(await until(() => loads() > before, RELOAD_MS))) throw new Error(`not in force:\n${this.node.tail()}`);
   }
 
   flows(): (readonly [FlowKey, Flow])[] {
@@ -236,11 +245,8 @@ export class RfcWorld implements AsyncDisposable {
     const { node } = this;
     const number = HOSTS.indexOf(host) + 1;
     const [outside, inside] = [node.netns('outside'), node.netns(host)];
-    const lines = [
-      `link add ${host} netns ${outside} type veth peer name eth0 netns ${inside}`,
-      `-n ${outside} addr add 198.18.${number}.1/24 dev ${host}`,
-    ];
-    await run(['ip', '-batch', '-'], { input: `${lines[0]}\n` });
+    const pair = `link add ${host} netns ${outside} type veth peer name eth0 netns ${inside}`;
+    await run(['ip', '-batch', '-'], { input: `${pair}\n` });
     const commands = [
       ['outside', `addr add 198.18.${number}.1/24 dev ${host}`],
       ['outside', `addr add 2001:db8:18:${number}::1/64 dev ${host} nodad`],
@@ -249,7 +255,8 @@ export class RfcWorld implements AsyncDisposable {
       [host, 'link set eth0 up'],
       ...[0, 1].flatMap((index) => [
         [host, `addr add ${hostAddress(host, 4, index)}/24 dev eth0`],
-        [host, `addr add ${hostAddress(host, 6, index)}/64 dev eth0 nodad`],
+        // Its own packets leave with the first one.
+        [host, `addr add ${hostAddress(host, 6, index)}/64 dev eth0 nodad${index === 0 ? '' : ' preferred_lft 0'}`],
       ]),
       [host, `route add default via 198.18.${number}.1`],
       [host, `-6 route add default via 2001:db8:18:${number}::1`],
@@ -306,4 +313,14 @@ export function icmpTo(address: string, type: number, code?: number): (heard: He
     network.destination === address &&
     transport.source === type &&
     (code === undefined || transport.destination === code);
+}
+
+/** The flow entries of both directions that have an outside port. */
+export function ofPort(port: number): (key: FlowKey, flow: Flow) => boolean {
+  return (key, flow) => (flow.flags & FLOW_FLAGS.FLOW_REPLY ? key.destination_port : flow.source_port) === port;
+}
+
+/** Seconds of the clock that flows are stamped with. */
+export function monotonicSeconds(): number {
+  return Number(process.hrtime.bigint() / 1_000_000_000n);
 }

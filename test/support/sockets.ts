@@ -113,7 +113,11 @@ class Handle {
   async during(milliseconds = QUIET_MS): Promise<Report[]> {
     await pause(milliseconds);
     const all: Report[] = [];
-    for (let report = await this.#sockets.take(this.handle, 0); report; report = await this.#sockets.take(this.handle, 0))
+    for (
+      let report = await this.#sockets.take(this.handle, 0);
+      report;
+      report = await this.#sockets.take(this.handle, 0)
+    )
       all.push(report);
     return all;
   }
