@@ -163,9 +163,16 @@ export class RfcWorld implements AsyncDisposable {
     if (JSON.stringify(spec) === this.#spec) return;
     const loads = () => this.node.log().filter(({ msg }) => msg === 'programs loaded').length;
     const before = loads();
+    let refusal: string | undefined;
     this.#spec = JSON.stringify(spec);
     this.node.writeNetwork(spec);
-    if (!(await until(() => loads() > before, RELOAD_MS))) throw new Error(`not in force:\n${this.node.tail()}`);
+    const settled = async (): Promise<boolean> => {
+      refusal = (await this.node.status())?.state.problems[0]?.reason;
+      return refusal !== undefined || loads() > before;
+    };
+    if (!(await until(settled, RELOAD_MS)) || refusal !== undefined) {
+      throw new Error(`not in force: ${refusal ?? ''}\n${this.node.tail()}`);
+    }
   }
 
   flows(): (readonly [FlowKey, Flow])[] {

@@ -155,7 +155,7 @@ const ICMP: readonly Requirement[] = [
     level: 'SHOULD',
     text: 'The identifier of a query is mapped to the same one for all remotes',
     deviation:
-      'each remote has a mapping of its own. As long as no other query of the pod is in the way, the identifier is the same for all',
+      'each remote has a session of its own, and may see another identifier; nothing that is addressed to a pod by its identifier is let in',
   },
   { id: '5508-2', level: 'MUST', text: 'A query session lives for 60 seconds at least' },
   { id: '5508-2a', level: 'SHOULD', text: 'How long is configurable' },
