@@ -6,6 +6,7 @@
 //
 // `outside` forwards, and is a wire to the node: frames can be sent and heard there. 203.0.113.0/24 and 2001:db8:66::/64
 // are hosts that exist as such frames only.
+import { unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { GATEWAY_MAC } from '../../src/agent/wiring.js';
 import type { AgentStatus } from '../../src/api/protocol.js';
@@ -15,6 +16,7 @@ import {
   FLOW_FLAGS,
   type Flow,
   type FlowKey,
+  MAPPING_SIDE,
   type Mapping,
   type MappingKey,
   type Maps,
@@ -41,6 +43,14 @@ const PORTS = [8080, 8081] as const;
 const RELOAD_MS = 50_000;
 /** Hosts that exist as frames only. */
 const CRAFTED = { 4: '203.0.113.66', 6: '2001:db8:66::66' } as const;
+/** Likewise; the stacks of pods have no route to it, so that a pod's side of a connection can be made of frames, too. */
+const SILENT = { 4: '203.0.113.67', 6: '2001:db8:66::67' } as const;
+
+interface LoadedProgram {
+  readonly id: number;
+  readonly name?: string;
+  readonly map_ids?: readonly number[];
+}
 
 export interface RfcWorldOptions {
   readonly spec?: NetworkSpec;
@@ -125,6 +135,16 @@ export class RfcWorld implements AsyncDisposable {
     return CRAFTED[family];
   }
 
+  /** One that a pod's own stack cannot answer, after `silence`. */
+  silent(family: Family): string {
+    return SILENT[family];
+  }
+
+  /** Keeps a pod's stack from answering what comes from the silent remote. */
+  async silence(pod: string): Promise<void> {
+    for (const { family } of FAMILIES) await this.node.ip(pod, `-${family} route add blackhole ${SILENT[family]}`);
+  }
+
   /** Sockets in a namespace; opened once. */
   sockets(name: string): Promise<Sockets> {
     const known = this.#sockets.get(name) ?? this.#keep(Sockets.open(this.node.netns(name)));
@@ -188,40 +208,37 @@ export class RfcWorld implements AsyncDisposable {
     return this.#edit<FlowKey, Flow>('flows', matches, change);
   }
 
-  editMappings(matches: (key: MappingKey) => boolean, change: (mapping: Mapping) => Partial<Mapping>): number {
-    return this.#edit<MappingKey, Mapping>('mappings', matches, change);
+  /** Lets so many seconds pass for the flows of an outside place, and for its mapping. */
+  age(seconds: number, at: At): void {
+    const count = this.editFlows(ofPlace(at), ({ seen }) => ({ seen: (seen - seconds) >>> 0 }));
+    if (count === 0) throw new Error(`no flow of ${at.address} port ${at.port} to let time pass for`);
+    this.#edit<MappingKey, Mapping>('mappings', ofMapping(at), ({ expires }) => ({
+      expires: (expires - seconds) >>> 0,
+    }));
   }
 
-  /** Lets so many seconds pass for the flows that match, and their mappings. */
-  age(seconds: number, matches: (key: FlowKey, flow: Flow) => boolean): void {
-    const { count, ports } = this.#agedPorts(seconds, matches);
-    if (count === 0) throw new Error('no flow to let time pass for');
-    const isTheirs = ({ port }: MappingKey): boolean => ports.has(port);
-    this.editMappings(isTheirs, ({ expires }) => ({ expires: (expires - seconds) >>> 0 }));
-  }
-
-  /** Removal of what is dead, now; the agent does it every five seconds. */
+  /** Removal of what is dead, now; the agent's own program, which it runs every five seconds. */
   async sweep(): Promise<void> {
-    const last = () => this.node.entries<number, { last: number }>('sweeps')[0]?.[1].last;
-    const before = last();
-    if (!(await until(() => last() !== before, 15_000))) throw new Error('no walk over the flow table');
+    const { bpffs } = this.node;
+    const flows = JSON.parse(await run(['bpftool', '-j', 'map', 'show', 'pinned', join(bpffs, 'flows')])) as {
+      id: number;
+    };
+    const programs = JSON.parse(await run(['bpftool', '-j', 'prog', 'show'])) as LoadedProgram[];
+    const found = programs.findLast(({ name, map_ids = [] }) => name === 'sweep_flows' && map_ids.includes(flows.id));
+    if (found === undefined) throw new Error('the program sweep_flows is not loaded');
+    const pin = join(bpffs, 'sweep_flows');
+    await run(['bpftool', 'prog', 'pin', 'id', String(found.id), pin]);
+    const program = loadNative().openPinnedProgram(pin);
+    try {
+      await program.run({});
+    } finally {
+      program.close();
+      unlinkSync(pin);
+    }
   }
 
   status(): Promise<AgentStatus> {
     return this.node.waitFor(() => true);
-  }
-
-  #agedPorts(seconds: number, matches: (key: FlowKey, flow: Flow) => boolean): { count: number; ports: Set<number> } {
-    const ports = new Set<number>();
-    const count = this.editFlows(
-      (key, flow) => {
-        const found = matches(key, flow);
-        if (found) for (const port of [key.source_port, key.destination_port, flow.source_port]) ports.add(port);
-        return found;
-      },
-      ({ seen }) => ({ seen: (seen - seconds) >>> 0 }),
-    );
-    return { count, ports };
   }
 
   #edit<K, V>(name: string, matches: (key: K, value: V) => boolean, change: (value: V) => Partial<V>): number {
@@ -322,9 +339,20 @@ export function icmpTo(address: string, type: number, code?: number): (heard: He
     (code === undefined || transport.destination === code);
 }
 
-/** The flow entries of both directions that have an outside port. */
-export function ofPort(port: number): (key: FlowKey, flow: Flow) => boolean {
-  return (key, flow) => (flow.flags & FLOW_FLAGS.FLOW_REPLY ? key.destination_port : flow.source_port) === port;
+/** The flow entries of both directions that have an outside place. */
+export function ofPlace({ address, port }: At): (key: FlowKey, flow: Flow) => boolean {
+  return (key, flow) =>
+    flow.flags & FLOW_FLAGS.FLOW_REPLY
+      ? key.destination === address && key.destination_port === port
+      : flow.source === address && flow.source_port === port;
+}
+
+/** All entries of the mapping of an outside place. */
+export function ofMapping({ address, port }: At): (key: MappingKey, mapping: Mapping) => boolean {
+  return (key, mapping) =>
+    key.side === MAPPING_SIDE.MAPPING_INSIDE
+      ? mapping.address === address && mapping.port === port
+      : key.address === address && key.port === port;
 }
 
 /** Seconds of the clock that flows are stamped with. */

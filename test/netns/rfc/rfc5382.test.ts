@@ -5,7 +5,7 @@ import { pause } from '../../../src/testbed/command.js';
 import type { Heard } from '../../support/frames.js';
 import { allErrors, ERRORS, packetOf, tellFromOutside } from '../../support/rfc-errors.js';
 import { countPlaces, range } from '../../support/rfc-load.js';
-import { between, FAMILIES, type Family, icmpTo, ofPort, RfcWorld } from '../../support/rfc-world.js';
+import { between, FAMILIES, type Family, icmpTo, ofPlace, RfcWorld } from '../../support/rfc-world.js';
 import type { At, Listener, Stream } from '../../support/sockets.js';
 
 const BLOCK = 64;
@@ -139,7 +139,7 @@ describe('by default', () => {
         await server.write('in');
         expect(await client.next()).toMatchObject({ text: 'in' });
       }
-      expect(world.flows().filter(([key, flow]) => ofPort(at.port)(key, flow))).toHaveLength(2);
+      expect(world.flows().filter(([key, flow]) => ofPlace(at)(key, flow))).toHaveLength(2);
     });
   });
 

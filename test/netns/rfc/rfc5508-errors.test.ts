@@ -1,12 +1,20 @@
 // RFC 5508: ICMP errors in both directions, and between pods that use their outside addresses.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DROP_REASON } from '../../../src/datapath/types.gen.js';
+import { internetChecksum } from '../../support/checksum.js';
 import type { Frames, Heard } from '../../support/frames.js';
 import { ip, type Packet } from '../../support/packet.js';
-import { internetChecksum } from '../../support/checksum.js';
-import { allErrors, datagram, ERRORS, type IcmpError, icmpError, packetOf, tellFromOutside } from '../../support/rfc-errors.js';
+import {
+  allErrors,
+  datagram,
+  ERRORS,
+  type IcmpError,
+  icmpError,
+  packetOf,
+  tellFromOutside,
+} from '../../support/rfc-errors.js';
 import { udpOf } from '../../support/rfc-load.js';
-import { FAMILIES, type Family, icmpTo, ofPort, RfcWorld } from '../../support/rfc-world.js';
+import { FAMILIES, type Family, icmpTo, ofPlace, RfcWorld } from '../../support/rfc-world.js';
 
 let world: RfcWorld;
 let frames: Frames;
@@ -28,7 +36,10 @@ const PROTOCOLS: readonly (readonly [string, Make])[] = [
 const [UDP] = PROTOCOLS.map(([, make]) => make);
 
 /** A packet of pod a to the crafted remote: as it was sent, and as it was heard outside. */
-async function sent(family: Family, make: Make = UDP as Make): Promise<{ inside: Buffer; outside: Heard; port: number }> {
+async function sent(
+  family: Family,
+  make: Make = UDP as Make,
+): Promise<{ inside: Buffer; outside: Heard; port: number }> {
   const port = ++lastPort;
   const [source, destination] = [world.pod('a', family), world.crafted(family)];
   world.wire.clear();
@@ -60,7 +71,9 @@ describe.each(FAMILIES)('$name', ({ family }) => {
     world.wire.clear();
     await socket.send('to be quoted');
     const heard = await world.wire.next(({ network }) => network.destination === world.crafted(family));
-    const outer = world.fromOutside().ip({ source: world.routerAddress(family), destination: world.nodeAddress(family) });
+    const outer = world
+      .fromOutside()
+      .ip({ source: world.routerAddress(family), destination: world.nodeAddress(family) });
     const frame = icmpError(outer, family, ERRORS.portUnreachable[family]).payload(packetOf(heard)).bytes();
     const checksum = 14 + (family === 4 ? 20 : 40) + 2;
     frame.writeUInt16BE(frame.readUInt16BE(checksum) ^ 0x5555, checksum);
@@ -111,7 +124,11 @@ describe.each(FAMILIES)('$name', ({ family }) => {
 
   test('5508-4: an error about nothing that is mapped ends in silence', async () => {
     const { outside } = await sent(family);
-    const quoted = datagram({ address: world.nodeAddress(family), port: 50_001 }, { address: world.crafted(family), port: 1 }, 'x');
+    const quoted = datagram(
+      { address: world.nodeAddress(family), port: 50_001 },
+      { address: world.crafted(family), port: 1 },
+      'x',
+    );
     tellFromOutside(world, { family, error: ERRORS.hostUnreachable[family], quoted: quoted.bytes() });
     if (family === 4) {
       const later = Buffer.from(packetOf(outside));
@@ -133,7 +150,9 @@ describe.each(FAMILIES)('$name', ({ family }) => {
     const short = packetOf(outside).subarray(0, (family === 4 ? 20 : 40) + 8);
     const again = await told(family, short);
     expect(again.quoted?.network.source, `${name}, eight bytes of it`).toBe(world.pod('a', family));
-    expect(again.transport?.payload.subarray(-8).subarray(0, 2)).toEqual(whole.subarray(short.length - 8, short.length - 6));
+    expect(again.transport?.payload.subarray(-8).subarray(0, 2)).toEqual(
+      whole.subarray(short.length - 8, short.length - 6),
+    );
     expect(again.transport?.checksum).toBe('ok');
   });
 
@@ -142,7 +161,10 @@ describe.each(FAMILIES)('$name', ({ family }) => {
     const translated = family === 4 ? [3, 11, 12] : [1, 2, 3, 4];
     for (const error of allErrors(family).filter(({ type }) => translated.includes(type))) {
       tellFromOutside(world, { family, error, quoted: packetOf(outside) });
-      const heard = await frames.next(icmpTo(world.pod('a', family), error.type, error.code), `${error.type}/${error.code}`);
+      const heard = await frames.next(
+        icmpTo(world.pod('a', family), error.type, error.code),
+        `${error.type}/${error.code}`,
+      );
       expect(heard.network.body.readUInt32BE(4)).toBe(error.rest ?? 0);
     }
   });
@@ -150,7 +172,10 @@ describe.each(FAMILIES)('$name', ({ family }) => {
   test('5508-4c: the error goes to the source of the quoted packet', async () => {
     const { outside } = await sent(family);
     const heard = await told(family, packetOf(outside));
-    expect([heard.network.destination, heard.quoted?.network.source]).toEqual([world.pod('a', family), world.pod('a', family)]);
+    expect([heard.network.destination, heard.quoted?.network.source]).toEqual([
+      world.pod('a', family),
+      world.pod('a', family),
+    ]);
     expect(heard.network.source).toBe(world.routerAddress(family));
   });
 
@@ -160,7 +185,9 @@ describe.each(FAMILIES)('$name', ({ family }) => {
     const quoted = datagram({ address: destination, port: 1 }, { address: source, port: 50_001 }, 'x').bytes();
     world.wire.clear();
     frames.clear();
-    frames.send(icmpError(world.fromPod('a').ip({ source, destination }), family, ERRORS.portUnreachable[family]).payload(quoted));
+    frames.send(
+      icmpError(world.fromPod('a').ip({ source, destination }), family, ERRORS.portUnreachable[family]).payload(quoted),
+    );
     expect(await world.wire.during(({ network }) => network.destination === destination)).toEqual([]);
     expect(await isSilent(family)).toBe(true);
     expect(world.node.drops(DROP_REASON.DROP_ICMP_ERROR_NO_FLOW)).toBe(before + 1);
@@ -184,13 +211,21 @@ describe.each(FAMILIES)('$name', ({ family }) => {
 
   test('5508-5a: the quoted packet becomes what the remote once sent', async () => {
     const { heard, port } = await saidByPod(ERRORS.portUnreachable[family]);
-    expect(heard.quoted?.network).toMatchObject({ source: world.crafted(family), destination: world.nodeAddress(family) });
+    expect(heard.quoted?.network).toMatchObject({
+      source: world.crafted(family),
+      destination: world.nodeAddress(family),
+    });
     expect(heard.quoted && portsOf(heard.quoted)).toMatch(new RegExp(`^270f${port.toString(16)}`));
     expect(heard.transport?.checksum).toBe('ok');
   });
 
   test('5508-5b: type and code stay, whatever they are', async () => {
-    for (const error of [ERRORS.portUnreachable[family], ERRORS.timeExceeded[family], ERRORS.tooBig[family], ERRORS.parameterProblem[family]]) {
+    for (const error of [
+      ERRORS.portUnreachable[family],
+      ERRORS.timeExceeded[family],
+      ERRORS.tooBig[family],
+      ERRORS.parameterProblem[family],
+    ]) {
       const { heard } = await saidByPod(error);
       expect([heard.transport?.source, heard.transport?.destination]).toEqual([error.type, error.code]);
     }
@@ -204,9 +239,13 @@ describe.each(FAMILIES)('$name', ({ family }) => {
   test('5508-6: an error about a query leaves its session as old as it was, and alive', async () => {
     const [, make] = PROTOCOLS[2] ?? PROTOCOLS[0] ?? [];
     const { outside } = await sent(family, make);
-    const id = outside.network.body.readUInt16BE(4);
-    world.age(30, ofPort(id));
-    const seen = () => world.flows().filter(([key, flow]) => ofPort(id)(key, flow)).map(([, flow]) => flow.seen);
+    const at = { address: world.nodeAddress(family), port: outside.network.body.readUInt16BE(4) };
+    world.age(30, at);
+    const seen = () =>
+      world
+        .flows()
+        .filter(([key, flow]) => ofPlace(at)(key, flow))
+        .map(([, flow]) => flow.seen);
     const before = seen();
     await told(family, packetOf(outside), ERRORS.portUnreachable[family]);
     expect(before).toHaveLength(2);

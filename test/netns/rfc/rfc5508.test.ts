@@ -6,7 +6,7 @@ import type { Heard } from '../../support/frames.js';
 import type { Packet } from '../../support/packet.js';
 import { ERRORS, icmpError, packetOf, tellFromOutside } from '../../support/rfc-errors.js';
 import { range } from '../../support/rfc-load.js';
-import { FAMILIES, type Family, icmpTo, ofPort, RfcWorld } from '../../support/rfc-world.js';
+import { FAMILIES, type Family, icmpTo, RfcWorld } from '../../support/rfc-world.js';
 
 const BLOCK = 64;
 const PROTOCOL = { 4: 1, 6: 58 } as const;
@@ -49,8 +49,10 @@ async function isAnswered(family: Family, { inside, outside }: { inside: number;
 /** Whether queries that are so many seconds old are still answered after a walk over the table. */
 async function areAnswered(ages: readonly number[]): Promise<boolean[][]> {
   const queries = [];
-  for (const seconds of ages) for (const { family } of FAMILIES) queries.push({ seconds, family, ...(await query(family)) });
-  for (const { seconds, outside } of queries) world.age(seconds, ofPort(outside));
+  for (const seconds of ages)
+    for (const { family } of FAMILIES) queries.push({ seconds, family, ...(await query(family)) });
+  for (const { seconds, family, outside } of queries)
+    world.age(seconds, { address: world.nodeAddress(family), port: outside });
   await world.sweep();
   const answers: boolean[] = [];
   for (const one of queries) answers.push(await isAnswered(one.family, one));
@@ -68,9 +70,15 @@ describe.each(FAMILIES)('$name', ({ family }) => {
   test('5508-1a: a query to each remote is a session of its own, and no mapping admits others', async () => {
     const inside = ++lastId;
     const frames = await world.frames('a');
-    for (const host of ['s1', 's2'] as const) frames.send(outOf('a', family, world.server(host, family).address).echo({ id: inside }));
+    for (const host of ['s1', 's2'] as const)
+      frames.send(outOf('a', family, world.server(host, family).address).echo({ id: inside }));
     const sessions = () =>
-      world.flows().filter(([key]) => key.protocol === PROTOCOL[family] && key.source === world.pod('a', family) && key.source_port === inside);
+      world
+        .flows()
+        .filter(
+          ([key]) =>
+            key.protocol === PROTOCOL[family] && key.source === world.pod('a', family) && key.source_port === inside,
+        );
     await expect.poll(() => sessions().length).toBe(2);
     expect(world.mappings().filter(([key]) => key.protocol === PROTOCOL[family])).toEqual([]);
   });
