@@ -9,12 +9,17 @@
 /* The mapping that a packet is addressed to, when its protocol and port can have one. */
 static __always_inline struct mapping *mapped_lookup(struct packet *pkt, struct scratch *s)
 {
+	struct mapping *mapping;
+
 	if (!mapping_is_independent(pkt->key.protocol) || pkt->flags & PACKET_LATER_FRAGMENT ||
 	    !port_is_nat(bpf_ntohs(pkt->key.destination_port)))
 		return NULL;
 	__builtin_memset(&s->mapping_key, 0, sizeof(s->mapping_key));
 	s->reply_key.protocol = pkt->key.protocol;
-	return mapping_lookup(s, &pkt->key.destination, pkt->key.destination_port, MAPPING_OUTSIDE);
+	mapping = mapping_lookup(s, &pkt->key.destination, pkt->key.destination_port,
+				 MAPPING_OUTSIDE);
+	/* What is idle is as good as removed. */
+	return mapping && !mapping_is_idle(mapping, clock_seconds()) ? mapping : NULL;
 }
 
 /*
@@ -71,6 +76,13 @@ static __noinline int mapped_create(struct packet *pkt, struct scratch *s, struc
 	return rc == ERROR_EXISTS ? -DROP_NO_FLOW : -DROP_FLOW_TABLE_FULL;
 }
 
+/* Whether a packet from outside can begin a flow at all: of TCP, only the SYN does. */
+static __always_inline bool mapped_can_begin(const struct packet *pkt)
+{
+	return pkt->key.protocol != IPPROTO_TCP ||
+	       (pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
+}
+
 /* From the wire: lets in who the filtering allows. Goes on (0) with every other packet. */
 static __noinline int mapped_admit(struct packet *pkt)
 {
@@ -82,10 +94,12 @@ static __noinline int mapped_admit(struct packet *pkt)
 	if (!s)
 		return 0;
 	mapping = mapped_lookup(pkt, s);
-	if (!mapping)
+	if (!mapping || !mapped_can_begin(pkt))
 		return 0;
 	s->mapping = *mapping;
-	if (!mapping_admits(s, &pkt->key.destination, pkt->key.destination_port, &pkt->key.source))
+	/* With ports, who may come in has a flow already. */
+	if (config.filtering == FILTERING_ADDRESS_AND_PORT ||
+	    !mapping_admits(s, &pkt->key, &pkt->key.source, pkt->key.source_port))
 		return -DROP_FILTERED;
 	pod = bpf_map_lookup_elem(&endpoints, &s->mapping.address);
 	if (!pod)
@@ -94,49 +108,54 @@ static __noinline int mapped_admit(struct packet *pkt)
 	return rc ?: flow_begin(pkt);
 }
 
-/*
- * Who sends opens its own filter, before it is known whether it meets another's (RFC 4787 REQ-8):
- * otherwise two pods of this node that only know each other's outside names would never meet.
- */
-static __always_inline void mapped_open(struct packet *pkt, struct scratch *s)
+/* Makes the flow from a pod of this node to another's mapped port; 0 when it stands. */
+static __noinline int mapped_connect(struct packet *pkt, struct mapping *mapping)
 {
-	struct mapping *own =
-		mapping_lookup(s, &pkt->key.source, pkt->key.source_port, MAPPING_INSIDE);
+	struct nat_request request = {.owner = pkt->source, .independent = 1};
+	int rc = nat_check(pkt);
 
-	if (!own || config.filtering != FILTERING_ADDRESS)
-		return;
-	s->mapping_key.address = own->address;
-	s->mapping_key.remote = pkt->key.destination;
-	s->mapping_key.port = own->port;
-	s->mapping_key.side = MAPPING_CONTACT;
-	__builtin_memset(&s->mapping, 0, sizeof(s->mapping));
-	s->mapping.expires = clock_seconds() + config.timeouts.udp_one_way;
-	bpf_map_update_elem(&mappings, &s->mapping_key, &s->mapping, BPF_ANY);
+	if (rc)
+		return rc;
+	request.destination = mapping->address;
+	request.destination_port = mapping->port;
+	request.target = bpf_map_lookup_elem(&endpoints, &request.destination);
+	if (!request.target)
+		return -DROP_NO_ENDPOINT;
+	rc = nat_open(pkt, &request);
+	return rc < 0 ? nat_refuse(pkt, rc) : 0;
+}
+
+/*
+ * Goes in when the other pod's filtering lets the sender's outside place in. If not, the new flow
+ * goes; the sender's mapping and its contact stay, as they would with a remote that is silent.
+ */
+static __noinline int mapped_enter(struct packet *pkt, struct scratch *s)
+{
+	struct flow *flow;
+
+	if (mapping_admits(s, &pkt->key, &s->flow.source, s->flow.source_port))
+		return flow_begin(pkt);
+	flow = bpf_map_lookup_elem(&flows, &pkt->key);
+	if (flow)
+		flow_remove_by(s, &pkt->key, flow);
+	return -DROP_FILTERED;
 }
 
 /* From a pod of this node to another's mapped port: out by its own, in by that one (RFC 4787
- * REQ-9). */
-static __noinline int mapped_hairpin(struct packet *pkt)
+ * REQ-9). Goes on (0) with every other packet. */
+static __always_inline int mapped_hairpin(struct packet *pkt)
 {
 	struct scratch *s = scratch_get();
-	struct nat_request request = {.owner = pkt->source, .independent = 1};
 	struct mapping *mapping;
+	int rc;
 
 	if (!s || !pkt->source)
 		return 0;
 	mapping = mapped_lookup(pkt, s);
 	if (!mapping)
 		return 0;
-	request.destination = mapping->address;
-	request.destination_port = mapping->port;
-	mapped_open(pkt, s);
-	if (!mapping_admits(s, &pkt->key.destination, pkt->key.destination_port,
-			    &pkt->source->nat_address))
-		return -DROP_FILTERED;
-	request.target = bpf_map_lookup_elem(&endpoints, &request.destination);
-	if (!request.target)
-		return -DROP_NO_ENDPOINT;
-	return nat_translate(pkt, &request);
+	rc = mapped_connect(pkt, mapping);
+	return rc ?: mapped_enter(pkt, s);
 }
 
 #endif

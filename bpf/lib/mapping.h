@@ -22,7 +22,21 @@ static __always_inline struct mapping *mapping_lookup(struct scratch *s, const i
 	s->mapping_key.port = port;
 	s->mapping_key.protocol = s->reply_key.protocol;
 	s->mapping_key.side = side;
+	s->mapping_key.remote_port = 0;
 	return bpf_map_lookup_elem(&mappings, &s->mapping_key);
+}
+
+/* The flow being made is outbound traffic: it keeps its mapping alive (RFC 4787 REQ-6). */
+static __noinline int mapping_keep(struct scratch *s)
+{
+	seconds expires = s->reply.seen + flow_timeout(&s->reply_key, &s->reply);
+
+	mapping_touch(&s->mapping_key, expires);
+	s->mapping_key.address = s->reply.destination;
+	s->mapping_key.port = s->reply.destination_port;
+	s->mapping_key.side = MAPPING_INSIDE;
+	mapping_touch(&s->mapping_key, expires);
+	return 0;
 }
 
 /* The socket's mapping into s->mapping, when both of its entries stand and agree. */
@@ -39,6 +53,7 @@ static __always_inline bool mapping_find(struct scratch *s)
 	if (!outside || !address_equals(&outside->address, &s->reply.destination) ||
 	    outside->port != s->reply.destination_port)
 		return false;
+	mapping_keep(s);
 	return true;
 }
 
@@ -76,32 +91,45 @@ static __always_inline void mapping_release(struct scratch *s)
 	bpf_map_delete_elem(&mappings, &s->mapping_key);
 }
 
-/* Remembers that the mapped port has sent to the flow's remote address. */
+/*
+ * Remembers that the mapped port has sent to the flow's remote. Where the filtering looks at
+ * ports, the flow itself lets its remote in; but a flow to a pod of this node may be refused by
+ * that pod's filtering, and still opens the way back.
+ */
 static __always_inline void mapping_contact(struct scratch *s)
 {
-	if (config.filtering != FILTERING_ADDRESS)
+	bool ports = config.filtering == FILTERING_ADDRESS_AND_PORT;
+
+	if (config.filtering == FILTERING_NONE || (ports && !(s->flow.flags & FLOW_TO_CONTAINER)))
 		return;
 	s->mapping_key.address = s->flow.source;
 	s->mapping_key.remote = s->reply.source;
 	s->mapping_key.port = s->flow.source_port;
 	s->mapping_key.protocol = s->reply_key.protocol;
 	s->mapping_key.side = MAPPING_CONTACT;
+	s->mapping_key.remote_port = ports ? s->reply.source_port : 0;
 	__builtin_memset(&s->mapping, 0, sizeof(s->mapping));
 	s->mapping.expires = s->reply.seen + flow_timeout(&s->reply_key, &s->reply);
 	bpf_map_update_elem(&mappings, &s->mapping_key, &s->mapping, BPF_ANY);
 }
 
-/* Whether a remote may use a mapped port it was not addressed from (RFC 4787 REQ-8). */
-static __always_inline bool mapping_admits(struct scratch *s, const ip_addr *mapped, __be16 port,
-					   const ip_addr *remote)
+/* Whether the remote in `from` may use the mapped port in `to` (RFC 4787 REQ-8). */
+static __always_inline bool mapping_admits(struct scratch *s, const struct flow_key *to,
+					   const ip_addr *from, __be16 from_port)
 {
-	if (config.filtering != FILTERING_ADDRESS)
-		return config.filtering == FILTERING_NONE;
-	s->mapping_key.address = *mapped;
-	s->mapping_key.remote = *remote;
-	s->mapping_key.port = port;
+	bool ports = config.filtering == FILTERING_ADDRESS_AND_PORT;
+	struct mapping *contact;
+
+	if (config.filtering == FILTERING_NONE)
+		return true;
+	s->mapping_key.address = to->destination;
+	s->mapping_key.remote = *from;
+	s->mapping_key.port = to->destination_port;
+	s->mapping_key.protocol = to->protocol;
 	s->mapping_key.side = MAPPING_CONTACT;
-	return bpf_map_lookup_elem(&mappings, &s->mapping_key);
+	s->mapping_key.remote_port = ports ? from_port : 0;
+	contact = bpf_map_lookup_elem(&mappings, &s->mapping_key);
+	return contact && !mapping_is_idle(contact, clock_seconds());
 }
 
 #endif

@@ -299,7 +299,8 @@ struct mapping_key {
 	__be16 port;
 	__u8 protocol;
 	__u8 side; /* enum mapping_side */
-	__u8 pad[4];
+	__be16 remote_port; /* of a contact, where the filtering looks at ports; otherwise 0 */
+	__u8 pad[2];
 };
 
 struct mapping {

@@ -324,6 +324,7 @@ export interface MappingKey {
   readonly port: number;
   readonly protocol: number;
   readonly side: number;
+  readonly remote_port: number;
 }
 
 /** enum mapping_side */

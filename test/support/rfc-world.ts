@@ -6,12 +6,21 @@
 //
 // `outside` forwards, and is a wire to the node: frames can be sent and heard there. 203.0.113.0/24 and 2001:db8:66::/64
 // are hosts that exist as such frames only.
+import { unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { GATEWAY_MAC } from '../../src/agent/wiring.js';
 import type { AgentStatus } from '../../src/api/protocol.js';
 import { openPinnedMap } from '../../src/bpf/map.js';
 import { loadNative } from '../../src/bpf/native.js';
-import type { Flow, FlowKey, Mapping, MappingKey, Maps } from '../../src/datapath/types.gen.js';
+import {
+  FLOW_FLAGS,
+  type Flow,
+  type FlowKey,
+  MAPPING_SIDE,
+  type Mapping,
+  type MappingKey,
+  type Maps,
+} from '../../src/datapath/types.gen.js';
 import { run, start, until } from '../../src/testbed/command.js';
 import { PROBE } from '../../src/testbed/files.js';
 import { AgentNode } from './agent-node.js';
@@ -30,8 +39,18 @@ export type HostName = 's1' | 's2' | 'third';
 
 const HOSTS: readonly HostName[] = ['s1', 's2', 'third'];
 const PORTS = [8080, 8081] as const;
+/** Programs are verified anew, which takes a second on a machine that does nothing else. */
+const RELOAD_MS = 50_000;
 /** Hosts that exist as frames only. */
 const CRAFTED = { 4: '203.0.113.66', 6: '2001:db8:66::66' } as const;
+/** Likewise; the stacks of pods have no route to it, so that a pod's side of a connection can be made of frames, too. */
+const SILENT = { 4: '203.0.113.67', 6: '2001:db8:66::67' } as const;
+
+interface LoadedProgram {
+  readonly id: number;
+  readonly name?: string;
+  readonly map_ids?: readonly number[];
+}
 
 export interface RfcWorldOptions {
   readonly spec?: NetworkSpec;
@@ -116,6 +135,16 @@ export class RfcWorld implements AsyncDisposable {
     return CRAFTED[family];
   }
 
+  /** One that a pod's own stack cannot answer, after `silence`. */
+  silent(family: Family): string {
+    return SILENT[family];
+  }
+
+  /** Keeps a pod's stack from answering what comes from the silent remote. */
+  async silence(pod: string): Promise<void> {
+    for (const { family } of FAMILIES) await this.node.ip(pod, `-${family} route add blackhole ${SILENT[family]}`);
+  }
+
   /** Sockets in a namespace; opened once. */
   sockets(name: string): Promise<Sockets> {
     const known = this.#sockets.get(name) ?? this.#keep(Sockets.open(this.node.netns(name)));
@@ -154,9 +183,16 @@ export class RfcWorld implements AsyncDisposable {
     if (JSON.stringify(spec) === this.#spec) return;
     const loads = () => this.node.log().filter(({ msg }) => msg === 'programs loaded').length;
     const before = loads();
+    let refusal: string | undefined;
     this.#spec = JSON.stringify(spec);
     this.node.writeNetwork(spec);
-    if (!(await until(() => loads() > before, 10_000))) throw new Error(`not in force:\n${this.node.tail()}`);
+    const settled = async (): Promise<boolean> => {
+      refusal = (await this.node.status())?.state.problems[0]?.reason;
+      return refusal !== undefined || loads() > before;
+    };
+    if (!(await until(settled, RELOAD_MS)) || refusal !== undefined) {
+      throw new Error(`not in force: ${refusal ?? ''}\n${this.node.tail()}`);
+    }
   }
 
   flows(): (readonly [FlowKey, Flow])[] {
@@ -172,40 +208,37 @@ export class RfcWorld implements AsyncDisposable {
     return this.#edit<FlowKey, Flow>('flows', matches, change);
   }
 
-  editMappings(matches: (key: MappingKey) => boolean, change: (mapping: Mapping) => Partial<Mapping>): number {
-    return this.#edit<MappingKey, Mapping>('mappings', matches, change);
+  /** Lets so many seconds pass for the flows of an outside place, and for its mapping. */
+  age(seconds: number, at: At): void {
+    const count = this.editFlows(ofPlace(at), ({ seen }) => ({ seen: (seen - seconds) >>> 0 }));
+    if (count === 0) throw new Error(`no flow of ${at.address} port ${at.port} to let time pass for`);
+    this.#edit<MappingKey, Mapping>('mappings', ofMapping(at), ({ expires }) => ({
+      expires: (expires - seconds) >>> 0,
+    }));
   }
 
-  /** Lets so many seconds pass for the flows that match, and their mappings. */
-  age(seconds: number, matches: (key: FlowKey, flow: Flow) => boolean): void {
-    const { count, ports } = this.#agedPorts(seconds, matches);
-    if (count === 0) throw new Error('no flow to let time pass for');
-    const isTheirs = ({ port }: MappingKey): boolean => ports.has(port);
-    this.editMappings(isTheirs, ({ expires }) => ({ expires: (expires - seconds) >>> 0 }));
-  }
-
-  /** Removal of what is dead, now; the agent does it every five seconds. */
+  /** Removal of what is dead, now; the agent's own program, which it runs every five seconds. */
   async sweep(): Promise<void> {
-    const last = () => this.node.entries<number, { last: number }>('sweeps')[0]?.[1].last;
-    const before = last();
-    if (!(await until(() => last() !== before, 15_000))) throw new Error('no walk over the flow table');
+    const { bpffs } = this.node;
+    const flows = JSON.parse(await run(['bpftool', '-j', 'map', 'show', 'pinned', join(bpffs, 'flows')])) as {
+      id: number;
+    };
+    const programs = JSON.parse(await run(['bpftool', '-j', 'prog', 'show'])) as LoadedProgram[];
+    const found = programs.findLast(({ name, map_ids = [] }) => name === 'sweep_flows' && map_ids.includes(flows.id));
+    if (found === undefined) throw new Error('the program sweep_flows is not loaded');
+    const pin = join(bpffs, 'sweep_flows');
+    await run(['bpftool', 'prog', 'pin', 'id', String(found.id), pin]);
+    const program = loadNative().openPinnedProgram(pin);
+    try {
+      await program.run({});
+    } finally {
+      program.close();
+      unlinkSync(pin);
+    }
   }
 
   status(): Promise<AgentStatus> {
     return this.node.waitFor(() => true);
-  }
-
-  #agedPorts(seconds: number, matches: (key: FlowKey, flow: Flow) => boolean): { count: number; ports: Set<number> } {
-    const ports = new Set<number>();
-    const count = this.editFlows(
-      (key, flow) => {
-        const found = matches(key, flow);
-        if (found) for (const port of [key.source_port, key.destination_port, flow.source_port]) ports.add(port);
-        return found;
-      },
-      ({ seen }) => ({ seen: (seen - seconds) >>> 0 }),
-    );
-    return { count, ports };
   }
 
   #edit<K, V>(name: string, matches: (key: K, value: V) => boolean, change: (value: V) => Partial<V>): number {
@@ -236,11 +269,8 @@ export class RfcWorld implements AsyncDisposable {
     const { node } = this;
     const number = HOSTS.indexOf(host) + 1;
     const [outside, inside] = [node.netns('outside'), node.netns(host)];
-    const lines = [
-      `link add ${host} netns ${outside} type veth peer name eth0 netns ${inside}`,
-      `-n ${outside} addr add 198.18.${number}.1/24 dev ${host}`,
-    ];
-    await run(['ip', '-batch', '-'], { input: `${lines[0]}\n` });
+    const pair = `link add ${host} netns ${outside} type veth peer name eth0 netns ${inside}`;
+    await run(['ip', '-batch', '-'], { input: `${pair}\n` });
     const commands = [
       ['outside', `addr add 198.18.${number}.1/24 dev ${host}`],
       ['outside', `addr add 2001:db8:18:${number}::1/64 dev ${host} nodad`],
@@ -249,7 +279,8 @@ export class RfcWorld implements AsyncDisposable {
       [host, 'link set eth0 up'],
       ...[0, 1].flatMap((index) => [
         [host, `addr add ${hostAddress(host, 4, index)}/24 dev eth0`],
-        [host, `addr add ${hostAddress(host, 6, index)}/64 dev eth0 nodad`],
+        // Its own packets leave with the first one.
+        [host, `addr add ${hostAddress(host, 6, index)}/64 dev eth0 nodad${index === 0 ? '' : ' preferred_lft 0'}`],
       ]),
       [host, `route add default via 198.18.${number}.1`],
       [host, `-6 route add default via 2001:db8:18:${number}::1`],
@@ -306,4 +337,25 @@ export function icmpTo(address: string, type: number, code?: number): (heard: He
     network.destination === address &&
     transport.source === type &&
     (code === undefined || transport.destination === code);
+}
+
+/** The flow entries of both directions that have an outside place. */
+export function ofPlace({ address, port }: At): (key: FlowKey, flow: Flow) => boolean {
+  return (key, flow) =>
+    flow.flags & FLOW_FLAGS.FLOW_REPLY
+      ? key.destination === address && key.destination_port === port
+      : flow.source === address && flow.source_port === port;
+}
+
+/** All entries of the mapping of an outside place. */
+export function ofMapping({ address, port }: At): (key: MappingKey, mapping: Mapping) => boolean {
+  return (key, mapping) =>
+    key.side === MAPPING_SIDE.MAPPING_INSIDE
+      ? mapping.address === address && mapping.port === port
+      : key.address === address && key.port === port;
+}
+
+/** Seconds of the clock that flows are stamped with. */
+export function monotonicSeconds(): number {
+  return Number(process.hrtime.bigint() / 1_000_000_000n);
 }
