@@ -8,8 +8,18 @@
 
 #include "established.h"
 
+/* No error is about an error, and of other messages only echoes are translated. */
+static __always_inline bool quote_is_echo(const struct packet *pkt, const struct quote *quote)
+{
+	__u8 type = quote->transport[0];
+
+	if (pkt->family == FAMILY_IPV4)
+		return type == ICMP4_ECHO || type == ICMP4_ECHO_REPLY;
+	return type == ICMP6_ECHO || type == ICMP6_ECHO_REPLY;
+}
+
 /* The ports of a quoted transport header, in the direction of the answers. */
-static __always_inline void quote_ports(struct quote *quote)
+static __always_inline int quote_ports(const struct packet *pkt, struct quote *quote)
 {
 	const __u8 *header = quote->transport;
 	struct flow_key *key = &quote->reply_key;
@@ -17,13 +27,29 @@ static __always_inline void quote_ports(struct quote *quote)
 	if (key->protocol != IPPROTO_ICMP && key->protocol != IPPROTO_ICMPV6) {
 		__builtin_memcpy(&key->destination_port, header, 2);
 		__builtin_memcpy(&key->source_port, header + 2, 2);
-		return;
+		return 0;
 	}
+	if (!quote_is_echo(pkt, quote))
+		return -DROP_ICMP_UNSUPPORTED;
 	/* The identifier of an echo request comes back as the reply's destination "port". */
 	if (header[0] == ICMP4_ECHO || header[0] == ICMP6_ECHO)
 		__builtin_memcpy(&key->destination_port, header + 4, 2);
 	else
 		__builtin_memcpy(&key->source_port, header + 4, 2);
+	return 0;
+}
+
+enum quote_bytes {
+	QUOTE_TCP_BYTES = 18, /* of a quoted TCP header: up to the end of its checksum */
+};
+
+/* Bytes of the quoted packet. What follows the IP packet in the frame is no part of it, and no
+ * part of the checksum. */
+static __always_inline int quote_load(const struct packet *pkt, __u32 at, void *to, __u32 bytes)
+{
+	if (at + bytes > pkt->length + ETHERNET_BYTES)
+		return -1;
+	return bpf_skb_load_bytes(pkt->skb, at, to, bytes);
 }
 
 /* RFC 5508 REQ-3: the quoted header must be whole and right, its options are passed over. */
@@ -32,7 +58,7 @@ static __always_inline int quote_parse_ipv4(struct packet *pkt, struct quote *qu
 	struct iphdr *ip = (struct iphdr *)quote->network;
 	struct flow_key *key = &quote->reply_key;
 
-	if (bpf_skb_load_bytes(pkt->skb, quote->network_at, quote->network, IPV4_BYTES))
+	if (quote_load(pkt, quote->network_at, quote->network, IPV4_BYTES))
 		return -DROP_TRUNCATED;
 	if (ip->version != 4 || ip->ihl < 5 || (ip->ihl == 5 && ipv4_checksum_is_wrong(ip)))
 		return -DROP_ICMP_UNSUPPORTED;
@@ -57,7 +83,7 @@ static __noinline int quote_walk_extensions(struct packet *pkt, struct quote *qu
 		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS &&
 		    next != IPPROTO_FRAGMENT)
 			break;
-		if (bpf_skb_load_bytes(pkt->skb, at, &header, sizeof(header)))
+		if (quote_load(pkt, at, &header, sizeof(header)))
 			return -DROP_TRUNCATED;
 		if (next == IPPROTO_FRAGMENT && header.fragment & bpf_htons(0xfff8))
 			return -DROP_ICMP_UNSUPPORTED;
@@ -74,7 +100,7 @@ static __always_inline int quote_parse_ipv6(struct packet *pkt, struct quote *qu
 	struct ipv6hdr *ip = (struct ipv6hdr *)quote->network;
 	struct flow_key *key = &quote->reply_key;
 
-	if (bpf_skb_load_bytes(pkt->skb, quote->network_at, quote->network, IPV6_BYTES))
+	if (quote_load(pkt, quote->network_at, quote->network, IPV6_BYTES))
 		return -DROP_TRUNCATED;
 	if (ip->version != 6)
 		return -DROP_ICMP_UNSUPPORTED;
@@ -95,16 +121,14 @@ static __always_inline int quote_parse(struct packet *pkt, struct quote *quote)
 					: quote_parse_ipv6(pkt, quote);
 	if (rc)
 		return rc;
-	quote->transport_bytes = TCP_BYTES;
+	quote->transport_bytes = QUOTE_TCP_BYTES;
 	if (quote->reply_key.protocol != IPPROTO_TCP ||
-	    bpf_skb_load_bytes(pkt->skb, quote->transport_at, quote->transport, TCP_BYTES)) {
+	    quote_load(pkt, quote->transport_at, quote->transport, QUOTE_TCP_BYTES)) {
 		quote->transport_bytes = PORTS_BYTES;
-		if (bpf_skb_load_bytes(pkt->skb, quote->transport_at, quote->transport,
-				       PORTS_BYTES))
+		if (quote_load(pkt, quote->transport_at, quote->transport, PORTS_BYTES))
 			return -DROP_TRUNCATED;
 	}
-	quote_ports(quote);
-	return 0;
+	return quote_ports(pkt, quote);
 }
 
 /* The quoted addresses become what the receiver of the error once sent; returns their difference.
@@ -161,12 +185,14 @@ static __always_inline void quote_rewrite_ports(struct quote *quote, const struc
 	difference = checksum_change(difference, quote->reply_key.source_port, flow->source_port);
 	__builtin_memcpy(header, &flow->destination_port, 2);
 	__builtin_memcpy(header + 2, &flow->source_port, 2);
-	if (tcp && quote->transport_bytes != TCP_BYTES)
+	if (tcp && quote->transport_bytes != QUOTE_TCP_BYTES)
 		return;
 	__builtin_memcpy(&checksum, tcp ? header + 16 : header + 6, 2);
 	if (!checksum && !tcp)
 		return;
 	checksum = checksum_apply(checksum, difference);
+	if (!checksum && !tcp)
+		checksum = 0xffff; /* RFC 768: zero would say that there is none */
 	__builtin_memcpy(tcp ? header + 16 : header + 6, &checksum, 2);
 }
 
@@ -198,9 +224,9 @@ static __always_inline int quote_store(struct packet *pkt, const struct quote *q
 					 0);
 	if (rc)
 		return rc;
-	if (quote->transport_bytes == TCP_BYTES)
+	if (quote->transport_bytes == QUOTE_TCP_BYTES)
 		return bpf_skb_store_bytes(pkt->skb, quote->transport_at, quote->transport,
-					   TCP_BYTES, 0);
+					   QUOTE_TCP_BYTES, 0);
 	return bpf_skb_store_bytes(pkt->skb, quote->transport_at, quote->transport, PORTS_BYTES, 0);
 }
 
