@@ -70,7 +70,7 @@ static __always_inline int timestamp_search(__u32 bytes)
 	return walk.found;
 }
 
-/* Reads a segment's numbers; false when it ends before its header does. */
+/* Reads a segment's numbers; false when it has no header: a later fragment. */
 static __noinline bool segment_parse(struct packet *pkt, struct scratch *s, struct segment *segment)
 {
 	__u32 transport = pkt->transport & PACKET_OFFSET_MAX;
@@ -79,7 +79,8 @@ static __noinline bool segment_parse(struct packet *pkt, struct scratch *s, stru
 	__u32 value;
 	int at;
 
-	if (bpf_skb_load_bytes(pkt->skb, transport + 4, &value, sizeof(value)))
+	if (pkt->flags & PACKET_LATER_FRAGMENT ||
+	    bpf_skb_load_bytes(pkt->skb, transport + 4, &value, sizeof(value)))
 		return false;
 	segment->sequence = bpf_ntohl(value) + payload + !!(pkt->tcp_flags & TCP_SYN) +
 			    !!(pkt->tcp_flags & TCP_FIN);
@@ -145,6 +146,8 @@ static __noinline int continuity_apply(struct packet *pkt, const struct flow *fl
 	__u32 offset;
 	__u16 difference;
 
+	if (pkt->flags & PACKET_LATER_FRAGMENT)
+		return 0;
 	if (!s || !segment_parse(pkt, s, &segment))
 		return -DROP_REWRITE_FAILED;
 	if (!segment.option || (reply && !(pkt->tcp_flags & TCP_ACK)))

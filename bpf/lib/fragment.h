@@ -77,7 +77,8 @@ static __always_inline int fragment_first(struct packet *pkt, const struct fragm
 		if (known->detour)
 			return fragment_divert(pkt, counter);
 		if (known->source_port == fresh.source_port &&
-		    known->destination_port == fresh.destination_port && known->complete)
+		    known->destination_port == fresh.destination_port &&
+		    known->protocol == fresh.protocol && known->complete)
 			return 0; /* a duplicate; its entry need not stand longer */
 	}
 	bpf_map_update_elem(&fragments, key, &fresh, BPF_ANY);

@@ -8,8 +8,18 @@
 
 #include "established.h"
 
+/* No error is about an error, and of other messages only echoes are translated. */
+static __always_inline bool quote_is_echo(const struct packet *pkt, const struct quote *quote)
+{
+	__u8 type = quote->transport[0];
+
+	if (pkt->family == FAMILY_IPV4)
+		return type == ICMP4_ECHO || type == ICMP4_ECHO_REPLY;
+	return type == ICMP6_ECHO || type == ICMP6_ECHO_REPLY;
+}
+
 /* The ports of a quoted transport header, in the direction of the answers. */
-static __always_inline void quote_ports(struct quote *quote)
+static __always_inline int quote_ports(const struct packet *pkt, struct quote *quote)
 {
 	const __u8 *header = quote->transport;
 	struct flow_key *key = &quote->reply_key;
@@ -17,13 +27,29 @@ static __always_inline void quote_ports(struct quote *quote)
 	if (key->protocol != IPPROTO_ICMP && key->protocol != IPPROTO_ICMPV6) {
 		__builtin_memcpy(&key->destination_port, header, 2);
 		__builtin_memcpy(&key->source_port, header + 2, 2);
-		return;
+		return 0;
 	}
+	if (!quote_is_echo(pkt, quote))
+		return -DROP_ICMP_UNSUPPORTED;
 	/* The identifier of an echo request comes back as the reply's destination "port". */
 	if (header[0] == ICMP4_ECHO || header[0] == ICMP6_ECHO)
 		__builtin_memcpy(&key->destination_port, header + 4, 2);
 	else
 		__builtin_memcpy(&key->source_port, header + 4, 2);
+	return 0;
+}
+
+enum quote_bytes {
+	QUOTE_TCP_BYTES = 18, /* of a quoted TCP header: up to the end of its checksum */
+};
+
+/* Bytes of the quoted packet. What follows the IP packet in the frame is no part of it, and no
+ * part of the checksum. */
+static __always_inline int quote_load(const struct packet *pkt, __u32 at, void *to, __u32 bytes)
+{
+	if (at + bytes > pkt->length + ETHERNET_BYTES)
+		return -1;
+	return bpf_skb_load_bytes(pkt->skb, at, to, bytes);
 }
 
 enum quote_bytes {
@@ -115,8 +141,7 @@ static __always_inline int quote_parse(struct packet *pkt, struct quote *quote)
 		if (quote_load(pkt, quote->transport_at, quote->transport, PORTS_BYTES))
 			return -DROP_TRUNCATED;
 	}
-	quote_ports(quote);
-	return 0;
+	return quote_ports(pkt, quote);
 }
 
 /* The quoted addresses become what the receiver of the error once sent; returns their difference.

@@ -106,7 +106,8 @@ static __noinline int neighbour_answer_nd(struct packet *pkt)
 	/* Only a neighbour sends this (RFC 4861 section 7.1.1), and without extensions. */
 	if (pkt->ttl != NEIGHBOUR_HOP_LIMIT || pkt->transport != offset)
 		return -DROP_MALFORMED;
-	if (bpf_skb_load_bytes(pkt->skb, offset + ICMP_BYTES, &target, sizeof(target)))
+	if (!packet_holds(pkt, offset + ICMP_BYTES, sizeof(target)) ||
+	    bpf_skb_load_bytes(pkt->skb, offset + ICMP_BYTES, &target, sizeof(target)))
 		return -DROP_TRUNCATED;
 	if (!address_equals(&target, &config.gateway[FAMILY_IPV6]) ||
 	    address_is_unspecified(&solicitor))

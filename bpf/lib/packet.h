@@ -137,10 +137,16 @@ static __always_inline int packet_parse_icmp(struct packet *pkt, const __u8 *icm
 	return 0;
 }
 
-/* The first bytes of the transport header; NULL when the IP packet (not the frame) ends before. */
+/* Whether bytes at an offset are of the IP packet: a frame may be longer. */
+static __always_inline bool packet_holds(const struct packet *pkt, __u32 offset, __u32 bytes)
+{
+	return offset + bytes <= pkt->length + ETHERNET_BYTES;
+}
+
+/* The first bytes of the transport header; NULL when the packet ends before. */
 static __always_inline __u8 *packet_pull_transport(const struct packet *pkt, __u32 bytes)
 {
-	if (pkt->transport + bytes > pkt->length + ETHERNET_BYTES)
+	if (!packet_holds(pkt, pkt->transport, bytes))
 		return NULL;
 	return packet_pull(pkt, pkt->transport, bytes);
 }
@@ -160,6 +166,8 @@ static __always_inline int packet_parse_transport(struct packet *pkt)
 			return -DROP_MALFORMED;
 		pkt->tcp_flags = header[13];
 		pkt->transport_bytes = (header[12] >> 4) * 4;
+		if (!packet_holds(pkt, pkt->transport, pkt->transport_bytes))
+			return -DROP_TRUNCATED;
 		break;
 	case IPPROTO_UDP:
 		header = packet_pull_transport(pkt, PORTS_BYTES);
@@ -255,11 +263,14 @@ static __noinline int packet_parse_extensions(struct packet *pkt, __u8 next)
 		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS &&
 		    next != IPPROTO_FRAGMENT)
 			break;
-		if (bpf_skb_load_bytes(pkt->skb, offset, &header, sizeof(header)))
+		if (!packet_holds(pkt, offset, sizeof(header)) ||
+		    bpf_skb_load_bytes(pkt->skb, offset, &header, sizeof(header)))
 			return -DROP_TRUNCATED;
 		if (next == IPPROTO_FRAGMENT) {
 			__u16 fragment = bpf_ntohs(header.fragment);
 
+			if (pkt->flags & PACKET_FIRST_FRAGMENT)
+				return -DROP_MALFORMED; /* one a packet (RFC 8200 section 4.1) */
 			pkt->identification = header.identification;
 			if (fragment & 0xfff8)
 				pkt->flags |= PACKET_LATER_FRAGMENT;
@@ -279,6 +290,8 @@ static __noinline int packet_parse_extensions(struct packet *pkt, __u8 next)
 		if (pkt->flags & PACKET_LATER_FRAGMENT)
 			break;
 	}
+	if (!packet_holds(pkt, offset, 0))
+		return -DROP_TRUNCATED;
 	pkt->key.protocol = next;
 	pkt->transport = offset;
 	return 0;

@@ -116,15 +116,20 @@ export class TestDatapath implements Disposable {
 
   /** Runs a packet through the hook of the device that it comes in from. */
   run(device: Device, packet: Packet | Buffer, { gsoSize = 0, summed = false }: RunOptions = {}): Outcome {
-    const context = Buffer.alloc(SKB.bytes);
-    context.writeUInt32LE(this.ifindex[device], SKB.ifindex);
+    const { data, context } = this.testRunOf(device, packet);
     context.writeUInt32LE(gsoSize, SKB.gsoSize);
     context.writeUInt32LE(gsoSize === 0 ? 0 : 2, SKB.gsoSegments);
-    const data = Buffer.isBuffer(packet) ? packet : packet.bytes();
     const result = this.program(HOOKS[device]).testRun({ data, context, flags: summed ? CHECKSUM_COMPLETE : 0 });
     const verdict = VERDICTS[result.retval];
     if (verdict === undefined) throw new Error(`${HOOKS[device]} returned ${result.retval}`);
     return { verdict, bytes: result.data };
+  }
+
+  /** The bytes and the context of a test run of the device's hook. */
+  testRunOf(device: Device, packet: Packet | Buffer): { readonly data: Buffer; readonly context: Buffer } {
+    const context = Buffer.alloc(SKB.bytes);
+    context.writeUInt32LE(this.ifindex[device], SKB.ifindex);
+    return { data: Buffer.isBuffer(packet) ? packet : packet.bytes(), context };
   }
 
   /** Closed with the datapath. */
