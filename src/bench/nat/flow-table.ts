@@ -1,36 +1,43 @@
 // The flow table of a node, by its pin.
-import { type KernelMap, openPinnedMap } from '../../bpf/map.js';
-import { loadNative } from '../../bpf/native.js';
-import type { Flow, FlowKey, MappingKey, NatCounter } from '../../datapath/types.gen.js';
+import { openPinnedMap } from '../../bpf/map.js';
+import { loadNative, type NativeMap } from '../../bpf/native.js';
+import type { NatCounter } from '../../datapath/types.gen.js';
 import { bpffsOf } from '../../testbed/node-home.js';
 import type { BenchNode } from '../plan.js';
 
 const BATCH = 4096;
 
-/** To be closed by who asked. */
-export function openFlows(node: BenchNode): KernelMap<FlowKey, Flow> {
-  return openPinnedMap<FlowKey, Flow>(loadNative(), `${bpffsOf(node)}/flows`);
-}
-
 /** Removes every flow and every mapping. */
 export function clearFlows(node: BenchNode): void {
-  using flows = openFlows(node);
-  using mappings = openPinnedMap<MappingKey>(loadNative(), `${bpffsOf(node)}/mappings`);
-  clear(flows);
-  clear(mappings);
+  for (const name of ['flows', 'mappings']) clear(`${bpffsOf(node)}/${name}`);
 }
 
-function clear<K>(map: KernelMap<K, unknown>): void {
-  const keys = [...map.scan()].map(([key]) => key);
-  for (let at = 0; at < keys.length; at += BATCH) map.deleteMany(keys.slice(at, at + BATCH));
+/** Keys are not decoded: there may be a million. */
+function clear(pin: string): void {
+  const map = loadNative().openPinnedMap(pin);
+  try {
+    for (const { keys, count } of readAll(map)) map.deleteBatch(keys, count);
+  } finally {
+    map.close();
+  }
+}
+
+/** All of it before anything is changed. */
+function readAll(map: NativeMap): { readonly keys: Buffer; readonly count: number }[] {
+  const parts: { readonly keys: Buffer; readonly count: number }[] = [];
+  const iterator = map.iterate();
+  for (let part = iterator.next(BATCH); part !== undefined; part = iterator.next(BATCH)) parts.push(part);
+  return parts;
 }
 
 /** Entries; two a flow. */
 export function countEntries(node: BenchNode): number {
-  using flows = openFlows(node);
-  let count = 0;
-  for (const _ of flows.scan()) count++;
-  return count;
+  const map = loadNative().openPinnedMap(`${bpffsOf(node)}/flows`);
+  try {
+    return readAll(map).reduce((sum, { count }) => sum + count, 0);
+  } finally {
+    map.close();
+  }
 }
 
 /** What the choice of ports came to on all CPUs, since the maps were made. */

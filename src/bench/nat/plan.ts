@@ -17,9 +17,9 @@ const WIRES = [
 
 /** The node's block and four pods', and NodePorts below them. */
 const WIDE_NAT = {
-  ports: { first: 24576, last: 65535 },
+  ports: '24576-65535',
   blockSize: WIDE_BLOCK,
-  nodePorts: { first: 20000, last: 22767 },
+  nodePorts: '20000-22767',
 };
 
 export function planNatBench(): BenchPlan {

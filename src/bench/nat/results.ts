@@ -46,11 +46,21 @@ function judgeProgram(samples: readonly NatProgramSample[], { flows, family, dir
     .map(({ round, nanoseconds }) => nanoseconds - (flat.get(round) ?? Number.NaN))
     .filter(Number.isFinite);
   const hot = flows === TABLE_SIZES[0];
+  const note = noteRuns(here.filter((sample) => sample.node === 'flat' || sample.flows === flows));
   const base = { section: 'programs', name: `island - flat, ${WAYS[direction]}`, unit: 'ns' } as const;
   const what = `${family}, ${hot ? 'in the cache' : `${flows} flows, random`}`;
   const spread = summarize(differences);
-  if (spread) return [{ ...base, what, spread, ...atMost(spread, hot ? NAT_GOALS.programs : undefined) }];
+  if (spread) return [{ ...base, what, spread, ...atMost(spread, hot ? NAT_GOALS.programs : undefined), note }];
   return hot ? [{ ...base, what, note: 'no round has both' }] : [];
+}
+
+/** Both runs, the cost of running a program at all included. */
+function noteRuns(samples: readonly NatProgramSample[]): string {
+  const medians = (['flat', 'island'] as const).map((node) => {
+    const spread = summarize(samples.filter((sample) => sample.node === node).map(({ nanoseconds }) => nanoseconds));
+    return `${node} ${spread?.median.toFixed(1) ?? '-'} ns`;
+  });
+  return medians.join(', ');
 }
 
 function timesOf(samples: readonly NatPacketSample[], kind: PacketKind): Timed[] {

@@ -49,7 +49,7 @@ const QUICK: Effort = {
   rounds: 9,
   longRounds: 3,
   packets: 200_000,
-  newFlows: 20_000,
+  newFlows: 100_000,
   seconds: 0.4,
   trials: 2000,
   questions: 1_000_000,
@@ -60,7 +60,7 @@ const THOROUGH: Effort = {
   rounds: 21,
   longRounds: 9,
   packets: 400_000,
-  newFlows: 40_000,
+  newFlows: 200_000,
   seconds: 1.2,
   trials: 10_000,
 };

@@ -13,7 +13,7 @@ import { describeRun, PEERS, peerRow, RESULTS, resultRow } from '../view/bench.j
 import { describeNatRun, NAT_RESULTS, natResultRow } from '../view/bench-nat.js';
 
 interface Flags<S extends string> {
-  readonly quick?: true;
+  readonly quick?: boolean;
   readonly rounds?: number;
   readonly only?: readonly S[];
 }
