@@ -313,6 +313,7 @@ int bench_run(const struct options *options)
 		options_usage();
 	counters_read(&before);
 	rc = prepare(&bench);
+	sleep_until(options->start);
 	if (rc)
 		note_result(&bench, rc, 0);
 	else

@@ -15,6 +15,7 @@ enum option_id {
 	OPTION_TIMEOUT,
 	OPTION_SECONDS,
 	OPTION_RATE,
+	OPTION_START,
 	OPTION_BYTES,
 	OPTION_SIZE,
 	OPTION_COUNT,
@@ -36,6 +37,7 @@ static const struct option table[] = {
 	{"timeout", required_argument, NULL, OPTION_TIMEOUT},
 	{"seconds", required_argument, NULL, OPTION_SECONDS},
 	{"rate", required_argument, NULL, OPTION_RATE},
+	{"start", required_argument, NULL, OPTION_START},
 	{"bytes", required_argument, NULL, OPTION_BYTES},
 	{"size", required_argument, NULL, OPTION_SIZE},
 	{"count", required_argument, NULL, OPTION_COUNT},
@@ -63,6 +65,7 @@ static const char usage[] =
 	"       isthmus-probe reorder --bind ADDR --port P --order ORDER [--fragment BYTES]\n"
 	"ORDER: kept swapped reversed shuffled interleaved duplicated overlapping headless\n"
 	"       incomplete bogus\n"
+	"bench: --start NS of the monotonic clock, to begin together with others\n"
 	"everywhere: --netns PATH --bind ADDR --source-port P --timeout MS --cc NAME\n"
 	"            --cpu N --fifo --die-with-parent\n";
 
@@ -138,6 +141,9 @@ static void set_number(struct options *options, int id, const char *text)
 		break;
 	case OPTION_FRAGMENT:
 		options->fragment = options_number("--fragment", text, UINT16_MAX);
+		break;
+	case OPTION_START:
+		options->start = (int64_t)options_number("--start", text, INT64_MAX);
 		break;
 	case OPTION_CPU:
 		options->cpu = (int)options_number("--cpu", text, 1023);

@@ -35,6 +35,9 @@ export interface PortReuseOptions {
   readonly onRound: (round: number) => void;
 }
 
+/** For each process, until it waits for the common start. */
+const STARTING_NS = 30_000_000n;
+
 type Run = Pick<PortReuseSample, 'peer' | 'pods' | 'timestamps'>;
 
 export async function measurePortReuse(options: PortReuseOptions): Promise<PortReuseSample[]> {
@@ -62,7 +65,8 @@ async function runOnce(run: Run, { bed, seconds }: PortReuseOptions): Promise<Ou
   const paths = (bed.paths[run.peer] ?? []).slice(0, run.pods);
   const setting = `net/ipv4/tcp_timestamps=${run.timestamps === 'on' ? 1 : 0}`;
   for (const { pod } of paths) await setSysctls(pod.netns, [setting]);
-  const outcomes = await Promise.all(paths.map((path) => connect(path, seconds, bed.cpu)));
+  const start = process.hrtime.bigint() + STARTING_NS * BigInt(paths.length);
+  const outcomes = await Promise.all(paths.map((path) => connect(path, { seconds, start, cpu: bed.cpu })));
   const sum = (of: (outcome: Outcome) => number): number => outcomes.reduce((total, one) => total + of(one), 0);
   const error = outcomes.find((outcome) => outcome.error !== undefined)?.error;
   return {
@@ -84,10 +88,17 @@ interface ProbeReport {
   readonly error?: string;
 }
 
+interface ConnectOptions {
+  readonly seconds: number;
+  /** Of the monotonic clock, nanoseconds: all pods begin, and so end, together. */
+  readonly start: bigint;
+  readonly cpu: number;
+}
+
 /** A run that fails has no connections, and says why. */
-async function connect({ pod, outside }: PodPath, seconds: number, cpu: number): Promise<Outcome> {
+async function connect({ pod, outside }: PodPath, { seconds, start, cpu }: ConnectOptions): Promise<Outcome> {
   const words = ['bench', 'crr', outside.address, String(SERVER_PORT), '--seconds', String(seconds), '--server-closes'];
-  const flags = ['--cpu', String(cpu), '--fifo', '--cc', 'cubic'];
+  const flags = ['--cpu', String(cpu), '--fifo', '--cc', 'cubic', '--start', String(start)];
   const { stdout, stderr } = await capture([PROBE, ...words, ...flags], { netns: pod.netns });
   const none = { perSecond: 0, connections: 0, p99: 0, errors: 1, synRetransmits: 0 };
   if (!stdout.startsWith('{')) return { ...none, error: stderr.trim() || 'the probe said nothing' };

@@ -139,7 +139,7 @@ async function disturb(how: Disturbance, { same, other }: Sweepers, packets: Pro
   if (how === 'other CPU') return ask(other, { walk: true });
   if (how === 'timer') await ask(same, { timer: true });
   await packets;
-  return other.ask<SweeperAnswer>({});
+  return ask(other, { look: true });
 }
 
 type Packets = Omit<DelaySample, 'disturbance' | 'round' | 'walked'>;

@@ -1,16 +1,21 @@
 // Inside a node's namespace: fills the node's own flow table, and has dead flows removed as the agent does.
-import type { KernelMap } from '../../bpf/map.js';
-import type { Flow, FlowKey } from '../../datapath/types.gen.js';
-import { FLOW_FLAGS } from '../../datapath/types.gen.js';
-import { addressAt } from '../../model/address.js';
+import { loadNative, type NativeMap } from '../../bpf/native.js';
 import { type Datapath, loadDatapath, type NodeView } from '../loaded.js';
+import { Copies } from './copies.js';
+
+/** Adds so many copies of the flow to this remote port, with other remotes. */
+export interface Fill {
+  readonly flows: number;
+  readonly remotePort: number;
+}
 
 export type SweeperQuestion =
   | { readonly open: NodeView }
-  /** Adds so many copies of the flow to this remote port, with other remotes. */
-  | { readonly fill: { readonly flows: number; readonly remotePort: number } }
+  | { readonly fill: Fill }
   /** Lets one copy in so many be as old as flows that are dead. */
   | { readonly age: { readonly oneIn: number } }
+  /** Nothing: tells about the last walk. */
+  | { readonly look: true }
   | { readonly walk: true }
   /** Lets the kernel do the next walk by itself, on this CPU and within a few seconds. */
   | { readonly timer: true };
@@ -25,27 +30,32 @@ export interface SweeperAnswer {
   readonly last: number;
 }
 
-type Entry = readonly [FlowKey, Flow];
-type Flows = KernelMap<FlowKey, Flow>;
+interface Opened {
+  readonly loaded: Datapath;
+  /** The node's table of flows. */
+  readonly table: NativeMap;
+}
 
-const BATCH = 4096;
-/** Any will do: nothing is sent to them. */
-const REMOTES = '203.0.0.0/8';
 /** Longer than any timeout. */
 const DEAD_SECONDS = 100_000;
 
-let datapath: Datapath | undefined;
-/** What was added: both entries of each, made anew from the pattern. */
-let pattern: readonly Entry[] = [];
-let copies = 0;
+let opened: Opened | undefined;
+/** What was added. */
+let copies: Copies | undefined;
+let count = 0;
 
 export async function serve(question: SweeperQuestion): Promise<SweeperAnswer> {
-  if ('open' in question) datapath = await loadDatapath({ ...question.open, written: ['flows', 'mappings', 'sweeps'] });
-  if (datapath === undefined) throw new Error('no programs were loaded');
-  if ('fill' in question) fill(datapath, question.fill);
-  if ('age' in question) age(datapath, question.age.oneIn);
-  if ('timer' in question) handOver(datapath);
-  return { nanoseconds: 'walk' in question ? run(datapath, 'sweep_flows') : 0, ...readLast(datapath) };
+  if ('open' in question) opened = await open(question.open);
+  if (opened === undefined) throw new Error('no programs were loaded');
+  if ('fill' in question) fill(opened, question.fill);
+  if ('age' in question) age(opened, question.age.oneIn);
+  if ('timer' in question) handOver(opened.loaded);
+  return { nanoseconds: 'walk' in question ? run(opened.loaded, 'sweep_flows') : 0, ...readLast(opened.loaded) };
+}
+
+async function open(view: NodeView): Promise<Opened> {
+  const loaded = await loadDatapath({ ...view, written: ['flows', 'mappings', 'sweeps'] });
+  return { loaded, table: loadNative().openPinnedMap(`${view.bpffs}/flows`) };
 }
 
 function readLast(loaded: Datapath): Omit<SweeperAnswer, 'nanoseconds'> {
@@ -72,36 +82,8 @@ function handOver(loaded: Datapath): void {
   using sweeps = loaded.map('sweeps');
   const sweep = sweeps.get(0);
   if (sweep === undefined) throw new Error('there is no record of sweeps');
-  sweeps.set(0, { ...sweep, last: sweep.last - DEAD_SECONDS });
+  sweeps.set(0, { ...sweep, last: 0 });
   run(loaded, 'sweep_start');
-}
-
-function fill(loaded: Datapath, { flows, remotePort }: { readonly flows: number; readonly remotePort: number }): void {
-  using table = loaded.map('flows') as unknown as Flows;
-  pattern = findPattern(table, remotePort);
-  copies = flows;
-  write(table, indexes(copies, 1), now());
-}
-
-function findPattern(table: Flows, remotePort: number): Entry[] {
-  const both = [...table.scan()].filter(([key]) => [key.source_port, key.destination_port].includes(remotePort));
-  const opening = both.find(([, { flags }]) => (flags & FLOW_FLAGS.FLOW_REPLY) === 0);
-  if (opening === undefined) throw new Error(`no flow to port ${remotePort} to copy`);
-  const [key, flow] = opening;
-  const reply = both.find(
-    ([other]) => other.destination === flow.source && other.destination_port === flow.source_port,
-  );
-  if (reply === undefined) throw new Error(`the flow from ${key.source} to port ${remotePort} has no other half`);
-  return [opening, reply];
-}
-
-function age(loaded: Datapath, oneIn: number): void {
-  using table = loaded.map('flows') as unknown as Flows;
-  write(table, indexes(copies, oneIn), now() - DEAD_SECONDS);
-}
-
-function* indexes(count: number, step: number): Generator<number> {
-  for (let index = 0; index < count; index += step) yield index;
 }
 
 /** Seconds of the monotonic clock. */
@@ -109,29 +91,12 @@ function now(): number {
   return Number(process.hrtime.bigint() / 1_000_000_000n);
 }
 
-function write(table: Flows, which: Iterable<number>, seen: number): void {
-  let batch: Entry[] = [];
-  for (const index of which) {
-    batch.push(...copyOf(index, seen >>> 0));
-    if (batch.length < BATCH) continue;
-    table.setMany(batch);
-    batch = [];
-  }
-  if (batch.length > 0) table.setMany(batch);
+function fill({ loaded, table }: Opened, { flows, remotePort }: Fill): void {
+  copies = new Copies(loaded, remotePort);
+  count = flows;
+  copies.write(table, { count, step: 1, seen: now() });
 }
 
-/** The same flow with another remote host. */
-function copyOf(index: number, seen: number): Entry[] {
-  const remote = addressAt(REMOTES, BigInt(index + 1)) ?? '';
-  return pattern.map(([key, flow]): Entry => {
-    if ((flow.flags & FLOW_FLAGS.FLOW_REPLY) === 0)
-      return [
-        { ...key, destination: remote },
-        { ...flow, destination: remote, seen },
-      ];
-    return [
-      { ...key, source: remote },
-      { ...flow, source: remote, seen },
-    ];
-  });
+function age({ table }: Opened, oneIn: number): void {
+  copies?.write(table, { count, step: oneIn, seen: now() - DEAD_SECONDS });
 }
