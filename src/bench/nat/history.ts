@@ -23,7 +23,12 @@ export interface HistoryOptions {
   readonly directory: string;
   readonly questions: number;
   readonly signal: AbortSignal;
+  /** Makes the history and the questions; other ones in every run when absent. */
+  readonly draw?: Draw;
 }
+
+/** A whole number from 0 to one less than the given. */
+export type Draw = (below: number) => number;
 
 const DAYS = 30;
 const HOUR = 3_600_000;
@@ -36,7 +41,7 @@ const OUTSIDE = { ipv4: '192.0.2.11', ipv6: '2001:db8::11' };
 const CHUNK = 100_000;
 
 /** Who had a block, by name of the pod; from and to are milliseconds of the epoch, both included. */
-export interface Span {
+interface Span {
   readonly name: string;
   readonly from: number;
   to: number;
@@ -48,8 +53,9 @@ interface Life {
   readonly pods: number;
 }
 
-export async function measureHistory({ directory, questions, signal }: HistoryOptions): Promise<HistorySample> {
-  const { spans, pods } = recordMonth(directory);
+export async function measureHistory(options: HistoryOptions): Promise<HistorySample> {
+  const { directory, questions, signal, draw = drawRandomly } = options;
+  const { spans, pods } = recordMonth(directory, draw);
   signal.throwIfAborted();
   const started = performance.now();
   const journal = openJournal(directory);
@@ -57,7 +63,7 @@ export async function measureHistory({ directory, questions, signal }: HistoryOp
   const totals = { right: 0, owned: 0, spent: 0 };
   for (let asked = 0; asked < questions; asked += CHUNK) {
     signal.throwIfAborted();
-    askMany({ journal, spans, totals }, Math.min(CHUNK, questions - asked));
+    askMany({ journal, spans, totals, draw }, Math.min(CHUNK, questions - asked));
   }
   const { right, owned, spent } = totals;
   const microseconds = (spent * 1000) / questions;
@@ -66,7 +72,7 @@ export async function measureHistory({ directory, questions, signal }: HistoryOp
 }
 
 /** Every hour some pods end, and a few minutes later others have their blocks. */
-export function recordMonth(directory: string): Life {
+function recordMonth(directory: string, draw: Draw): Life {
   let now = START;
   const journal = new Journal({ directory, maxBytes: 1 << 26, maxAgeDays: 36_500, now: () => now });
   const spans: Span[][] = Array.from({ length: BLOCKS }, () => []);
@@ -96,7 +102,7 @@ export function recordMonth(directory: string): Life {
   return { spans, pods };
 }
 
-function draw(below: number): number {
+function drawRandomly(below: number): number {
   return Math.floor(Math.random() * below);
 }
 
@@ -117,10 +123,11 @@ interface Asking {
   readonly journal: JournalReader;
   readonly spans: Life['spans'];
   readonly totals: { right: number; owned: number; spent: number };
+  readonly draw: Draw;
 }
 
 /** From an hour before the journal begins to an hour after it ends. */
-function askMany({ journal, spans, totals }: Asking, count: number): void {
+function askMany({ journal, spans, totals, draw }: Asking, count: number): void {
   for (let question = 0; question < count; question++) {
     const address = draw(2) === 0 ? OUTSIDE.ipv4 : OUTSIDE.ipv6;
     const port = DEFAULT_NAT_PORTS.first + draw(BLOCKS * DEFAULT_BLOCK_SIZE);
