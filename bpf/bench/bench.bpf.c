@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The benchmark's programs: sender, sink, mirror, bare redirects, nothing. Never loaded by the agent. */
+/* The benchmark's programs: sender, sink, mirror, bare redirects, nothing. Never loaded by the
+ * agent. */
 #include "lib/kernel.h"
 
 #include <linux/pkt_cls.h>
@@ -20,9 +21,10 @@ struct bench_config {
 	__u32 ifindex; /* where to */
 	__u32 frame[FRAME_WORDS]; /* as it is in memory */
 	/*
-	 * Flows that the frames belong to, beginning with the frame's own ports: 2^source_bits source
-	 * ports for each destination port. One flow when 0. The next one is `stride` further, less
-	 * than `flows` and without a common divisor: in no order that a table has them in memory.
+	 * Flows that the frames belong to, beginning with the frame's own ports: 2^source_bits
+	 * source ports for each destination port. One flow when 0. The next one is `stride`
+	 * further, less than `flows` and without a common divisor: in no order that a table has
+	 * them in memory.
 	 */
 	__u32 flows;
 	__u32 source_bits;
@@ -134,8 +136,9 @@ int mirror(struct __sk_buff *skb)
 	count_packet();
 	if (bpf_skb_load_bytes(skb, 0, macs + 6, 6) || bpf_skb_load_bytes(skb, 6, macs, 6) ||
 	    bpf_skb_load_bytes(skb, 26, addresses + 1, 4) ||
-	    bpf_skb_load_bytes(skb, 30, addresses, 4) || bpf_skb_load_bytes(skb, 34, ports + 1, 2) ||
-	    bpf_skb_load_bytes(skb, 36, ports, 2) || bpf_skb_store_bytes(skb, 0, macs, 12, 0) ||
+	    bpf_skb_load_bytes(skb, 30, addresses, 4) ||
+	    bpf_skb_load_bytes(skb, 34, ports + 1, 2) || bpf_skb_load_bytes(skb, 36, ports, 2) ||
+	    bpf_skb_store_bytes(skb, 0, macs, 12, 0) ||
 	    bpf_skb_store_bytes(skb, 26, addresses, 8, 0) ||
 	    bpf_skb_store_bytes(skb, 34, ports, 4, 0))
 		return TC_ACT_SHOT;
