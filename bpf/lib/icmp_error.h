@@ -52,19 +52,6 @@ static __always_inline int quote_load(const struct packet *pkt, __u32 at, void *
 	return bpf_skb_load_bytes(pkt->skb, at, to, bytes);
 }
 
-enum quote_bytes {
-	QUOTE_TCP_BYTES = 18, /* of a quoted TCP header: up to the end of its checksum */
-};
-
-/* Bytes of the quoted packet. What follows the IP packet in the frame is no part of it, and no
- * part of the checksum. */
-static __always_inline int quote_load(const struct packet *pkt, __u32 at, void *to, __u32 bytes)
-{
-	if (at + bytes > pkt->length + ETHERNET_BYTES)
-		return -1;
-	return bpf_skb_load_bytes(pkt->skb, at, to, bytes);
-}
-
 /* RFC 5508 REQ-3: the quoted header must be whole and right, its options are passed over. */
 static __always_inline int quote_parse_ipv4(struct packet *pkt, struct quote *quote)
 {

@@ -6,6 +6,7 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <linux/sockios.h>
@@ -33,6 +34,7 @@ struct bench {
 	int last_error; /* 0 or -errno */
 	uint64_t number; /* of the last UDP request */
 	int64_t elapsed;
+	int64_t longest; /* of those at a rate: from sent to answered */
 	struct histogram times; /* nanoseconds */
 };
 
@@ -139,6 +141,40 @@ static void repeat(struct bench *bench, transaction_fn transaction)
 	bench->elapsed = before - start;
 }
 
+static void sleep_until(int64_t time)
+{
+	struct timespec until = {time / NS_PER_SECOND, time % NS_PER_SECOND};
+
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
+		;
+}
+
+/*
+ * One request every interval. Its time begins when it was due: what holds up the sender holds up
+ * the packet, and those that had to wait behind a late one are late too.
+ */
+static void repeat_at_rate(struct bench *bench)
+{
+	int64_t interval = (int64_t)((double)NS_PER_SECOND / bench->options->rate);
+	int64_t start = clock_ns();
+	int64_t end = start + (int64_t)(bench->options->seconds * NS_PER_SECOND);
+
+	for (int64_t due = start; due < end && bench->errors_in_a_row < ERRORS_IN_A_ROW;
+	     due += interval) {
+		int64_t sent, answered;
+		int rc;
+
+		sleep_until(due);
+		sent = clock_ns();
+		rc = udp_request_response(bench);
+		answered = clock_ns();
+		note_result(bench, rc, answered - due);
+		if (!rc && answered - sent > bench->longest)
+			bench->longest = answered - sent;
+	}
+	bench->elapsed = clock_ns() - start;
+}
+
 /* Counts what the peer's kernel acknowledged, not what waits in ours. */
 static void stream(struct bench *bench)
 {
@@ -168,6 +204,7 @@ static void report_times(const struct histogram *times)
 	json_decimal("p50", (double)histogram_quantile(times, 0.50) / 1e3);
 	json_decimal("p90", (double)histogram_quantile(times, 0.90) / 1e3);
 	json_decimal("p99", (double)histogram_quantile(times, 0.99) / 1e3);
+	json_decimal("p999", (double)histogram_quantile(times, 0.999) / 1e3);
 	json_decimal("min", (double)times->min / 1e3);
 	json_decimal("max", (double)times->max / 1e3);
 }
@@ -210,6 +247,8 @@ static int report(const struct bench *bench, const struct counters *before)
 		json_decimal("perSecond", per_second(bench->times.count, bench->elapsed));
 		report_times(&bench->times);
 	}
+	if (bench->longest)
+		json_decimal("longestRoundTrip", (double)bench->longest / 1e3);
 	report_connection(bench);
 	json_count("retransmits", after.retransmits - before->retransmits);
 	json_count("synRetransmits", after.syn_retransmits - before->syn_retransmits);
@@ -220,7 +259,7 @@ static int report(const struct bench *bench, const struct counters *before)
 /* Opens what lasts for the whole test and tells the server which one it is. */
 static int prepare(struct bench *bench)
 {
-	bool udp = !strcmp(bench->name, "udp_rr");
+	bool udp = !strncmp(bench->name, "udp", 3);
 
 	bench->fd = -1;
 	if (!strcmp(bench->name, "crr"))
@@ -241,13 +280,15 @@ static void measure(struct bench *bench)
 		repeat(bench, connect_request_response);
 	else if (!strcmp(bench->name, "udp_rr"))
 		repeat(bench, udp_request_response);
+	else if (!strcmp(bench->name, "udp_rate"))
+		repeat_at_rate(bench);
 	else
 		stream(bench);
 }
 
 static void check_name(const char *name)
 {
-	static const char *const names[] = {"rr", "crr", "udp_rr", "stream"};
+	static const char *const names[] = {"rr", "crr", "udp_rr", "udp_rate", "stream"};
 
 	for (unsigned int i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (!strcmp(name, names[i]))
@@ -272,6 +313,7 @@ int bench_run(const struct options *options)
 		options_usage();
 	counters_read(&before);
 	rc = prepare(&bench);
+	sleep_until(options->start);
 	if (rc)
 		note_result(&bench, rc, 0);
 	else

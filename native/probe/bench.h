@@ -5,7 +5,7 @@
 
 #include "options.h"
 
-/* `bench rr|crr|udp_rr|stream ADDR PORT`; prints the report, returns the exit status. */
+/* `bench rr|crr|udp_rr|udp_rate|stream ADDR PORT`; prints the report, returns the exit status. */
 int bench_run(const struct options *options);
 
 #endif

@@ -15,6 +15,7 @@ enum option_id {
 	OPTION_TIMEOUT,
 	OPTION_SECONDS,
 	OPTION_RATE,
+	OPTION_START,
 	OPTION_BYTES,
 	OPTION_SIZE,
 	OPTION_COUNT,
@@ -36,6 +37,7 @@ static const struct option table[] = {
 	{"timeout", required_argument, NULL, OPTION_TIMEOUT},
 	{"seconds", required_argument, NULL, OPTION_SECONDS},
 	{"rate", required_argument, NULL, OPTION_RATE},
+	{"start", required_argument, NULL, OPTION_START},
 	{"bytes", required_argument, NULL, OPTION_BYTES},
 	{"size", required_argument, NULL, OPTION_SIZE},
 	{"count", required_argument, NULL, OPTION_COUNT},
@@ -58,12 +60,14 @@ static const char usage[] =
 	"       isthmus-probe udp ADDR PORT who | echo SIZE\n"
 	"       isthmus-probe udp ADDR PORT stream --rate HZ --seconds S [--size BYTES]\n"
 	"       isthmus-probe bench rr|crr|udp_rr|stream ADDR PORT --seconds S [--server-closes]\n"
+	"       isthmus-probe bench udp_rate ADDR PORT --rate HZ --seconds S\n"
 	"       isthmus-probe fragments udp|icmp ADDR PORT --order ORDER --size BYTES --count N\n"
 	"                     --rate HZ [--fragment BYTES]\n"
 	"       isthmus-probe reorder --bind ADDR --port P --order ORDER [--fragment BYTES]\n"
 	"       isthmus-probe frames DEVICE\n"
 	"ORDER: kept swapped reversed shuffled interleaved duplicated overlapping headless\n"
 	"       incomplete bogus\n"
+	"bench: --start NS of the monotonic clock, to begin together with others\n"
 	"everywhere: --netns PATH --bind ADDR --source-port P --timeout MS --cc NAME\n"
 	"            --cpu N --fifo --die-with-parent\n";
 
@@ -139,6 +143,9 @@ static void set_number(struct options *options, int id, const char *text)
 		break;
 	case OPTION_FRAGMENT:
 		options->fragment = options_number("--fragment", text, UINT16_MAX);
+		break;
+	case OPTION_START:
+		options->start = (int64_t)options_number("--start", text, INT64_MAX);
 		break;
 	case OPTION_CPU:
 		options->cpu = (int)options_number("--cpu", text, 1023);

@@ -15,6 +15,7 @@ struct options {
 	int64_t timeout_ms;
 	double seconds;
 	double rate; /* messages a second */
+	int64_t start; /* when to begin, nanoseconds of the monotonic clock; 0: at once */
 	uint64_t bytes;
 	uint64_t size; /* of one message, bytes */
 	uint64_t count; /* of datagrams */

@@ -10,6 +10,7 @@ import { createHomes } from '../testbed/node-home.js';
 import { openBarePath } from './bare.js';
 import { writeManifests } from './manifests.js';
 import { setUpMasquerade } from './masquerade.js';
+import { planNatBench } from './nat/plan.js';
 import type { Peer } from './peers.js';
 import { listPeers } from './peers.js';
 import type { BenchPlan } from './plan.js';
@@ -50,7 +51,10 @@ export async function buildBed(cpu: number, signal: AbortSignal): Promise<Bed> {
     ...(await openBarePaths(plan, cpu)),
   ];
   const peers = listPeers(plan, pods).filter((peer) => missing.every(({ name }) => name !== peer.name));
-  await startServers(peers, cpu);
+  await startServers(
+    peers.map(({ server }) => server.netns),
+    cpu,
+  );
   signal.throwIfAborted();
   return { plan, peers, missing, cpu, ...('tool' in masquerade ? { masquerade: masquerade.tool } : {}) };
 }
@@ -66,19 +70,25 @@ async function openBarePaths(plan: BenchPlan, cpu: number): Promise<Missing[]> {
   }
 }
 
-/** Returns what stayed; empty when nothing of a benchmark is left. */
+/** Removes what either benchmark built. Returns what stayed; empty when nothing is left. */
 export function removeBed(): Promise<string[]> {
-  const plan = planBench();
-  return removeTestbed({ namespaces: allNamespaces(plan), nodes: plan.nodes, directory: BENCH_DIR });
+  const plans = [planBench(), planNatBench()];
+  const nodes = plans.flatMap((plan) => plan.nodes);
+  return removeTestbed({
+    namespaces: [...new Set(plans.flatMap(allNamespaces))],
+    nodes: nodes.filter(({ name }, index) => nodes.findIndex((other) => other.name === name) === index),
+    directory: BENCH_DIR,
+  });
 }
 
-async function startAgents(plan: BenchPlan): Promise<void> {
+export async function startAgents(plan: BenchPlan): Promise<void> {
   for (const node of plan.nodes) writeManifests(plan, node);
   const started = plan.nodes.map((node) => ({ node, pid: startAgent(node, 'auto') }));
   await Promise.all(started.map(({ node, pid }) => waitForAgent(node, pid)));
 }
 
-async function wirePods(plan: BenchPlan): Promise<Record<string, AddressPair>> {
+/** CNI ADD for each; the addresses by pod id. */
+export async function wirePods(plan: BenchPlan): Promise<Record<string, AddressPair>> {
   const pods: Record<string, AddressPair> = {};
   for (const pod of plan.pods) {
     const node = plan.nodes.find(({ name }) => name === pod.node);
@@ -88,9 +98,9 @@ async function wirePods(plan: BenchPlan): Promise<Record<string, AddressPair>> {
 }
 
 /** On the CPU of the clients: what two CPUs say to each other would hide everything else. */
-async function startServers(peers: readonly Peer[], cpu: number): Promise<void> {
+export async function startServers(namespaces: readonly string[], cpu: number): Promise<void> {
   const flags = ['--port', String(SERVER_PORT), '--cpu', String(cpu), '--fifo', '--cc', 'cubic'];
-  for (const netns of new Set(peers.map(({ server }) => server.netns))) {
+  for (const netns of new Set(namespaces)) {
     start([PROBE, 'bench-server', ...flags], { netns, log: `${BENCH_DIR}/servers.log` });
     const argv = [PROBE, 'tcp', '127.0.0.1', String(SERVER_PORT), 'who', '--timeout', '500'];
     const up = await until(async () => (await capture(argv, { netns })).status === 0, 5000);

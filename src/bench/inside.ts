@@ -16,14 +16,18 @@ export interface InsideOptions {
   readonly job: string;
   readonly netns: string;
   readonly cpu: number;
+  /** Nothing but interrupts comes before it; true when absent. */
+  readonly realTime?: boolean;
 }
 
 const MAIN = `${ROOT}/build/src/bench/inside-main.js`;
 /** A real-time process that does not answer may hold its CPU: it does not get longer than this. */
 const ANSWER_MS = 20_000;
 
-export function openInside({ job, netns, cpu }: InsideOptions): Inside {
-  const [file = '', ...args] = enter([process.execPath, MAIN, job, String(cpu)], { netns });
+export function openInside({ job, netns, cpu, realTime = true }: InsideOptions): Inside {
+  const [file = '', ...args] = enter([process.execPath, MAIN, job, String(cpu), realTime ? 'fifo' : 'other'], {
+    netns,
+  });
   const child = spawn(file, args);
   let said = '';
   let waiting: PromiseWithResolvers<unknown> | undefined;

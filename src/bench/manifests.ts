@@ -7,6 +7,7 @@ export function writeManifests(plan: BenchPlan, node: BenchNode): void {
     name: node.cluster,
     modes: { ipv4: node.mode, ipv6: node.mode },
     podCIDRs: node.clusterCIDRs,
+    ...(node.nat === undefined ? {} : { nat: node.nat }),
   });
   const nodes = plan.nodes.filter(({ cluster }) => cluster === node.cluster);
   writeDocuments(node, 'cluster.yaml', [network, ...nodeManifests(nodes)]);

@@ -4,14 +4,16 @@ import { askAgent } from '../testbed/node-agent.js';
 import type { Bed } from './bed.js';
 import type { PeerName } from './peers.js';
 import type { BenchNode, KernelNode } from './plan.js';
-import { POD_DEVICE } from './topology.js';
 
 /** A way from a pod through its node to an outside host. */
-export interface EgressPath {
-  readonly peer: PeerName;
+export interface PodPath {
   readonly pod: { readonly netns: string; readonly address: string };
   readonly node: { readonly netns: string /** The pod's veth. */; readonly device: string };
   readonly outside: { readonly netns: string; readonly address: string };
+}
+
+export interface EgressPath extends PodPath {
+  readonly peer: PeerName;
 }
 
 const OURS: readonly PeerName[] = ['flat', 'island'];
@@ -40,7 +42,8 @@ async function ourPath(node: BenchNode, outside: EgressPath['outside']): Promise
 }
 
 function kernelPath(node: KernelNode, outside: EgressPath['outside']): EgressPath {
-  return { peer: peerOf(node), pod: node.pod, node: { netns: node.netns, device: POD_DEVICE }, outside };
+  const [pod] = node.pods;
+  return { peer: peerOf(node), pod, node: { netns: node.netns, device: pod.device }, outside };
 }
 
 function peerOf({ masquerade }: KernelNode): PeerName {

@@ -1,6 +1,7 @@
 // Who is measured: pairs of places that talk to each other, all of them up at the same time.
 import type { AddressPair } from '../testbed/node.js';
 import type { BenchPlan, Station } from './plan.js';
+import { stationOf } from './plan.js';
 
 export interface Peer {
   readonly name: PeerName;
@@ -54,17 +55,11 @@ export function listPeers(plan: BenchPlan, pods: Readonly<Record<string, Address
       (node): Peer => ({
         name: node.masquerade ? 'masquerade' : 'routed',
         title: node.masquerade ? 'kernel routing with netfilter masquerade' : 'kernel routing, untranslated',
-        client: node.pod.netns,
+        client: node.pods[0].netns,
         server: outside(node.name),
       }),
     ),
   ];
-}
-
-function stationOf(plan: BenchPlan, name: string): Station {
-  const found = plan.wires.flatMap(({ left, right }) => [left, right]).find((station) => station.name === name);
-  if (!found) throw new Error(`no wire ends at '${name}'`);
-  return found;
 }
 
 function serverAt({ netns, addresses }: Station): Peer['server'] {

@@ -24,16 +24,26 @@ export interface BenchNode extends TestNode {
   readonly mode: Mode;
   /** Of the whole cluster. */
   readonly clusterCIDRs: CidrPair;
+  /** `spec.nat` of its ClusterNetwork; the defaults when absent. */
+  readonly nat?: Readonly<Record<string, unknown>>;
 }
 
 export interface BenchPod extends TestPod {
   readonly node: string;
 }
 
-/** A node that the kernel's own forwarding serves, with one pod. */
+export interface KernelPod {
+  readonly netns: string;
+  readonly address: IpAddress;
+  readonly gateway: IpAddress;
+  /** Its veth's side on the node. */
+  readonly device: string;
+}
+
+/** A node that the kernel's own forwarding serves, with at least one pod. */
 export interface KernelNode extends Station {
   readonly masquerade: boolean;
-  readonly pod: { readonly netns: string; readonly address: IpAddress; readonly gateway: IpAddress };
+  readonly pods: readonly [KernelPod, ...KernelPod[]];
 }
 
 /** One end of a bare path: a place like a pod, and its veth's host side on a node without an agent. */
@@ -56,6 +66,8 @@ export interface BenchPlan {
   readonly pods: readonly BenchPod[];
   readonly kernelNodes: readonly KernelNode[];
   readonly bare: readonly BarePath[];
+  /** Connections in TIME_WAIT that a namespace remembers. */
+  readonly timeWaits: number;
 }
 
 export const BENCH_DIR = '/run/isthmus/bench';
@@ -75,12 +87,8 @@ const WIRES = [
 ] as const;
 
 export function planBench(): BenchPlan {
-  const wires = WIRES.map(([left, right], index) => planWire(left, right, index + 1));
-  const station = (name: string): Station => {
-    const found = wires.flatMap(({ left, right }) => [left, right]).find((one) => one.name === name);
-    if (!found) throw new Error(`no wire ends at '${name}'`);
-    return found;
-  };
+  const wires = planWires(WIRES);
+  const station = (name: string): Station => stationOf({ wires }, name);
   return {
     wires,
     nodes: [
@@ -90,19 +98,40 @@ export function planBench(): BenchPlan {
       planNode(station('flat'), { cluster: 'flat', mode: 'Flat', number: 1 }),
     ],
     pods: [planPod('n1', 'a'), planPod('n1', 'b'), planPod('n2', 'c'), planPod('island', 'd'), planPod('flat', 'e')],
-    kernelNodes: [planKernelNode(station('routed'), false), planKernelNode(station('masq'), true)],
+    kernelNodes: [
+      planKernelNode(station('routed'), { pods: 1 }),
+      planKernelNode(station('masq'), { masquerade: true }),
+    ],
     bare: [planBarePath('bare-same', ['bare-n1', 'bare-n1']), planBarePath('bare-cross', ['bare-n1', 'bare-n2'])],
+    // A minute's worth of them is more than there are ports, and then it is the search for one that is measured.
+    timeWaits: 0,
   };
 }
 
 /** Names of all namespaces. */
 export function allNamespaces(plan: BenchPlan): string[] {
-  const pods = [...plan.pods, ...plan.kernelNodes.map(({ pod }) => pod), ...plan.bare.flatMap(({ ends }) => ends)];
+  const pods = [
+    ...plan.pods,
+    ...plan.kernelNodes.flatMap(({ pods }) => pods),
+    ...plan.bare.flatMap(({ ends }) => ends),
+  ];
   return [...pods, ...allStations(plan)].map(({ netns }) => netns);
 }
 
 export function allStations(plan: BenchPlan): Station[] {
   return plan.wires.flatMap(({ left, right }) => [left, right]);
+}
+
+/** The namespace at the end of a wire. */
+export function stationOf({ wires }: Pick<BenchPlan, 'wires'>, name: string): Station {
+  const found = wires.flatMap(({ left, right }) => [left, right]).find((one) => one.name === name);
+  if (!found) throw new Error(`no wire ends at '${name}'`);
+  return found;
+}
+
+/** Wires by the names of their left and right ends; the order gives the addresses. */
+export function planWires(names: readonly (readonly [string, string])[]): Wire[] {
+  return names.map(([left, right], index) => planWire(left, right, index + 1));
 }
 
 function planWire(left: string, right: string, number: number): Wire {
@@ -113,25 +142,44 @@ function planWire(left: string, right: string, number: number): Wire {
   return { left: station(left, 1), right: station(right, 2), prefix };
 }
 
-function planNode(station: Station, of: { cluster: string; mode: Mode; number: number }): BenchNode {
+interface NodeOptions {
+  readonly cluster: string;
+  readonly mode: Mode;
+  /** Within its cluster. */
+  readonly number: number;
+  readonly nat?: BenchNode['nat'];
+}
+
+export function planNode(station: Station, of: NodeOptions): BenchNode {
   return {
     ...station,
     cluster: of.cluster,
     mode: of.mode,
+    ...(of.nat === undefined ? {} : { nat: of.nat }),
     clusterCIDRs: { ipv4: '10.244.0.0/16', ipv6: 'fd00:10:244::/48' },
     podCIDRs: { ipv4: `10.244.${of.number}.0/24`, ipv6: `fd00:10:244:${of.number}::/64` },
     stateDir: `${BENCH_DIR}/${station.name}`,
   };
 }
 
-function planPod(node: string, name: string): BenchPod {
+export function planPod(node: string, name: string): BenchPod {
   const netns = `${PREFIX}pod-${node}-${name}`;
   return { id: `${node}/${name}`, name, node, netns, containerID: `bench-${node}-${name}` };
 }
 
-function planKernelNode(station: Station, masquerade: boolean): KernelNode {
-  const pod = { netns: `${PREFIX}pod-${station.name}`, address: '10.244.1.10', gateway: '10.244.1.1' };
-  return { ...station, masquerade, pod };
+export function planKernelNode(
+  station: Station,
+  { masquerade = false, pods = 1 }: { readonly masquerade?: boolean; readonly pods?: number },
+): KernelNode {
+  const [first, ...others] = Array.from({ length: pods }, (_, index) => planKernelPod(station, index));
+  if (first === undefined) throw new Error(`${station.name} has no pod`);
+  return { ...station, masquerade, pods: [first, ...others] };
+}
+
+function planKernelPod({ name }: Station, index: number): KernelPod {
+  const net = `10.244.${index + 1}`;
+  const netns = `${PREFIX}pod-${name}${index === 0 ? '' : `-${index + 1}`}`;
+  return { netns, address: `${net}.10`, gateway: `${net}.1`, device: `pod${index}` };
 }
 
 function planBarePath(name: BarePath['name'], [left, right]: readonly [string, string]): BarePath {

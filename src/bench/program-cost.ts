@@ -1,17 +1,12 @@
 // Inside a node's namespace: what the datapath's programs cost, by running them in place without sending anything.
 
 import type { NativeProgram } from '../bpf/native.js';
-import { loadNative } from '../bpf/native.js';
-import { BpfObject } from '../bpf/object.js';
-import { compileConfig } from '../datapath/config.js';
-import type { Config, Flow, FlowKey, Maps } from '../datapath/types.gen.js';
+import type { Flow, FlowKey } from '../datapath/types.gen.js';
 import { FLOW_FLAGS } from '../datapath/types.gen.js';
-import type { Snapshot } from '../model/snapshot.js';
-import { DETOUR_MAC } from '../net/detour.js';
-import { DirectorySource } from '../source/directory.js';
-import { ROOT } from '../testbed/files.js';
 import type { FrameOptions } from './frame.js';
 import { buildFrame } from './frame.js';
+import type { Datapath, NodeView } from './loaded.js';
+import { contextOf, durationOf, loadDatapath, REPEAT, requireRedirect } from './loaded.js';
 import { loadPrograms } from './programs.js';
 
 /** A packet and the device where it arrives. */
@@ -31,13 +26,7 @@ export interface CostCase {
   readonly opening?: Arrival;
 }
 
-/** The node, as its agent runs it: its manifests, its pins and its devices. */
-export interface CostQuestion {
-  readonly node: string;
-  readonly manifests: string;
-  readonly bpffs: string;
-  readonly gatewayMac: string;
-  readonly uplink: { readonly ifindex: number; readonly mtu: number };
+export interface CostQuestion extends NodeView {
   readonly cases: readonly CostCase[];
   readonly batches: number;
 }
@@ -50,68 +39,13 @@ export interface CostAnswer {
   readonly empty: readonly number[];
 }
 
-const OBJECT = `${ROOT}/build/bpf/datapath.bpf.o`;
-/** Runs of one call: the packet is not restored between them and loses a hop in each. */
-const REPEAT = 250;
 const CALLS = 100;
-const TC_REDIRECT = 7;
-/** struct __sk_buff: its size, and where it has the device. */
-const CONTEXT_BYTES = 192;
-const CONTEXT_IFINDEX = 40;
-/** What is read only: the node's own, as its agent filled them. */
-const SHARED = ['endpoints', 'routes', 'services', 'backends'] as const;
-
-type Datapath = BpfObject<Maps, Config>;
 
 export async function serve(question: CostQuestion): Promise<CostAnswer[]> {
   using datapath = await loadDatapath(question);
   using bench = await loadPrograms({});
   const empty = bench.program('empty');
   return question.cases.map((one) => measure(datapath, one, { empty, batches: question.batches }));
-}
-
-/** The program that the agent loaded, once more, with a flow table of its own. */
-async function loadDatapath(question: CostQuestion): Promise<Datapath> {
-  const snapshot = await readSnapshot(question.manifests);
-  const node = snapshot.nodes.get(question.node);
-  if (!snapshot.network || !node)
-    throw new Error(`no ClusterNetwork or no Node ${question.node} in ${question.manifests}`);
-  const config = {
-    ...compileConfig(snapshot.network, node),
-    uplink_ifindex: question.uplink.ifindex,
-    uplink_mtu: question.uplink.mtu,
-    gateway_mac: question.gatewayMac,
-    netns_cookie: 0n,
-    loaded: 0,
-    // What is measured are whole packets that fit.
-    detour_ifindex: [0, 0],
-    detour_mac: DETOUR_MAC,
-    cut_ifindex: 0,
-  };
-  // As the agent does where the kernel does not tell how a checksum is meant.
-  return load({ ...config, fast_checksum: 1 }, question).catch(() => load({ ...config, fast_checksum: 0 }, question));
-}
-
-async function load(config: Config, { bpffs }: CostQuestion): Promise<Datapath> {
-  const datapath = BpfObject.open<Maps, Config>(loadNative(), OBJECT);
-  try {
-    datapath.configure(config);
-    for (const name of SHARED) datapath.reuseMap(name, `${bpffs}/${name}`);
-    await datapath.load();
-    return datapath;
-  } catch (error) {
-    datapath.close();
-    throw error;
-  }
-}
-
-async function readSnapshot(directory: string): Promise<Snapshot> {
-  const source = new DirectorySource({ directory });
-  const { promise, resolve } = Promise.withResolvers<Snapshot>();
-  await source.start(resolve);
-  const snapshot = await promise;
-  await source.close();
-  return snapshot;
 }
 
 function measure(
@@ -124,7 +58,8 @@ function measure(
   const program = datapath.program(one.program);
   const data = buildFrame({ ...one.arrival.packet, ...answered, kind: 'ack' });
   const context = contextOf(one.arrival.ifindex);
-  for (const repeat of [1, 2, REPEAT]) requireRedirect(one, program.testRun({ data, context, repeat }).retval);
+  for (const repeat of [1, 2, REPEAT])
+    requireRedirect(one.name, one.program, program.testRun({ data, context, repeat }).retval);
   const answer = { name: one.name, net: [] as number[], empty: [] as number[] };
   for (let batch = 0; batch < batches; batch++) {
     const base = meanOf(empty, data, context);
@@ -134,22 +69,11 @@ function measure(
   return answer;
 }
 
-/** The kernel reports whole nanoseconds a call: the mean of many calls has the fraction. */
+/** The mean of many calls has the fraction. */
 function meanOf(program: NativeProgram, data: Buffer, context: Buffer): number {
   let sum = 0;
-  for (let call = 0; call < CALLS; call++) sum += program.testRun({ data, context, repeat: REPEAT }).duration;
+  for (let call = 0; call < CALLS; call++) sum += durationOf(program, data, context);
   return sum / CALLS;
-}
-
-function requireRedirect({ name, program }: CostCase, verdict: number): void {
-  if (verdict === TC_REDIRECT) return;
-  throw new Error(`${name}: ${program} returned ${verdict} and not redirect (${TC_REDIRECT}): its cost means nothing`);
-}
-
-function contextOf(ifindex: number): Buffer {
-  const context = Buffer.alloc(CONTEXT_BYTES);
-  context.writeUInt32LE(ifindex, CONTEXT_IFINDEX);
-  return context;
 }
 
 type Tuple = Pick<FrameOptions, 'source' | 'destination'>;
@@ -164,7 +88,7 @@ function openFlow(datapath: Datapath, one: CostCase, opening: Arrival): Tuple {
   for (const [key] of [...flows.scan()]) flows.delete(key);
   const data = buildFrame({ ...opening.packet, kind: 'syn' });
   const { retval } = datapath.program('from_container').testRun({ data, context: contextOf(opening.ifindex) });
-  requireRedirect(one, retval);
+  requireRedirect(one.name, 'from_container', retval);
   const made = [...flows.scan()];
   for (const [key, flow] of made.flatMap(([key, flow]) => mirrors(key, flow))) flows.set(key, flow);
   const answer = made.find(([, { flags }]) => flags & FLOW_FLAGS.FLOW_REPLY)?.[0];

@@ -9,6 +9,10 @@ import { ROOT } from '../testbed/files.js';
 export interface BenchConfig {
   readonly ifindex: number;
   readonly frame: readonly number[];
+  readonly flows: number;
+  readonly source_bits: number;
+  readonly stride: number;
+  readonly tcp: number;
 }
 
 export interface BenchMaps {

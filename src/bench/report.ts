@@ -7,14 +7,14 @@ import type { CostAnswer } from './program-cost.js';
 import type { Spread } from './statistics.js';
 import type { ThroughputSample } from './throughput.js';
 
-export type Unit = 'ratio' | 'us' | 'ns' | 'MB';
+export type Unit = 'ratio' | 'us' | 'ns' | 'MB' | 'bytes' | '%' | 'count';
 
-export interface Result {
-  readonly section: Section | 'self-check';
+export interface Result<S extends string = Section | 'self-check'> {
+  readonly section: S;
   readonly name: string;
   readonly what: string;
   readonly unit: Unit;
-  /** Absent when nothing could be measured; `note` says why. */
+  /** Absent when nothing could be measured; `note` says why, and otherwise what to know of the figure. */
   readonly spread?: Spread;
   /** `at-least` and `at-most` a value; `one` is 1.00 within the spread. */
   readonly goal?: { readonly kind: 'at-least' | 'at-most' | 'one'; readonly value: number };

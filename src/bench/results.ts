@@ -35,7 +35,8 @@ export function timesOf({ latency }: Samples, peers: readonly Peer[]): PeerTime[
   );
 }
 
-interface Timed {
+/** What a peer needed in a round. */
+export interface Timed {
   readonly peer: string;
   readonly round: number;
   readonly time: number;
@@ -102,11 +103,13 @@ function ratio({ section, subject, reference, what, goal, ratios, reasons }: Rat
   return { ...base, spread, ...atLeast(spread, goal) };
 }
 
-function atLeast({ median }: Spread, value: number | undefined): Pick<Result, 'goal' | 'met'> {
+/** A goal and whether the median reaches it. */
+export function atLeast({ median }: Spread, value: number | undefined): Pick<Result, 'goal' | 'met'> {
   return value === undefined ? {} : { goal: { kind: 'at-least', value }, met: median >= value };
 }
 
-function atMost({ median }: Spread, value: number | undefined): Pick<Result, 'goal' | 'met'> {
+/** A goal and whether the median stays below it. */
+export function atMost({ median }: Spread, value: number | undefined): Pick<Result, 'goal' | 'met'> {
   return value === undefined ? {} : { goal: { kind: 'at-most', value }, met: median <= value };
 }
 

@@ -2,21 +2,11 @@
 import { FAMILIES } from '../model/address.js';
 import { batch, setSysctls } from '../testbed/namespaces.js';
 import { UPLINK } from '../testbed/node.js';
-import type { BenchPlan, KernelNode, Station, Wire } from './plan.js';
+import type { BenchPlan, KernelNode, KernelPod, Station, Wire } from './plan.js';
 import { allNamespaces } from './plan.js';
 
-/** Host side of a kernel node's pod. */
-export const POD_DEVICE = 'pod0';
-
-/**
- * What would make rounds differ: duplicate address detection, and ports in TIME_WAIT. A minute's worth of them is more
- * than there are ports, and then it is the search for one that is measured: so sockets close at once.
- */
-const SETTINGS = [
-  'net/ipv6/conf/all/accept_dad=0',
-  'net/ipv6/conf/default/accept_dad=0',
-  'net/ipv4/tcp_max_tw_buckets=0',
-];
+/** What would make rounds differ: duplicate address detection. */
+const SETTINGS = ['net/ipv6/conf/all/accept_dad=0', 'net/ipv6/conf/default/accept_dad=0'];
 const FORWARDING = ['net/ipv4/ip_forward=1', 'net/ipv6/conf/all/forwarding=1'];
 
 /** Creates everything but what agents and their CNI plugin make. */
@@ -26,7 +16,8 @@ export async function buildTopology(plan: BenchPlan): Promise<void> {
     undefined,
     names.map((netns) => `netns add ${netns}`),
   );
-  for (const netns of names) await setSysctls(netns, SETTINGS);
+  const settings = [...SETTINGS, `net/ipv4/tcp_max_tw_buckets=${plan.timeWaits}`];
+  for (const netns of names) await setSysctls(netns, settings);
   await batch(undefined, plan.wires.map(wireLine));
   for (const netns of names) await batch(netns, ['link set lo up']);
   for (const wire of plan.wires) {
@@ -53,12 +44,16 @@ function withLength(address: string, prefix: string): string {
   return `${address}/${prefix.split('/')[1]}${address.includes(':') ? ' nodad' : ''}`;
 }
 
-async function buildKernelNode({ netns, pod }: KernelNode): Promise<void> {
+async function buildKernelNode({ netns, pods }: KernelNode): Promise<void> {
   await setSysctls(netns, FORWARDING);
+  for (const pod of pods) await buildKernelPod(netns, pod);
+}
+
+async function buildKernelPod(netns: string, pod: KernelPod): Promise<void> {
   await batch(undefined, [
-    `link add name ${POD_DEVICE} netns ${netns} type veth peer name ${UPLINK} netns ${pod.netns}`,
+    `link add name ${pod.device} netns ${netns} type veth peer name ${UPLINK} netns ${pod.netns}`,
   ]);
-  await batch(netns, [`addr add ${pod.gateway}/24 dev ${POD_DEVICE}`, `link set ${POD_DEVICE} up`]);
+  await batch(netns, [`addr add ${pod.gateway}/24 dev ${pod.device}`, `link set ${pod.device} up`]);
   await batch(pod.netns, [
     `addr add ${pod.address}/24 dev ${UPLINK}`,
     `link set ${UPLINK} up`,

@@ -12,6 +12,8 @@ export interface TestCluster {
   readonly name: string;
   readonly modes: Readonly<Record<Family, Mode>>;
   readonly podCIDRs: CidrPair;
+  /** `spec.nat`; the defaults when absent. */
+  readonly nat?: Manifest;
 }
 
 /** Several documents as one file of a node's manifests, so that its agent sees one change. */
@@ -29,7 +31,12 @@ export function networkManifest(cluster: TestCluster): Manifest {
     apiVersion: 'isthmus.dev/v1alpha1',
     kind: 'ClusterNetwork',
     metadata: { name: 'default' },
-    spec: { clusterID: cluster.name, ipv4: family('ipv4'), ipv6: family('ipv6') },
+    spec: {
+      clusterID: cluster.name,
+      ipv4: family('ipv4'),
+      ipv6: family('ipv6'),
+      ...(cluster.nat === undefined ? {} : { nat: cluster.nat }),
+    },
   };
 }
 

@@ -2,6 +2,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { afterEach, beforeAll, expect, test } from 'vitest';
+import { planNatBench } from '../../src/bench/nat/plan.js';
+import type { NatBenchReport } from '../../src/bench/nat/report.js';
 import { allNamespaces, BENCH_DIR, planBench } from '../../src/bench/plan.js';
 import { readRecord } from '../../src/bench/record.js';
 import type { Result } from '../../src/bench/report.js';
@@ -11,10 +13,11 @@ import { existingNamespaces } from '../../src/testbed/namespaces.js';
 import { cgroupRoot } from '../../src/testbed/node-home.js';
 import { listResidents } from '../../src/testbed/residents.js';
 
-const NAMES = allNamespaces(planBench());
+const NAMES = [...new Set([planBench(), planNatBench()].flatMap(allNamespaces))];
 const BUILT_MS = 40_000;
 const GONE_MS = 15_000;
 const SHORT = ['--rounds', '1', '--quick', '--only', 'same-node', '-o', 'json'];
+const SHORT_NAT = ['nat', '--rounds', '1', '--quick', '-o', 'json', '--only'];
 let runner: ChildProcess | undefined;
 
 beforeAll(() => {
@@ -38,8 +41,8 @@ function remains(): string[] {
   ];
 }
 
-function startBench(): ChildProcess {
-  runner = spawn(process.execPath, [ISTHMUS, 'bench', ...SHORT], { stdio: 'ignore' });
+function startBench(options: readonly string[] = SHORT): ChildProcess {
+  runner = spawn(process.execPath, [ISTHMUS, 'bench', ...options], { stdio: 'ignore' });
   return runner;
 }
 
@@ -51,8 +54,8 @@ function ended(child: ChildProcess): Promise<number | null> {
 }
 
 /** A client of the measurement runs. */
-const measuring = (): Promise<boolean> =>
-  until(() => listResidents(NAMES).some(({ command }) => command.includes('bench rr')), BUILT_MS);
+const measuring = (client = 'bench rr'): Promise<boolean> =>
+  until(() => listResidents(NAMES).some(({ command }) => command.includes(client)), BUILT_MS);
 
 test('kill -9 while it measures removes everything; another one is refused meanwhile', {
   timeout: 90_000,
@@ -70,6 +73,35 @@ test('Ctrl-C removes everything before the command ends', { timeout: 90_000 }, a
   expect(await measuring()).toBe(true);
   child.kill('SIGINT');
   expect(await ended(child)).toBe(130);
+  expect(remains()).toEqual([]);
+});
+
+test('kill -9 while translation is measured removes everything', { timeout: 90_000 }, async () => {
+  const child = startBench([...SHORT_NAT, 'port-reuse']);
+  expect(await measuring('bench crr')).toBe(true);
+  child.kill('SIGKILL');
+  expect(await until(() => remains().length === 0, GONE_MS)).toBe(true);
+});
+
+test('translation: 64 k flows get through, ports are found, costs are measured; nothing is left', {
+  timeout: 90_000,
+}, async () => {
+  const sections = 'programs,packets,many-flows,probes,journal';
+  const argv = [process.execPath, ISTHMUS, 'bench', ...SHORT_NAT, sections];
+  const { status, stdout, stderr } = await capture(argv, { timeout: 80_000 });
+  expect([status, stderr]).toEqual([0, expect.stringContaining('measuring many-flows')]);
+  const report = JSON.parse(stdout) as NatBenchReport;
+  expect(report.missing.filter(({ name }) => name !== 'masquerade')).toEqual([]);
+  const [many] = report.samples.manyFlows;
+  expect(many).toMatchObject({ flows: 65_536, held: 65_536, sent: 65_536, arrived: 65_536, answered: 65_536 });
+  expect(report.samples.probes.map(({ live, refused }) => [live, refused])).toEqual([
+    [128, 0],
+    [230, 0],
+    [248, 0],
+  ]);
+  expect(report.samples.programs).toHaveLength(12);
+  expect(report.samples.programs.every(({ nanoseconds }) => nanoseconds > 0)).toBe(true);
+  expect(report.samples.packets.filter(({ peer }) => peer !== 'masquerade').every(({ lost }) => lost < 0.1)).toBe(true);
   expect(remains()).toEqual([]);
 });
 

@@ -203,6 +203,16 @@ describe('the benchmark', () => {
     expect(Number(report.mean) * Number(report.count)).toBeLessThanOrEqual(Number(report.seconds) * 1.01e6);
   });
 
+  test('requests at a rate are timed from when they were due, and begin when they are told to', async () => {
+    const began = process.hrtime.bigint();
+    const start = String(began + 300_000_000n);
+    const flags = ['--seconds', '0.2', '--rate', '1000', '--start', start];
+    const report = await probe('bench', 'udp_rate', '127.0.0.1', PORT, ...flags);
+    expect(process.hrtime.bigint() - began).toBeGreaterThan(490_000_000n);
+    expect(report).toMatchObject({ ok: true, errors: 0, count: 200 });
+    expect(Number(report.longestRoundTrip)).toBeLessThanOrEqual(Number(report.max) * 1.01);
+  });
+
   test('stream measures bytes', async () => {
     const report = await probe('bench', 'stream', '::1', PORT, '--seconds', '0.4', '--cc', 'cubic', '--cpu', '0');
     expect(report).toMatchObject({ ok: true, errors: 0 });

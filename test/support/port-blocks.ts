@@ -7,13 +7,17 @@ export interface Block {
 }
 
 /** The blocks that an endpoint owns, of its translation address. */
-export function blocksOf({ port_first, port_count }: Endpoint): Block[] {
-  return port_count === 0 ? [] : [{ first: port_first, count: port_count }];
+export function blocksOf({ blocks, block_size, block_count }: Endpoint): Block[] {
+  return blocks.slice(0, block_count).map((first) => ({ first, count: block_size }));
 }
 
 /** The same endpoint with no more than so many ports of its first block. */
 export function withPorts(endpoint: Endpoint, count: number): Endpoint {
-  return { ...endpoint, port_count: Math.min(endpoint.port_count, count) };
+  return {
+    ...endpoint,
+    block_size: Math.min(endpoint.block_size, count),
+    block_count: Math.min(endpoint.block_count, 1),
+  };
 }
 
 export function isInBlocks(blocks: readonly Block[], port: number): boolean {

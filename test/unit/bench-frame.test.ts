@@ -29,6 +29,15 @@ test.each(['udp', 'ack', 'syn'] as const)('a frame with %s has right lengths and
   expect([transport.readUInt16BE(0), transport.readUInt16BE(2)]).toEqual([40000, 9]);
 });
 
+test.each(['ack', 'syn'] as const)('a frame of IPv6 with %s has right lengths and a right checksum', (kind) => {
+  const source = { address: 'fd00:10:244:1::2', port: 40000 };
+  const destination = { address: '2001:db8:b2::2', port: 8080 };
+  const frame = buildFrame({ ...BASE, source, destination, kind });
+  expect([frame.length, frame.readUInt16BE(12), frame.readUInt16BE(18)]).toEqual([74, 0x86dd, 20]);
+  const pseudo = Buffer.concat([frame.subarray(22, 54), Buffer.from([0, 0, 0, 20, 0, 0, 0, 6])]);
+  expect(sum(Buffer.concat([pseudo, frame.subarray(54)]))).toBe(0xffff);
+});
+
 test('an ACK and a SYN differ in their flags alone', () => {
   const flags = (kind: 'ack' | 'syn') => buildFrame({ ...BASE, kind }).readUInt8(34 + 13);
   expect([flags('ack'), flags('syn')]).toEqual([0x10, 0x02]);

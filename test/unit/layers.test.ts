@@ -13,7 +13,9 @@ const RANKS: Record<string, number> = {
   datapath: 2,
   testbed: 2.5,
 };
-for (const top of ['agent', 'lab', 'bench']) RANKS[top] = 3;
+for (const top of ['agent', 'lab']) RANKS[top] = 3;
+/** Measures the agent's parts too. */
+RANKS.bench = 3.5;
 /** The command line starts what the others of the top rank offer. */
 RANKS.cli = 4;
 

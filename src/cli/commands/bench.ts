@@ -2,17 +2,23 @@
 import { type Command, Option } from 'commander';
 import type { Section } from '../../bench/goals.js';
 import { SECTIONS } from '../../bench/goals.js';
+import { NAT_SECTIONS, type NatSection } from '../../bench/nat/goals.js';
+import type { NatBenchReport } from '../../bench/nat/report.js';
 import type { BenchReport } from '../../bench/report.js';
 import { createOutput } from '../context.js';
 import { EXIT, usage } from '../exit.js';
 import { globalOptions, parseCount } from '../options.js';
 import { printList } from '../output.js';
 import { describeRun, PEERS, peerRow, RESULTS, resultRow } from '../view/bench.js';
+import { describeNatRun, NAT_RESULTS, natResultRow } from '../view/bench-nat.js';
 
-interface BenchFlags {
-  readonly quick?: true;
+interface Flags<S extends string> {
+  readonly quick?: boolean;
   readonly rounds?: number;
-  readonly only?: readonly Section[];
+  readonly only?: readonly S[];
+}
+
+interface BenchFlags extends Flags<Section> {
   readonly whenStdinCloses?: string;
 }
 
@@ -21,39 +27,76 @@ const SIGNAL_EXIT: Readonly<Record<string, number>> = { SIGHUP: 129, SIGINT: 130
 /** Parts whose absence means that something could not be measured; a peer may be missing. */
 const PARTS: readonly string[] = ['latency', 'packets', 'programs', 'memory'];
 
-/** Adds the options and the action of `isthmus bench`. */
+/** Adds the options and the action of `isthmus bench`, and `isthmus bench nat`. */
 export function register(command: Command): void {
-  command
+  addOptions(command, SECTIONS)
+    .addOption(new Option('--when-stdin-closes <id>', 'wait for that, then remove what the run left').hideHelp())
+    .action((flags: BenchFlags, self: Command) => bench(flags, globalOptions(self)));
+  addOptions(command.command('nat'), NAT_SECTIONS)
+    .description('measure translation: beside no translation and netfilter, and by its own limits')
+    .action((flags: Flags<NatSection>, self: Command) => benchNat(flags, globalOptions(self)));
+}
+
+function addOptions(command: Command, sections: readonly string[]): Command {
+  return command
     .addOption(new Option('-o, --output <format>', 'how to print (default: table)').choices(FORMATS))
     .option('--quick', 'fewer and shorter rounds: under three minutes')
     .option('--rounds <count>', 'rounds of each measurement', parseCount)
-    .option('--only <names>', `only these, separated by commas: ${SECTIONS.join(', ')}`, parseSections)
-    .addOption(new Option('--when-stdin-closes <id>', 'wait for that, then remove what the run left').hideHelp())
+    .option('--only <names>', `only these, separated by commas: ${sections.join(', ')}`, (text) =>
+      parseSections(text, sections),
+    )
     .addHelpText(
       'after',
       '\nExit code 0: it was measured, whether or not the goals are met; 1: something could not be.',
-    )
-    .action((flags: BenchFlags, self: Command) => bench(flags, globalOptions(self)));
+    );
 }
 
-function parseSections(text: string): Section[] {
+function parseSections<S extends string>(text: string, sections: readonly S[]): S[] {
   const names = text.split(',').map((name) => name.trim());
-  const unknown = names.filter((name) => !SECTIONS.some((section) => section === name));
-  if (unknown.length > 0) throw usage(`--only: there is no '${unknown.join(', ')}'; there is ${SECTIONS.join(', ')}`);
-  return SECTIONS.filter((section) => names.includes(section));
+  const unknown = names.filter((name) => !sections.some((section) => section === name));
+  if (unknown.length > 0) throw usage(`--only: there is no '${unknown.join(', ')}'; there is ${sections.join(', ')}`);
+  return sections.filter((section) => names.includes(section));
 }
 
-async function bench(flags: BenchFlags, { format }: { readonly format: string }): Promise<void> {
+interface Format {
+  readonly format: string;
+}
+
+async function bench(flags: BenchFlags, { format }: Format): Promise<void> {
   if (flags.whenStdinCloses !== undefined) return reap(flags.whenStdinCloses);
-  if (!FORMATS.includes(format)) throw usage(`-o ${format}: a benchmark is printed as ${FORMATS.join(' or ')}`);
   const { runBench } = await import('../../bench/run.js');
-  const { InterruptedError } = await import('../../testbed/owner.js');
   const { quick = false, only = [], rounds } = flags;
+  const options = { quick, only, narrate, ...(rounds === undefined ? {} : { rounds }) };
+  await report({ format, run: () => runBench(options), print: printTables, parts: PARTS });
+}
+
+async function benchNat({ quick = false, only = [], rounds }: Flags<NatSection>, { format }: Format): Promise<void> {
+  const { runNatBench } = await import('../../bench/nat/run.js');
+  const options = { quick, only, narrate, ...(rounds === undefined ? {} : { rounds }) };
+  await report({ format, run: () => runNatBench(options), print: printNatTable, parts: NAT_SECTIONS });
+}
+
+interface Reporting<R> extends Format {
+  readonly run: () => Promise<R>;
+  /** For people. */
+  readonly print: (report: R) => Promise<void>;
+  /** What must not be missing. */
+  readonly parts: readonly string[];
+}
+
+async function report<R extends Pick<BenchReport, 'missing'>>({
+  format,
+  run,
+  print,
+  parts,
+}: Reporting<R>): Promise<void> {
+  if (!FORMATS.includes(format)) throw usage(`-o ${format}: a benchmark is printed as ${FORMATS.join(' or ')}`);
+  const { InterruptedError } = await import('../../testbed/owner.js');
   try {
-    const report = await runBench({ quick, only, narrate, ...(rounds === undefined ? {} : { rounds }) });
-    if (format === 'json') process.stdout.write(`${JSON.stringify(report, undefined, 2)}\n`);
-    else await printTables(report);
-    if (report.missing.some(({ name }) => PARTS.includes(name))) process.exitCode = EXIT.unhealthy;
+    const found = await run();
+    if (format === 'json') process.stdout.write(`${JSON.stringify(found, undefined, 2)}\n`);
+    else await print(found);
+    if (found.missing.some(({ name }) => parts.includes(name))) process.exitCode = EXIT.unhealthy;
   } catch (error) {
     if (!(error instanceof InterruptedError)) throw error;
     narrate(error.message);
@@ -73,6 +116,12 @@ async function printTables(report: BenchReport): Promise<void> {
   await printList(output, RESULTS, report.results.map(resultRow));
   if (report.peers.length > 0) process.stdout.write('\n');
   await printList(output, PEERS, report.peers.map(peerRow));
+}
+
+async function printNatTable(report: NatBenchReport): Promise<void> {
+  const output = createOutput({ format: 'table', headers: true }, false);
+  process.stdout.write(`${describeNatRun(report).join('\n')}\n\n`);
+  await printList(output, NAT_RESULTS, report.results.map(natResultRow));
 }
 
 function narrate(line: string): void {

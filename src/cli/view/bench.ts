@@ -48,12 +48,14 @@ export const PEERS: Noun = {
   ],
 };
 
-const DIGITS = { ratio: 3, us: 2, ns: 1, MB: 1 } as const;
+const DIGITS = { ratio: 3, us: 2, ns: 1, MB: 1, bytes: 0, '%': 3, count: 0 } as const;
+/** Units that go without saying. */
+const UNNAMED: readonly string[] = ['ratio', 'count'];
 
 /** A result that is missing shows why in place of its figures. */
-export function resultRow({ section, name, what, unit, spread, goal, met, note }: Result): ResultRow {
+export function resultRow({ section, name, what, unit, spread, goal, met, note }: Result<string>): ResultRow {
   const figure = (value: number): string => value.toFixed(DIGITS[unit]);
-  const suffix = unit === 'ratio' ? '' : ` ${unit}`;
+  const suffix = UNNAMED.includes(unit) ? '' : ` ${unit}`;
   const signs = { 'at-least': '>=', 'at-most': '<=', one: '=' } as const;
   return {
     section,

@@ -1,0 +1,175 @@
+// A whole benchmark of translation: build, measure section by section, judge, remove.
+import { randomUUID } from 'node:crypto';
+import { availableParallelism, cpus, release } from 'node:os';
+import { TestbedError } from '../../testbed/error.js';
+import { requireBuild } from '../../testbed/files.js';
+import { withOwned } from '../../testbed/owner.js';
+import { type Missing, removeBed } from '../bed.js';
+import { allNamespaces, BENCH_DIR } from '../plan.js';
+import { requireNoOther, writeRecord } from '../record.js';
+import { buildNatBed, type NatBed } from './bed.js';
+import { NAT_SECTIONS, type NatSection } from './goals.js';
+import { measureHistory } from './history.js';
+import { measureJournal } from './journal.js';
+import { measureManyFlows } from './many-flows.js';
+import { measureNatPackets, type PacketKind } from './packets.js';
+import { planNatBench } from './plan.js';
+import { measurePortReuse } from './port-reuse.js';
+import { measureNatPrograms, measureProbes } from './programs.js';
+import { measureRemoval } from './removal.js';
+import type { NatBenchReport, NatSamples } from './report.js';
+import { judgeNat } from './results.js';
+
+export interface NatBenchOptions {
+  /** Shorter runs, fewer rounds: under three minutes. */
+  readonly quick: boolean;
+  /** Of each measurement. */
+  readonly rounds?: number;
+  /** All when empty. */
+  readonly only: readonly NatSection[];
+  readonly narrate: (line: string) => void;
+}
+
+/** How often and how long. */
+interface Effort {
+  /** Of what takes little time, and of what takes more. */
+  readonly rounds: number;
+  readonly longRounds: number;
+  readonly packets: number;
+  readonly newFlows: number;
+  /** Of one run of connections. */
+  readonly seconds: number;
+  readonly trials: number;
+  readonly questions: number;
+  /** In the table, while it is walked. */
+  readonly flows: number;
+}
+
+const QUICK: Effort = {
+  rounds: 9,
+  longRounds: 3,
+  packets: 200_000,
+  newFlows: 100_000,
+  seconds: 0.4,
+  trials: 2000,
+  questions: 1_000_000,
+  flows: 512_000,
+};
+const THOROUGH: Effort = {
+  ...QUICK,
+  rounds: 21,
+  longRounds: 9,
+  packets: 400_000,
+  newFlows: 200_000,
+  seconds: 1.2,
+  trials: 10_000,
+};
+
+/** Throws TestbedError when nothing could be measured, InterruptedError after a signal; all is removed then. */
+export async function runNatBench(options: NatBenchOptions): Promise<NatBenchReport> {
+  requireBuild('a benchmark');
+  requireNoOther();
+  const left = await removeBed();
+  if (left.length > 0)
+    throw new TestbedError(`cannot remove what an earlier benchmark left: ${left.join(', ')} stayed`);
+  const id = randomUUID();
+  writeRecord(id);
+  return withOwned({
+    what: 'benchmark',
+    reaper: ['bench', '--when-stdin-closes', id],
+    namespaces: allNamespaces(planNatBench()),
+    keep: false,
+    takeDown: removeBed,
+    work: (signal) => work(options, signal),
+  });
+}
+
+async function work(options: NatBenchOptions, signal: AbortSignal): Promise<NatBenchReport> {
+  const started = Date.now();
+  const chosen = options.quick ? QUICK : THOROUGH;
+  const effort = options.rounds ? { ...chosen, rounds: options.rounds, longRounds: options.rounds } : chosen;
+  const sections = options.only.length > 0 ? NAT_SECTIONS.filter((one) => options.only.includes(one)) : NAT_SECTIONS;
+  const cpu = availableParallelism() - 1;
+  options.narrate('building: 3 agents, 28 pods, 8 nodes and hosts');
+  const bed = await buildNatBed(cpu, signal);
+  const { samples, missing } = await measureAll({ bed, effort, sections, signal, narrate: options.narrate });
+  return {
+    apiVersion: 'isthmus.dev/v1',
+    kind: 'NatBenchReport',
+    started: new Date(started).toISOString(),
+    seconds: Math.round((Date.now() - started) / 1000),
+    machine: { kernel: release(), processor: cpus()[0]?.model.trim() ?? '', cpus: cpus().length, cpu },
+    settings: { rounds: effort.rounds, sections },
+    ...(bed.masquerade === undefined ? {} : { masquerade: bed.masquerade }),
+    missing,
+    notes: bed.notes,
+    results: judgeNat(samples, sections),
+    samples,
+  };
+}
+
+interface Measuring {
+  readonly bed: NatBed;
+  readonly effort: Effort;
+  readonly sections: readonly NatSection[];
+  readonly signal: AbortSignal;
+  readonly narrate: (line: string) => void;
+}
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
+/** A part that fails is missing, with its reason, and the others go on. Throws TestbedError when all of them failed. */
+async function measureAll(measuring: Measuring): Promise<{ samples: NatSamples; missing: Missing[] }> {
+  const { bed, sections, signal, narrate } = measuring;
+  const missing: Missing[] = [...bed.missing];
+  const samples: Writable<NatSamples> = EMPTY();
+  let failed = 0;
+  for (const section of sections) {
+    signal.throwIfAborted();
+    narrate(`measuring ${section}`);
+    try {
+      Object.assign(samples, await measureSection(section, samples, measuring));
+    } catch (error) {
+      signal.throwIfAborted();
+      missing.push({ name: section, reason: (error as Error).message });
+      failed++;
+    }
+  }
+  if (failed < sections.length) return { samples, missing };
+  throw new TestbedError(
+    `nothing could be measured: ${missing.map(({ name, reason }) => `${name}: ${reason}`).join('; ')}`,
+  );
+}
+
+const EMPTY = (): NatSamples => {
+  return { programs: [], packets: [], portReuse: [], manyFlows: [], probes: [], journal: [] };
+};
+
+/** What the section adds to the samples. */
+function measureSection(
+  section: NatSection,
+  { packets }: NatSamples,
+  { bed, effort, signal, narrate }: Measuring,
+): Promise<Partial<NatSamples>> {
+  const { rounds, longRounds, seconds, flows, trials, questions } = effort;
+  const send = async (kinds: readonly PacketKind[]): Promise<Partial<NatSamples>> => {
+    return { packets: [...packets, ...(await measureNatPackets({ bed, kinds, signal, ...effort }))] };
+  };
+  const onRound = (round: number): void => narrate(`${section}, round ${round} of ${longRounds}`);
+  const measures: Readonly<Record<NatSection, () => Promise<Partial<NatSamples>>>> = {
+    programs: async () => ({ programs: await measureNatPrograms({ bed, rounds, signal }) }),
+    packets: () => send(['1 k flows', '50 k flows']),
+    'new-flows': () => send(['new flows']),
+    'port-reuse': async () => ({
+      portReuse: await measurePortReuse({ bed, rounds: longRounds, seconds, signal, onRound }),
+    }),
+    'many-flows': async () => ({ manyFlows: await measureManyFlows({ bed, rounds: longRounds, signal }) }),
+    probes: async () => ({ probes: await measureProbes(bed, trials) }),
+    journal: async () => ({ journal: measureJournal(bed) }),
+    history: async () => ({
+      history: await measureHistory({ directory: `${BENCH_DIR}/history`, questions, signal }),
+    }),
+    removal: async () => ({ removal: await measureRemoval({ bed, flows, rounds: longRounds, signal }) }),
+  };
+  return measures[section]();
+}
