@@ -66,7 +66,7 @@ enum drop_reason {
 	DROP_FILTERED = 23, /* to a mapped port, from a remote that its pod has not sent to */
 	DROP_FRAGMENT_LIMIT = 24, /* a fragment out of order, its sender has too many incomplete */
 	DROP_DETOUR_STRAY = 25, /* what came back from the detour of fragments is none of them */
-	DROP_PORT_BLOCK_WANTED = 26, /* no port is free, and the agent was asked for a block */
+	DROP_PORT_BLOCK_WANTED = 26, /* no port is free; a block is on its way: try again */
 	DROP_FLOW_LIMIT = 27, /* the pod has as many open flows as one pod may have */
 	DROP_FLOW_PRESSURE = 28, /* the table is nearly full, and much of it is the sender's own */
 };

@@ -23,11 +23,11 @@ describe('endpoints', () => {
       tableLines(compileOn({ snapshot: aSnapshot({ network, nodes }), endpoints }).endpoints),
     ).toMatchInlineSnapshot(`
       [
-        "10.244.1.2 -> flags=0 ifindex=7 mac=02:00:00:00:00:02 mtu=1500 nat_address=198.51.100.1 port_count=256 port_first=37120",
-        "10.244.1.3 -> flags=0 ifindex=9 mac=02:00:00:00:00:02 mtu=1500 nat_address=198.51.100.1 port_count=256 port_first=65280",
-        "198.51.100.1 -> flags=1 ifindex=0 mac=00:00:00:00:00:00 mtu=0 nat_address=198.51.100.1 port_count=256 port_first=36864",
-        "2001:db8::1 -> flags=1 ifindex=0 mac=00:00:00:00:00:00 mtu=0 nat_address=2001:db8::1 port_count=256 port_first=36864",
-        "fd00:1:1:1::2 -> flags=0 ifindex=7 mac=02:00:00:00:00:02 mtu=1500 nat_address=2001:db8::1 port_count=256 port_first=37120",
+        "10.244.1.2 -> block_count=1 block_size=256 blocks=[37120 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0] flags=0 ifindex=7 mac=02:00:00:00:00:02 mtu=1500 nat_address=198.51.100.1",
+        "10.244.1.3 -> block_count=1 block_size=256 blocks=[65280 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0] flags=0 ifindex=9 mac=02:00:00:00:00:02 mtu=1500 nat_address=198.51.100.1",
+        "198.51.100.1 -> block_count=1 block_size=256 blocks=[36864 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0] flags=1 ifindex=0 mac=00:00:00:00:00:00 mtu=0 nat_address=198.51.100.1",
+        "2001:db8::1 -> block_count=1 block_size=256 blocks=[36864 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0] flags=1 ifindex=0 mac=00:00:00:00:00:00 mtu=0 nat_address=2001:db8::1",
+        "fd00:1:1:1::2 -> block_count=1 block_size=256 blocks=[37120 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0] flags=0 ifindex=7 mac=02:00:00:00:00:02 mtu=1500 nat_address=2001:db8::1",
       ]
     `);
   });
@@ -321,6 +321,42 @@ test('config says what the snapshot knows', () => {
       ],
       "node_port_first": 30000,
       "node_port_last": 32767,
+      "random_ports": 1,
+      "reserved": [
+        {
+          "first": 0,
+          "last": 0,
+        },
+        {
+          "first": 0,
+          "last": 0,
+        },
+        {
+          "first": 0,
+          "last": 0,
+        },
+        {
+          "first": 0,
+          "last": 0,
+        },
+        {
+          "first": 0,
+          "last": 0,
+        },
+        {
+          "first": 0,
+          "last": 0,
+        },
+        {
+          "first": 0,
+          "last": 0,
+        },
+        {
+          "first": 0,
+          "last": 0,
+        },
+      ],
+      "reserved_count": 0,
       "tcp_endpoint_independent": 0,
       "timeouts": {
         "icmp": 60,
