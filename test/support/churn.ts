@@ -66,10 +66,13 @@ export class Churn implements Disposable {
   }
 
   /** As if nothing had come for so many seconds. */
-  age(seconds: number): Promise<Buffer> {
-    const by = Buffer.alloc(4);
-    by.writeUInt32LE(seconds);
-    return this.#call('churn_age', by);
+  async age(seconds: number): Promise<void> {
+    await this.#call('churn_age', numberBytes(seconds));
+  }
+
+  /** As if the last walk over the table had been so many seconds earlier. */
+  async forgetWalk(seconds: number): Promise<void> {
+    await this.#call('churn_forget_walk', numberBytes(seconds));
   }
 
   async sweep(): Promise<void> {
@@ -104,6 +107,12 @@ export class Churn implements Disposable {
 /** What is written over each time: of the right length, and addressed to the device that it comes in by. */
 function frameFor(device: Device): Buffer {
   return from(device).ip({ source: V4.a, destination: V4.remote }).tcp({ source: 1, destination: 2 }).bytes();
+}
+
+function numberBytes(number: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(number);
+  return bytes;
 }
 
 function numberOf(address: string): number {
