@@ -48,6 +48,7 @@ type MapName =
   | 'services'
   | 'backends'
   | 'flows'
+  | 'mappings'
   | 'fragments'
   | 'drops'
   | 'samples'
@@ -55,7 +56,18 @@ type MapName =
 type KernelMaps = { readonly [N in MapName]: KernelMap<Maps[N]['key'], Maps[N]['value']> };
 
 const MAP_NAMES: readonly MapName[] = [
-  ...(['endpoints', 'routes', 'services', 'backends', 'flows', 'fragments', 'drops', 'samples', 'sweeps'] as const),
+  ...([
+    'endpoints',
+    'routes',
+    'services',
+    'backends',
+    'flows',
+    'mappings',
+    'fragments',
+    'drops',
+    'samples',
+    'sweeps',
+  ] as const),
 ];
 
 export class TestDatapath implements Disposable {
