@@ -31,18 +31,18 @@ export interface DatapathTests {
   readonly setups?: Readonly<Record<string, Setup>>;
 }
 
-/** Declares tests on one datapath, loaded once; each begins with fresh maps. */
-export function describeDatapath(tests: DatapathTests, body: (get: () => TestDatapath) => void): void {
+/** Declares tests on one datapath, loaded once; each begins with fresh maps. They may ask for the setup's name. */
+export function describeDatapath(tests: DatapathTests, body: (get: () => TestDatapath, setup: string) => void): void {
   const { name, file, setups = { default: {} } } = tests;
   describeIsolated(name, file, () => {
-    describe.each(Object.entries(setups))('%s', (_, setup) => {
+    describe.each(Object.entries(setups))('%s', (setupName, setup) => {
       let datapath: TestDatapath;
       beforeAll(async () => {
         datapath = await TestDatapath.open(setup);
       });
       beforeEach(() => datapath.reset());
       afterAll(() => datapath[Symbol.dispose]());
-      body(() => datapath);
+      body(() => datapath, setupName);
     });
   });
 }

@@ -36,7 +36,7 @@ export function makeRfcPage(documents: readonly Document[], report: TestReport):
   const unknown = tests.filter(({ id }) => !rows.has(id));
   const problems = [
     ...strays,
-    ...unknown.map(({ file, title, id }) => `${file}: '${title}' names ${id}, which is no requirement`),
+    ...unknown.map(({ file, title, id }) => `${file}: '${id}: ${title}' names ${id}, which is no requirement`),
     ...requirements.flatMap((one) => faultsOf(one, rows.get(one.id) ?? [])),
   ];
   const sections = documents.map((document) => section(document, rows));

@@ -142,7 +142,12 @@ const TCP: readonly Requirement[] = [
   { id: '5382-5a', level: 'MAY', text: 'Both times are configurable' },
   { id: '5382-6', level: 'SHOULD', text: 'Application gateways are off' },
   { id: '5382-7', level: 'MUST', text: 'No outside port is shared by two connections to the same remote' },
-  { id: '5382-8', level: 'MUST', text: 'Two hosts inside connect by their outside addresses and ports' },
+  {
+    id: '5382-8',
+    level: 'MUST',
+    text: 'Two hosts inside connect by their outside addresses and ports',
+    remark: 'where mappings are endpoint-independent (5382-1); a port that remotes share has no one owner to all',
+  },
   { id: '5382-8a', level: 'MUST', text: 'Then each sees the outside address and port of the other' },
   { id: '5382-9', level: 'SHOULD', text: 'ICMP "destination unreachable" about a connection is translated' },
   { id: '5382-10', level: 'MUST', text: 'No ICMP message ends a mapping or a connection' },
