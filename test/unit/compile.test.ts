@@ -251,6 +251,7 @@ test('config says what the snapshot knows', () => {
   expect(compileOn({ snapshot: aSnapshot({ network, nodes }) }).config).toMatchInlineSnapshot(`
     {
       "filtering": 1,
+      "flow_limit": 0,
       "gateway": [
         "169.254.1.1",
         "fe80::1",
@@ -368,6 +369,7 @@ test('config says what the snapshot knows', () => {
         "udp_well_known": 30,
       },
       "udp_endpoint_independent": 1,
+      "unanswered_limit": 1024,
     }
   `);
 });
