@@ -92,8 +92,8 @@ static __always_inline bool admission_is_under_pressure(void)
 	struct flow_total *total = bpf_map_lookup_elem(&flow_totals, &zero);
 
 	/* Signed: two CPUs may count in any order. */
-	return total && (__s64)(__s32)total->entries * 10 >
-				(__s64)flow_capacity() * PRESSURE_TENTHS;
+	return total &&
+	       (__s64)(__s32)total->entries * 10 > (__s64)flow_capacity() * PRESSURE_TENTHS;
 }
 
 /* Drops a first packet for its sender's own doing. */

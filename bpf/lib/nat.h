@@ -129,8 +129,8 @@ static __noinline int nat_create(struct packet *pkt, struct nat_request *request
 	return rc == ERROR_EXISTS ? 0 : -DROP_FLOW_TABLE_FULL;
 }
 
-/* Answers a flow that could not be created, so that its sender need not wait. Who is outside is told
- * nothing of how full the node is. */
+/* Answers a flow that could not be created, so that its sender need not wait. Who is outside is
+ * told nothing of how full the node is. */
 static __always_inline int nat_refuse(struct packet *pkt, int rc)
 {
 	switch (-rc) {

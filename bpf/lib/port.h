@@ -23,8 +23,8 @@ static __always_inline struct nat_counter *port_counter_get(void)
 }
 
 /*
- * Inserts the reply entry: the reservation of its tuple. An entry whose flow is dead gives way; only
- * such a one when the table may not grow.
+ * Inserts the reply entry: the reservation of its tuple. An entry whose flow is dead gives way;
+ * only such a one when the table may not grow.
  */
 static __always_inline int port_reserve(struct scratch *s)
 {

@@ -196,7 +196,8 @@ static __always_inline void tracking_update(struct packet *pkt, struct flow *flo
 	__u32 bits = flow_observe(pkt, flow);
 	__u32 watched = FLOW_RESET;
 
-	/* Of the opener's packets, also those between a FIN and the end; see continuity_record(). */
+	/* Of the opener's packets, also those between a FIN and the end; see continuity_record().
+	 */
 	if (!(flow->flags & FLOW_REPLY))
 		watched |= FLOW_FIN_ORIGINAL | FLOW_FIN_REPLY;
 	if (bits & ~flow->flags || flow->flags & watched)

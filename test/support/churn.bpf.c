@@ -97,8 +97,7 @@ static __always_inline bool churn_tuple(const struct churn_lane *lane, __u32 num
 	key->source.words[2] = key->destination.words[2] = bpf_htonl(0xffff);
 	key->source.words[3] = lane->pod;
 	key->destination.words[3] = bpf_htonl(CHURN_REMOTE_FIRST + number % CHURN_REMOTES);
-	key->source_port =
-		bpf_htons(lane->port_first + number / CHURN_REMOTES % (CHURN_PORTS / 2));
+	key->source_port = bpf_htons(lane->port_first + number / CHURN_REMOTES % (CHURN_PORTS / 2));
 	key->destination_port = bpf_htons(443);
 	key->protocol = churn_is_udp(number) ? IPPROTO_UDP : IPPROTO_TCP;
 	if (!reply)
