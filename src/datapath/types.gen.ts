@@ -428,6 +428,14 @@ export interface Timeouts {
   readonly icmp: number;
 }
 
+/** struct walk */
+export interface Walk {
+  readonly walked: number;
+  readonly removed: number;
+  readonly entries: number;
+  readonly scratch: number;
+}
+
 /** Key and value of every map; a per-CPU map has one value a possible CPU. */
 export interface Maps {
   readonly backends: { readonly key: BackendKey; readonly value: Backend };
@@ -448,6 +456,7 @@ export interface Maps {
   readonly scratches: { readonly key: number; readonly value: readonly Scratch[] };
   readonly services: { readonly key: ServiceKey; readonly value: Service };
   readonly sweeps: { readonly key: number; readonly value: Sweep };
+  readonly walks: { readonly key: number; readonly value: Walk };
 }
 
 /** Every record of the ring buffer, by its struct. */
