@@ -49,11 +49,15 @@ struct ipv6_pseudo {
 	__be32 next;
 };
 
+static __always_inline struct scratch *scratch_of(__u32 user)
+{
+	return bpf_map_lookup_elem(&scratches, &user);
+}
+
+/* The packet's. */
 static __always_inline struct scratch *scratch_get(void)
 {
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&scratches, &zero);
+	return scratch_of(SCRATCH_PACKET);
 }
 
 /* RFC 1122 section 3.2.2 and RFC 4443 section 2.4(e): never about an error, a later fragment,

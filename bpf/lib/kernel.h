@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What we use of the kernel: the stable user-space headers, and by CO-RE two fields of
- * structs that they do not have. Not a generated vmlinux.h: its names differ with every
+ * What we use of the kernel: the stable user-space headers, and by CO-RE the few
+ * fields of structs that they do not have. Not a generated vmlinux.h: its names differ with every
  * kernel and collide with ours, and the object would depend on where it was compiled.
  */
 #ifndef ISTHMUS_KERNEL_H
@@ -37,6 +37,17 @@ struct sk_buff {
 /* include/linux/bpf.h; what a map's pointer shows of it (5.9) */
 struct bpf_map {
 	__u32 max_entries;
+} __attribute__((preserve_access_index));
+
+/* include/linux/bpf.h: what a program of a map's iterator is given (5.9) */
+struct bpf_iter_meta {
+	struct seq_file *seq;
+} __attribute__((preserve_access_index));
+
+struct bpf_iter__bpf_map_elem {
+	struct bpf_iter_meta *meta;
+	void *key;
+	void *value;
 } __attribute__((preserve_access_index));
 
 /* 6.2; the agent sets config.fast_checksum where it exists */

@@ -179,10 +179,18 @@ struct {
 	__type(value, struct sweep);
 } sweeps SEC(".maps");
 
-/* Room that the stack does not have (512 bytes over all calls). Never leaves the kernel. */
+/* Of the agent's walk, which returns to user space between its parts. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct walk);
+} walks SEC(".maps");
+
+/* Room that the stack does not have (512 bytes over all calls). By enum scratch_user. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, SCRATCH_USERS);
 	__type(key, __u32);
 	__type(value, struct scratch);
 } scratches SEC(".maps");

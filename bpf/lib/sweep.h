@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Removal of dead flows, in pairs. The agent asks for a walk every few seconds, in its own
- * process context; when it does not, a timer walks in its place, with no process alive.
+ * Removal of dead flows, in pairs. The agent walks every few seconds, in its own process context
+ * and in parts, between which others get the CPU; when it does not, a timer walks in its place,
+ * with no process alive.
  */
 #ifndef ISTHMUS_SWEEP_H
 #define ISTHMUS_SWEEP_H
@@ -21,14 +22,6 @@ static __always_inline seconds sweep_clock(void)
 {
 	return bpf_ktime_get_ns() / 1000000000ULL;
 }
-
-/* What one walk saw; on the stack, where the walk's callback may write. */
-struct walk {
-	__u32 walked;
-	__u32 removed;
-	__u32 entries; /* that stayed in the flow table */
-	__u32 pad;
-};
 
 /* Once a flow: its reply entry stands for it. */
 static __always_inline void sweep_count(const struct flow *flow)
@@ -65,43 +58,54 @@ static __always_inline int sweep_entry(struct scratch *s, const struct flow_key 
 	return flow_is_orphan(s, &s->key, flow) ? flow_delete(&s->key) : 0;
 }
 
+static __always_inline void sweep_flow_entry(struct scratch *s, const struct flow_key *key,
+					     const struct flow *flow, struct walk *walk)
+{
+	int removed = sweep_entry(s, key, flow, sweep_clock());
+
+	walk->walked++;
+	walk->removed += removed;
+	if (removed || !(flow->flags & FLOW_REPLY))
+		return;
+	walk->entries += 2;
+	sweep_count(flow);
+}
+
+static __always_inline void sweep_mapping_entry(struct scratch *s, const struct mapping_key *key,
+						const struct mapping *mapping, struct walk *walk)
+{
+	walk->walked++;
+	if (!mapping_is_idle(mapping, sweep_clock()))
+		return;
+	s->mapping_key = *key;
+	walk->removed += !bpf_map_delete_elem(&mappings, &s->mapping_key);
+}
+
 static long sweep_flow(void *map, struct flow_key *key, struct flow *flow, struct walk *walk)
 {
-	struct scratch *s = scratch_get();
-	int removed;
+	struct scratch *s = scratch_of(walk->scratch);
 
 	if (!s)
 		return 1;
-	walk->walked++;
-	removed = sweep_entry(s, key, flow, sweep_clock());
-	walk->removed += removed;
-	if (removed || !(flow->flags & FLOW_REPLY))
-		return 0;
-	walk->entries += 2;
-	sweep_count(flow);
+	sweep_flow_entry(s, key, flow, walk);
 	return 0;
 }
 
 static long sweep_mapping(void *map, struct mapping_key *key, struct mapping *mapping,
 			  struct walk *walk)
 {
-	struct scratch *s = scratch_get();
+	struct scratch *s = scratch_of(walk->scratch);
 
 	if (!s)
 		return 1;
-	walk->walked++;
-	if (!mapping_is_idle(mapping, sweep_clock()))
-		return 0;
-	s->mapping_key = *key;
-	bpf_map_delete_elem(&mappings, &s->mapping_key);
-	walk->removed++;
+	sweep_mapping_entry(s, key, mapping, walk);
 	return 0;
 }
 
 /* What is left of a pod that is gone: all entries of its device, however young. */
 static long sweep_device(void *map, struct flow_key *key, struct flow *flow, __u32 *ifindex)
 {
-	struct scratch *s = scratch_get();
+	struct scratch *s = scratch_of(SCRATCH_WALK);
 
 	if (!s)
 		return 1;
@@ -136,7 +140,6 @@ static long sweep_settle(void *map, __u32 *ifindex, struct flow_count *count, vo
 		count->unanswered = count->walk_unanswered;
 	if (sweep_differs(count->closed, count->walk_closed))
 		count->closed = count->walk_closed;
-	count->walk_open = count->walk_unanswered = count->walk_closed = 0;
 	return 0;
 }
 
@@ -149,25 +152,43 @@ static __always_inline void sweep_settle_total(__u32 entries)
 		total->entries = entries;
 }
 
-static __always_inline int sweep_walk(struct sweep *sweep)
+static long sweep_forget(void *map, __u32 *ifindex, struct flow_count *count, void *context)
 {
-	struct walk walk = {};
+	count->walk_open = count->walk_unanswered = count->walk_closed = 0;
+	return 0;
+}
 
-	bpf_for_each_map_elem(&flows, sweep_flow, &walk, 0);
+static __always_inline void sweep_begin_walk(void)
+{
+	bpf_for_each_map_elem(&flow_counts, sweep_forget, NULL, 0);
+}
+
+static __always_inline void sweep_end_walk(struct sweep *sweep, const struct walk *walk)
+{
 	bpf_for_each_map_elem(&flow_counts, sweep_settle, NULL, 0);
-	sweep_settle_total(walk.entries);
-	bpf_for_each_map_elem(&mappings, sweep_mapping, &walk, 0);
-	sweep->walked = walk.walked;
-	sweep->removed = walk.removed;
-	sweep->removed_total += walk.removed;
+	sweep_settle_total(walk->entries);
+	sweep->walked = walk->walked;
+	sweep->removed = walk->removed;
+	sweep->removed_total += walk->removed;
 	sweep->last = sweep_clock();
+}
+
+/* All at once. */
+static __always_inline int sweep_walk(struct sweep *sweep, __u32 user)
+{
+	struct walk walk = {.scratch = user};
+
+	sweep_begin_walk();
+	bpf_for_each_map_elem(&flows, sweep_flow, &walk, 0);
+	bpf_for_each_map_elem(&mappings, sweep_mapping, &walk, 0);
+	sweep_end_walk(sweep, &walk);
 	return 0;
 }
 
 static int sweep_timer_fired(void *map, __u32 *key, struct sweep *sweep)
 {
 	if (sweep_clock() - sweep->last >= SWEEP_TAKEOVER_SECONDS)
-		sweep_walk(sweep);
+		sweep_walk(sweep, SCRATCH_TIMER);
 	bpf_timer_start(&sweep->timer, SWEEP_PERIOD_SECONDS * 1000000000ULL, 0);
 	return 0;
 }

@@ -442,6 +442,14 @@ struct sweep {
 	__u64 removed_total;
 };
 
+/* What a walk in parts has seen so far. */
+struct walk {
+	__u32 walked;
+	__u32 removed;
+	__u32 entries; /* that stayed in the flow table */
+	__u32 scratch; /* enum scratch_user */
+};
+
 /* Argument of the program sweep_endpoint. */
 struct sweep_request {
 	__u32 ifindex; /* of the pod's device, never 0 */
@@ -476,7 +484,16 @@ struct segment {
 	__u32 option; /* offset of the timestamp option from the TCP header; 0: has none */
 };
 
-/* Working room of one packet on one CPU; see the map `scratches`. */
+/* Whose working room: a packet interrupts a walk of the agent on the same CPU, and so may the
+ * timer. */
+enum scratch_user {
+	SCRATCH_PACKET = 0,
+	SCRATCH_WALK = 1, /* of the agent; it makes one at a time */
+	SCRATCH_TIMER = 2,
+	SCRATCH_USERS = 3,
+};
+
+/* Working room on one CPU, of a packet or a walk; see the map `scratches`. */
 struct scratch {
 	struct flow_key key;
 	struct flow_key reply_key;

@@ -530,6 +530,14 @@ export interface Timeouts {
   readonly icmp: number;
 }
 
+/** struct walk */
+export interface Walk {
+  readonly walked: number;
+  readonly removed: number;
+  readonly entries: number;
+  readonly scratch: number;
+}
+
 /** struct way */
 export interface Way {
   readonly key: FlowKey;
@@ -562,6 +570,7 @@ export interface Maps {
   readonly services: { readonly key: ServiceKey; readonly value: Service };
   readonly shortages: { readonly key: ShortageKey; readonly value: Shortage };
   readonly sweeps: { readonly key: number; readonly value: Sweep };
+  readonly walks: { readonly key: number; readonly value: Walk };
   readonly ways: { readonly key: number; readonly value: readonly Way[] };
 }
 

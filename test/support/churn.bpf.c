@@ -215,7 +215,7 @@ struct churn_census {
 static long churn_count_flow(void *map, struct flow_key *key, struct flow *flow,
 			     struct churn_census *census)
 {
-	struct scratch *s = scratch_get();
+	struct scratch *s = scratch_of(SCRATCH_WALK);
 	struct flow *pair;
 
 	if (!s)

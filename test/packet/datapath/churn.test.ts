@@ -87,7 +87,8 @@ describeIsolated('churn', import.meta.filename, () => {
     expect(await churn.count()).toMatchObject({ halves: 0 });
     await churn.age(PAUSE);
     speak('A');
-    await churn.sweep();
+    // Twice, because the timer may have walked at the same time as the first, and counted as well.
+    for (let walk = 0; walk < 2; walk++) await churn.sweep();
     const { entries, halves } = await churn.count();
     expect(halves).toBe(0);
     expect(entries).toBeGreaterThanOrEqual(2 * LONG_LIVED);

@@ -138,6 +138,36 @@ describeDatapath({ name: 'sweep', file: import.meta.filename }, (get) => {
     for (let count = 0; count < 3; count++) expect(get().program('sweep_start').testRun({}).retval).toBe(0);
   });
 
+  it('walks in parts, and does the same', async () => {
+    const open = (index: number) => {
+      const source = 1024 + Math.floor(index / 10);
+      const flow = from('a').ip({ source: V4.a, destination: `203.0.113.${index % 10}` });
+      get().run('a', flow.udp({ source, destination: 5353 }));
+    };
+    const walk = async () => {
+      expect(get().program('sweep_begin').testRun({}).retval).toBe(0);
+      const parts = await get().object.iterate('sweep_each_flow', 'flows');
+      expect(await get().object.iterate('sweep_each_mapping', 'mappings')).toBe(0);
+      expect(get().program('sweep_end').testRun({}).retval).toBe(0);
+      return parts;
+    };
+    for (let index = 0; index < 1700; index++) open(index);
+    const { flow_counts, flow_totals } = get().maps;
+    // 32 KiB at 16 bytes an entry.
+    expect(await walk()).toBe(2);
+    expect(get().flows()).toHaveLength(3400);
+    age(DEFAULT_TIMEOUTS.udpOneWay + 1);
+    for (let index = 1700; index < 1710; index++) open(index);
+    // As if they had been counted wrongly.
+    flow_totals.set(0, { entries: 100_000 });
+    const total = get().maps.sweeps.get(0)?.removed_total ?? 0n;
+    await walk();
+    expect(get().flows()).toHaveLength(20);
+    expect(get().maps.sweeps.get(0)).toMatchObject({ removed: 3400, removed_total: total + 3400n });
+    expect(flow_totals.get(0)?.entries).toBe(20);
+    expect(flow_counts.get(get().ifindex.a)).toMatchObject({ open: 10, unanswered: 10, closed: 0 });
+  });
+
   it('walks by the timer when no agent does', { timeout: 30_000 }, async () => {
     expect(get().program('sweep_start').testRun({}).retval).toBe(0);
     await sweep();
