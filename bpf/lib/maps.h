@@ -60,6 +60,25 @@ struct {
 	__type(value, struct mapping);
 } mappings SEC(".maps");
 
+/* Lives in the socket and goes with it: nothing to size, to evict or to sweep. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct socket_peer);
+} socket_peers SEC(".maps");
+
+/*
+ * Peers of a UDP socket after its first: few programs have them. Two entries a peer, one a side.
+ * The least recently used give way, and what closed sockets leave is used least.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct datagram_peer_key);
+	__type(value, struct socket_peer);
+} datagram_peers SEC(".maps");
+
 /*
  * A cache: losing an entry loses one datagram. Entries of datagrams without a first fragment are
  * few, because the detour admits few; so no flood of them makes those leave that have one.

@@ -223,6 +223,31 @@ struct mapping {
 	seconds expires; /* when the last of its flows will be dead, as far as is known */
 };
 
+/* A socket that speaks to a frontend: which backend its packets really have, from the first on. */
+struct socket_peer {
+	ip_addr frontend; /* what the program asked for, and what it is told it speaks to */
+	ip_addr backend;
+	__be16 frontend_port;
+	__be16 backend_port;
+	__u32 service_id;
+	__u32 generation; /* of the service, when the backend was last known to be one of its */
+	__u32 more; /* 1: has further peers in `datagram_peers`; only a UDP socket without connect */
+};
+
+/* By which side a peer is found. */
+enum peer_side {
+	PEER_FRONTEND = 1,
+	PEER_BACKEND = 2,
+};
+
+struct datagram_peer_key {
+	__u64 cookie; /* of the socket */
+	ip_addr address;
+	__be16 port;
+	__u8 side; /* enum peer_side */
+	__u8 pad[5];
+};
+
 /* Who may send to a mapped port (RFC 4787 REQ-8). */
 enum filtering {
 	FILTERING_ADDRESS_AND_PORT = 0, /* only remotes that were sent to */

@@ -164,10 +164,10 @@ export class Agent {
     });
     this.#programs.attach();
     const routeFailures = reconcileHostRoutes({ node, uplink, nodeName: settings.node, snapshot });
-    const { fragments } = this.#programs;
+    const { fragments, sockets } = this.#programs;
     this.#desired = want;
     this.#fault = '';
-    this.#writeState(describeState({ ...this.#options, fragments, snapshot, desired: want, routeFailures }));
+    this.#writeState(describeState({ ...this.#options, fragments, sockets, snapshot, desired: want, routeFailures }));
     this.#report(report);
     const [refused] = routeFailures;
     if (refused !== undefined) this.#retryLater(new Error(describeRouteFailure(refused)));

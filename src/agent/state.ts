@@ -1,5 +1,5 @@
 // What the agent leaves on disk for readers: src/api/protocol.ts AgentState.
-import type { AgentState, FragmentState, ServiceName } from '../api/protocol.js';
+import type { AgentState, FragmentState, ServiceName, SocketState } from '../api/protocol.js';
 import type { Desired } from '../datapath/compile.js';
 import type { Datapath } from '../datapath/datapath.js';
 import type { CompiledService } from '../datapath/services.js';
@@ -18,13 +18,14 @@ export interface DescribeStateInput {
   readonly uplink: LinkInfo;
   readonly datapath: Datapath;
   readonly fragments: FragmentState;
+  readonly sockets: SocketState;
   readonly snapshot: Snapshot;
   readonly desired: Desired;
   readonly routeFailures: readonly RouteFailure[];
 }
 
 export function describeState(input: DescribeStateInput): AgentState {
-  const { settings, origins, version, uplink, datapath, fragments, snapshot, desired, routeFailures } = input;
+  const { settings, origins, version, uplink, datapath, fragments, sockets, snapshot, desired, routeFailures } = input;
   const { network } = snapshot;
   const modes: { ipv4?: Mode; ipv6?: Mode } = {};
   for (const family of FAMILIES) {
@@ -46,6 +47,7 @@ export function describeState(input: DescribeStateInput): AgentState {
     services: desired.serviceList.map(nameService),
     attachments: datapath.attachments,
     fragments,
+    sockets,
     sourceHash: datapath.sourceHash,
     problems: [...snapshot.problems, ...desired.problems, ...routeFailures.map(routeProblem)],
     settings: origins,

@@ -46,6 +46,14 @@ export interface FragmentState {
   readonly reason?: string;
 }
 
+/** Where services take hold of what the node's own processes and pods send. */
+export interface SocketState {
+  /** `sockets`: when a program names a frontend; `packets`: only when its packet comes. */
+  readonly mode: 'sockets' | 'packets';
+  /** Why it is packets only, when sockets were wanted. */
+  readonly reason?: string;
+}
+
 /** What the agent has put in force; enough to read the pinned maps without it. */
 export interface AgentState {
   readonly apiVersion: 'isthmus.dev/v1';
@@ -64,6 +72,8 @@ export interface AgentState {
   readonly attachments: readonly Attachment[];
   /** Agents before it had this said nothing. */
   readonly fragments?: FragmentState;
+  /** Agents before it had this said nothing. */
+  readonly sockets?: SocketState;
   /** Hash of the C sources the loaded object was made from. */
   readonly sourceHash: string;
   readonly problems: readonly Problem[];

@@ -5,13 +5,16 @@ import { BpfError } from '../bpf/error.js';
 import { type AttachMode, attachCgroup, attachDevice, detachPinned } from '../bpf/link.js';
 import type { NativeLink, NativeProgram } from '../bpf/native.js';
 import type { EventReader, RingEvent } from '../bpf/ring-buffer.js';
-import { type DatapathConfig, type DatapathObject, type LoadOptions, loadObject } from './load.js';
+import { BIND_HOOKS, SOCKET_HOOKS } from './cgroup-hooks.js';
+import { type DatapathConfig, type DatapathObject, type Features, type LoadOptions, loadObject } from './load.js';
 import type { DatapathMaps } from './reconcile.js';
 
 export interface DatapathOptions extends LoadOptions {
   /** Of the C sources that the object was made from. */
   readonly sourceHash: string;
   readonly attach: AttachMode;
+  /** Whether services are for sockets too, where the kernel can. */
+  readonly sockets: boolean;
   /** Whether the node's namespace has a device of this name. */
   readonly hasDevice: (name: string) => boolean;
   /** A sampled drop, decoded. */
@@ -20,9 +23,6 @@ export interface DatapathOptions extends LoadOptions {
 
 /** Programs on devices that others may remove at any time, and whose those are. */
 const REMOVABLE: Readonly<Record<string, string>> = { from_container: 'a pod', from_detour: 'the detour' };
-
-/** enum bpf_attach_type */
-const BIND_HOOKS = { bind4: 8, bind6: 9 } as const;
 
 interface Target {
   readonly attachment: Attachment;
@@ -45,10 +45,11 @@ export class Datapath {
   #events: EventReader | undefined;
   #maps: OpenMaps | undefined;
   #sweeping: Promise<void> | undefined;
-  #fastChecksum = true;
+  #features: Features;
 
   constructor(options: DatapathOptions) {
     this.#options = options;
+    this.#features = { fastChecksum: true, sockets: options.sockets };
   }
 
   get sourceHash(): string {
@@ -70,8 +71,8 @@ export class Datapath {
    * atomic update. When loading fails, the former ones stay.
    */
   async load(config: DatapathConfig): Promise<void> {
-    const { object, fastChecksum } = await loadObject(this.#options, config, this.#fastChecksum);
-    this.#fastChecksum = fastChecksum;
+    const { object, features } = await loadObject(this.#options, config, this.#features);
+    this.#features = features;
     const former = { object: this.#object, events: this.#events, programs: this.#programs, maps: this.#maps };
     this.#object = object;
     this.#programs = new Map();
@@ -111,13 +112,26 @@ export class Datapath {
 
   /** Refuses binds to NAT ports in the cgroup's processes, in the namespace that the configuration names. */
   guardBinds(cgroup: string): void {
-    for (const [program, attachType] of Object.entries(BIND_HOOKS)) {
-      this.#attach(program, { program, target: cgroup, kind: 'cgroup' }, () => {
-        const { native } = this.#options;
-        return attachCgroup({ native, program: this.#program(program), cgroup, attachType, pin: this.#pin(program) })
-          .link;
-      });
+    this.#attachCgroup(cgroup, BIND_HOOKS);
+  }
+
+  /**
+   * Has the cgroup's processes, in whatever namespace, reach services at the socket. Throws BpfError when the kernel
+   * has not all that it takes; the hooks are as they were before then, or gone.
+   */
+  serveSockets(cgroup: string): void {
+    if (!this.#features.sockets) throw new BpfError('the kernel did not load the programs for sockets');
+    try {
+      this.#attachCgroup(cgroup, SOCKET_HOOKS);
+    } catch (error) {
+      this.leaveSockets();
+      throw error;
     }
+  }
+
+  /** Takes the programs off sockets, also those of an earlier agent. Open connections keep their backends. */
+  leaveSockets(): void {
+    for (const program of Object.keys(SOCKET_HOOKS)) this.#detach(program);
   }
 
   /** Removes dead flows now, in the kernel, off the event loop. One walk at a time: asked during one, it is that one. */
@@ -181,8 +195,17 @@ export class Datapath {
     this.#targets.set(name, { attachment: { program, target: device, kind: link.kind }, refresh, link });
   }
 
-  #attach(name: string, attachment: Attachment, refresh: () => NativeLink): void {
-    this.#targets.set(name, { attachment, refresh, link: refresh() });
+  #attachCgroup(cgroup: string, hooks: Readonly<Record<string, number>>): void {
+    const { native } = this.#options;
+    for (const [program, attachType] of Object.entries(hooks)) {
+      const pin = this.#pin(program);
+      const refresh = () => attachCgroup({ native, program: this.#program(program), cgroup, attachType, pin }).link;
+      this.#targets.set(program, {
+        attachment: { program, target: cgroup, kind: 'cgroup' },
+        refresh,
+        link: refresh(),
+      });
+    }
   }
 
   #program(name: string): NativeProgram {

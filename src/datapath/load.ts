@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { BpfError } from '../bpf/error.js';
 import type { Native } from '../bpf/native.js';
 import { BpfObject } from '../bpf/object.js';
+import { SOCKET_PROGRAMS } from './cgroup-hooks.js';
 import type { Config, Maps } from './types.gen.js';
 
 export interface LoadOptions {
@@ -22,9 +23,17 @@ export type DatapathConfig = Omit<Config, 'fast_checksum'>;
 
 export type DatapathObject = BpfObject<Maps, Config>;
 
+/** What not every kernel has. */
+export interface Features {
+  /** Reading ip_summed (6.2): without it, checksums go by helpers. */
+  readonly fastChecksum: boolean;
+  /** Programs for sockets (5.8, bpf_loop 5.17): without them, services are for packets only. */
+  readonly sockets: boolean;
+}
+
 export interface LoadedObject {
   readonly object: DatapathObject;
-  readonly fastChecksum: boolean;
+  readonly features: Features;
 }
 
 /** Pinned, so that they outlive the agent. Events and working room belong to the object that wrote them. */
@@ -35,6 +44,8 @@ const PINNED = [
   'backends',
   'flows',
   'mappings',
+  'socket_peers',
+  'datagram_peers',
   'fragments',
   'detour_sources',
   'detour_totals',
@@ -44,34 +55,64 @@ const PINNED = [
   'sweeps',
 ] as const;
 
+const MISSED: Readonly<Record<keyof Features, string>> = {
+  fastChecksum: 'checksums go by helpers: the fast way did not load',
+  sockets: 'services are for packets only: the programs for sockets did not load',
+};
+
 /**
- * Reading ip_summed needs a kernel that offers it (6.2): without it, checksums go by helpers. `fastChecksum` says
- * whether to try. Throws BpfError; nothing is attached then.
+ * Loads with as many of `wanted` as the kernel takes; what was found missing is in the answer, so that nobody tries
+ * again. Throws BpfError, the first try's; nothing is attached then.
  */
 export async function loadObject(
   options: LoadOptions,
   config: DatapathConfig,
-  fastChecksum: boolean,
+  wanted: Features,
 ): Promise<LoadedObject> {
-  try {
-    return { object: await loadWith(options, { ...config, fast_checksum: fastChecksum ? 1 : 0 }), fastChecksum };
-  } catch (error) {
-    if (!fastChecksum) throw error;
-    const object = await loadWith(options, { ...config, fast_checksum: 0 }).catch(() => {
-      throw error;
-    });
-    options.onNote({ reason: (error as Error).message }, 'checksums go by helpers: the fast way did not load');
-    return { object, fastChecksum: false };
+  let first: unknown;
+  for (const features of attempts(wanted)) {
+    try {
+      const object = await loadWith(options, config, features);
+      if (first !== undefined) noteMissed(options, { wanted, features, reason: (first as Error).message });
+      return { object, features };
+    } catch (error) {
+      first ??= error;
+    }
+  }
+  throw first;
+}
+
+/** Everything that is wanted, then without one of them, then without any. */
+function attempts({ fastChecksum, sockets }: Features): Features[] {
+  const all: Features[] = [
+    { fastChecksum: true, sockets: true },
+    { fastChecksum: false, sockets: true },
+    { fastChecksum: true, sockets: false },
+    { fastChecksum: false, sockets: false },
+  ];
+  return all.filter((features) => (fastChecksum || !features.fastChecksum) && (sockets || !features.sockets));
+}
+
+interface Missed {
+  readonly wanted: Features;
+  readonly features: Features;
+  readonly reason: string;
+}
+
+function noteMissed({ onNote }: LoadOptions, { wanted, features, reason }: Missed): void {
+  for (const name of Object.keys(MISSED) as (keyof Features)[]) {
+    if (wanted[name] && !features[name]) onNote({ reason }, MISSED[name]);
   }
 }
 
-async function loadWith(options: LoadOptions, config: Config): Promise<DatapathObject> {
+async function loadWith(options: LoadOptions, config: DatapathConfig, features: Features): Promise<DatapathObject> {
   const { native, objectPath, bpffs, flowEntries } = options;
   const object = BpfObject.open<Maps, Config>(native, objectPath);
   try {
     mkdirSync(join(bpffs, 'links'), { recursive: true });
-    object.configure(config);
+    object.configure({ ...config, fast_checksum: features.fastChecksum ? 1 : 0 });
     object.setMaxEntries('flows', flowEntries);
+    for (const program of SOCKET_PROGRAMS) object.setAutoload(program, features.sockets);
     const created = PINNED.filter((name) => !reuse(options, object, name));
     await object.load();
     for (const name of created) object.pinMap(name, join(bpffs, name));

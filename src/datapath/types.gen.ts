@@ -38,6 +38,14 @@ export interface Config {
   readonly detour_mac: string;
 }
 
+/** struct datagram_peer_key */
+export interface DatagramPeerKey {
+  readonly cookie: bigint;
+  readonly address: string;
+  readonly port: number;
+  readonly side: number;
+}
+
 /** struct detour_budget */
 export interface DetourBudget {
   readonly second: number;
@@ -381,6 +389,17 @@ export interface ServiceKey {
   readonly protocol: number;
 }
 
+/** struct socket_peer */
+export interface SocketPeer {
+  readonly frontend: string;
+  readonly backend: string;
+  readonly frontend_port: number;
+  readonly backend_port: number;
+  readonly service_id: number;
+  readonly generation: number;
+  readonly more: number;
+}
+
 /** struct sweep */
 export interface Sweep {
   readonly last: number;
@@ -403,6 +422,7 @@ export interface Timeouts {
 /** Key and value of every map; a per-CPU map has one value a possible CPU. */
 export interface Maps {
   readonly backends: { readonly key: BackendKey; readonly value: Backend };
+  readonly datagram_peers: { readonly key: DatagramPeerKey; readonly value: SocketPeer };
   readonly detour_sources: { readonly key: string; readonly value: DetourSource };
   readonly detour_totals: { readonly key: number; readonly value: DetourBudget };
   readonly drops: { readonly key: DropKey; readonly value: readonly DropCounter[] };
@@ -416,6 +436,7 @@ export interface Maps {
   readonly samples: { readonly key: DropKey; readonly value: Sample };
   readonly scratches: { readonly key: number; readonly value: readonly Scratch[] };
   readonly services: { readonly key: ServiceKey; readonly value: Service };
+  readonly socket_peers: { readonly key: number; readonly value: SocketPeer };
   readonly sweeps: { readonly key: number; readonly value: Sweep };
 }
 
