@@ -191,8 +191,7 @@ static long backend_search_step(__u32 slot, struct backend_search *search)
 }
 
 /* Whether the backend is still one of the service's; asked once a change of the service. */
-static __always_inline bool peer_is_current(struct socket_peer *peer,
-					    const struct service *service)
+static __always_inline bool peer_is_current(struct socket_peer *peer, const struct service *service)
 {
 	struct backend_search search = {
 		.key = {.service_id = service->id, .generation = service->generation},
@@ -209,9 +208,8 @@ static __always_inline bool peer_is_current(struct socket_peer *peer,
 	return true;
 }
 
-static __always_inline struct socket_peer *more_peers_find(struct bpf_sock_addr *context,
-							   const struct socket_name *name,
-							   __u8 side)
+static __always_inline struct socket_peer *
+more_peers_find(struct bpf_sock_addr *context, const struct socket_name *name, __u8 side)
 {
 	struct datagram_peer_key key = {
 		.cookie = bpf_get_socket_cookie(context),
@@ -241,8 +239,51 @@ static __always_inline int more_peers_add(struct bpf_sock_addr *context,
 	return bpf_map_update_elem(&datagram_peers, &key, peer, BPF_ANY) ? -ENOMEM : 0;
 }
 
+/* Whether the socket knows this backend by another frontend: its answers would be shown as that's.
+ */
+static __always_inline bool peer_collides(struct bpf_sock_addr *context,
+					  const struct socket_peer *first,
+					  const struct socket_peer *peer)
+{
+	struct socket_name backend, frontend;
+	struct socket_peer *other;
+
+	peer_backend(peer, &backend);
+	peer_frontend(peer, &frontend);
+	if (peer_has_backend(first, &backend) && !peer_has_frontend(first, &frontend))
+		return true;
+	if (!first->more)
+		return false;
+	other = more_peers_find(context, &backend, PEER_BACKEND);
+	return other && !peer_has_frontend(other, &frontend);
+}
+
+/*
+ * A backend for a socket that may have several frontends. Two of them with one backend cannot be
+ * told apart by their answers: a pod's datagrams to the second go by the frontend's address, and
+ * are translated as packets. There, a port of their own tells them apart.
+ */
+static __always_inline int peer_choose_distinct(struct bpf_sock_addr *context,
+						const struct socket_peer *first,
+						struct socket_peer *peer,
+						const struct service *service)
+{
+	struct socket_peer chosen = *peer;
+	int rc = peer_choose(&chosen, service);
+
+	if (rc)
+		return rc;
+	if (peer_collides(context, first, &chosen) && !socket_is_of_host(context)) {
+		chosen.backend = chosen.frontend;
+		chosen.backend_port = chosen.frontend_port;
+	}
+	*peer = chosen;
+	return 0;
+}
+
 /* A frontend beside the first one of this socket. */
 static __always_inline int datagram_more(struct bpf_sock_addr *context, struct socket_name *name,
+					 const struct socket_peer *first,
 					 const struct service *service)
 {
 	struct socket_peer *known = more_peers_find(context, name, PEER_FRONTEND);
@@ -254,7 +295,7 @@ static __always_inline int datagram_more(struct bpf_sock_addr *context, struct s
 		return 0;
 	}
 	peer_begin(&peer, name);
-	rc = peer_choose(&peer, service);
+	rc = peer_choose_distinct(context, first, &peer, service);
 	rc = rc ?: more_peers_add(context, &peer);
 	if (!rc)
 		peer_backend(&peer, name);
@@ -269,23 +310,23 @@ static __always_inline int socket_send(struct bpf_sock_addr *context, struct soc
 {
 	struct service *service = socket_service(context, name);
 	struct socket_peer fresh = {};
-	struct socket_peer *peer;
+	struct socket_peer *first;
 	int rc = 0;
 
 	if (!service)
 		return SOCKET_UNCHANGED;
 	peer_begin(&fresh, name);
-	peer = bpf_sk_storage_get(&socket_peers, context->sk, &fresh, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!peer)
+	first = bpf_sk_storage_get(&socket_peers, context->sk, &fresh, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!first)
 		return -ENOMEM;
-	if (!peer_has_frontend(peer, name)) {
-		peer->more = 1;
-		return datagram_more(context, name, service);
+	if (!peer_has_frontend(first, name)) {
+		first->more = 1;
+		return datagram_more(context, name, first, service);
 	}
-	if (!peer->service_id || !peer_is_current(peer, service))
-		rc = peer_choose(peer, service);
+	if (!first->service_id || !peer_is_current(first, service))
+		rc = peer_choose_distinct(context, first, first, service);
 	if (!rc)
-		peer_backend(peer, name);
+		peer_backend(first, name);
 	return rc;
 }
 

@@ -231,7 +231,8 @@ struct socket_peer {
 	__be16 backend_port;
 	__u32 service_id;
 	__u32 generation; /* of the service, when the backend was last known to be one of its */
-	__u32 more; /* 1: has further peers in `datagram_peers`; only a UDP socket without connect */
+	__u32 more; /* 1: has further peers in `datagram_peers`; only a UDP socket without connect
+		     */
 };
 
 /* By which side a peer is found. */

@@ -17,6 +17,7 @@ import { prepareNode } from './node-setup.js';
 import { Pods } from './pods.js';
 import { type Handlers, serve } from './server.js';
 import type { Origin } from './settings.js';
+import { StaleSockets } from './stale-sockets.js';
 import { describeRefusal, describeState } from './state.js';
 
 export interface AgentOptions extends NodeProgramsOptions {
@@ -38,6 +39,7 @@ export class Agent {
   readonly #blocks: Blocks;
   readonly #pods: Pods;
   readonly #programs: NodePrograms;
+  readonly #staleSockets: StaleSockets;
   readonly #started = new Date().toISOString();
   #snapshot: Snapshot | undefined;
   #desired: Desired | undefined;
@@ -56,6 +58,7 @@ export class Agent {
     this.#store = new EndpointStore(settings.stateDir);
     this.#ready.promise.catch(() => undefined); // nobody may be waiting
     this.#blocks = new Blocks(settings, log);
+    this.#staleSockets = new StaleSockets({ datapath, log, endpoints: () => this.#store.list() });
     this.#pods = new Pods({
       store: this.#store,
       blocks: this.#blocks,
@@ -63,6 +66,7 @@ export class Agent {
       mtu: uplink.mtu,
       current: () => this.#current(),
       reconcile: () => this.#requestReconcile(),
+      onRemoved: (endpoint) => this.#staleSockets.afterRemoval(endpoint),
     });
     this.#programs = new NodePrograms(options, this.#pods);
   }
@@ -99,6 +103,7 @@ export class Agent {
     await this.#closeServer();
     await this.#pending.catch(() => undefined);
     clearTimeout(this.#retry);
+    await this.#staleSockets.idle();
     this.#options.datapath.close();
     this.#blocks.close();
   }
@@ -163,6 +168,7 @@ export class Agent {
       write: () => reconciler.reconcile(want),
     });
     this.#programs.attach();
+    this.#staleSockets.afterChange(want);
     const routeFailures = reconcileHostRoutes({ node, uplink, nodeName: settings.node, snapshot });
     const { fragments, sockets } = this.#programs;
     this.#desired = want;

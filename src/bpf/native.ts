@@ -127,6 +127,27 @@ export interface NativeLink {
   close(): void;
 }
 
+/** Which connected sockets of a namespace are wanted; all that is given must hold. */
+export interface SocketQuery {
+  /** Path of the network namespace; the caller's own when absent. */
+  readonly netns?: string;
+  /** IANA number: 6 or 17. */
+  readonly protocol: number;
+  /** Only those with a value in this map of socket storage. Needs CAP_BPF. */
+  readonly map?: NativeMap;
+  /** Only those with this peer: 16 bytes, IPv4 as ::ffff:a.b.c.d. */
+  readonly remote?: Uint8Array;
+}
+
+export interface NativeSocket {
+  /** What destroySockets() knows it by, and no other socket, also not a later one. */
+  readonly name: Buffer;
+  readonly remote: Buffer;
+  readonly remotePort: number;
+  /** Its value in the map that was asked for. */
+  readonly storage?: Buffer;
+}
+
 /** Which side of a device: `ingress` is what the kernel calls so (from the wire, or from the pod on a veth's host side). */
 export type Side = 'ingress' | 'egress';
 
@@ -154,6 +175,13 @@ export interface Native {
    * lives (6.6). Throws NativeError where the kernel has no such link.
    */
   attachDefrag(netnsPath: string, family: 'ipv4' | 'ipv6'): NativeLink;
+  /** Off the event loop. Rejects with NativeError. */
+  listSockets(query: SocketQuery): Promise<NativeSocket[]>;
+  /**
+   * Ends sockets of a namespace: their programs get ECONNABORTED. Off the event loop. Resolves to how many there still
+   * were; rejects with NativeError, EOPNOTSUPP where the kernel was built without INET_DIAG_DESTROY.
+   */
+  destroySockets(netns: string | undefined, names: readonly Uint8Array[]): Promise<number>;
   /** One callback with all records of a drain back to back: u32 length, u32 zero, bytes padded to 8. */
   openRingBuffer(map: NativeMap, onDrain: (records: Buffer) => void): { close(): void };
   /** Raw BTF of the running kernel. Throws when the kernel has none. */

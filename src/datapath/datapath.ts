@@ -8,6 +8,8 @@ import type { EventReader, RingEvent } from '../bpf/ring-buffer.js';
 import { BIND_HOOKS, SOCKET_HOOKS } from './cgroup-hooks.js';
 import { type DatapathConfig, type DatapathObject, type Features, type LoadOptions, loadObject } from './load.js';
 import type { DatapathMaps } from './reconcile.js';
+import { endDatagramSockets, endSocketsTo, type Namespaces } from './sockets.js';
+import type { SocketPeer } from './types.gen.js';
 
 export interface DatapathOptions extends LoadOptions {
   /** Of the C sources that the object was made from. */
@@ -132,6 +134,18 @@ export class Datapath {
   /** Takes the programs off sockets, also those of an earlier agent. Open connections keep their backends. */
   leaveSockets(): void {
     for (const program of Object.keys(SOCKET_HOOKS)) this.#detach(program);
+  }
+
+  /** Ends UDP sockets that are bound to a backend which is none any more. Resolves to how many. */
+  async endDatagramSockets(which: { namespaces: Namespaces; isStale: (peer: SocketPeer) => boolean }): Promise<number> {
+    if (this.#object === undefined) return 0;
+    using peers = this.#object.map('socket_peers');
+    return await endDatagramSockets(this.#options.native, peers, which);
+  }
+
+  /** Ends every socket of the namespaces that speaks to one of the addresses. Resolves to how many. */
+  endSocketsTo(which: { namespaces: Namespaces; addresses: readonly string[] }): Promise<number> {
+    return endSocketsTo(this.#options.native, which);
   }
 
   /** Removes dead flows now, in the kernel, off the event loop. One walk at a time: asked during one, it is that one. */

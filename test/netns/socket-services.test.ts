@@ -13,6 +13,8 @@ const WEB = { ipv4: '10.96.0.10', ipv6: 'fd00:96::10' };
 const VIP = { ipv4: '203.0.113.10', ipv6: '2001:db8:cb::10' };
 const SELF = { ipv4: '10.96.0.11', ipv6: 'fd00:96::11' };
 const EMPTY = { ipv4: '10.96.0.12', ipv6: 'fd00:96::12' };
+/** Services with one backend each, in turn a and b. */
+const MANY = Array.from({ length: 60 }, (_, index) => `10.96.1.${index + 1}`);
 const mapped = (address: string) => `::ffff:${address}`;
 
 let node: AgentNode;
@@ -44,6 +46,9 @@ beforeAll(async () => {
       nodePort: NODE_PORT,
     }),
     serviceObject({ name: 'self', clusterIPs: Object.values(SELF), port: PORT, targetPort: SERVER_PORT }),
+    ...MANY.map((ip, index) =>
+      serviceObject({ name: `many${index}`, clusterIPs: [ip], port: PORT, targetPort: SERVER_PORT }),
+    ),
     serviceObject({ name: 'empty', clusterIPs: Object.values(EMPTY), port: PORT, targetPort: SERVER_PORT }),
   );
   await node.startAgent();
@@ -55,6 +60,13 @@ beforeAll(async () => {
   }
   for (const name of ['client', 'a', 'b']) await program(name).ask({ do: 'serve', name, port: SERVER_PORT });
   node.write('web.yaml', ...sliceObjects('web', SERVER_PORT, bothOf('a')));
+  node.write(
+    'many.yaml',
+    ...MANY.flatMap((_, index) => {
+      const { ipv4 = '' } = pods[index % 2 === 0 ? 'a' : 'b'] ?? {};
+      return sliceObjects(`many${index}`, SERVER_PORT, [{ address: ipv4 }]);
+    }),
+  );
   node.write('self.yaml', ...sliceObjects('self', SERVER_PORT, bothOf('client')));
   const answers = async (address: string) => (await program('client').who(at(address))).error === undefined;
   await until(async () => (await answers(WEB.ipv6)) && (await answers(SELF.ipv6)), 5000);
@@ -113,5 +125,73 @@ describe.each(['client', 'node'])('from %s', (from) => {
     expect(await whoByDatagram(from, to, true)).toEqual({ error: 'ECONNREFUSED' });
     expect(await whoByDatagram(from, to, false)).toEqual({ error: 'ECONNREFUSED' });
     expect(performance.now() - started).toBeLessThan(1000);
+  });
+});
+
+describe('a pod and its own service', () => {
+  test.each([at(SELF.ipv4), at(SELF.ipv6)])('TCP and UDP: %o', async (to) => {
+    const answer = await program('client').who(to);
+    expect(sawOf(answer).server).toBe('client');
+    expect(sawOf(await whoByDatagram('client', to, true)).server).toBe('client');
+    expect(sawOf(await whoByDatagram('client', to, false)).server).toBe('client');
+    expect(node.flows()).toEqual([]);
+  });
+});
+
+describe('NodePort at 127.0.0.1', () => {
+  const to = at('127.0.0.1', NODE_PORT);
+
+  test('is for processes of the node', async () => {
+    const answer = await program('node').who(to);
+    expect(answer).toMatchObject({ peer: to });
+    expect(sawOf(answer).server).toBe('a');
+    expect(await program('node').who(at('::1', NODE_PORT))).toEqual({ error: 'ECONNREFUSED' });
+  });
+
+  test('is not for pods, whose loopback is their own', async () => {
+    expect(await program('client').who(to)).toEqual({ error: 'ECONNREFUSED' });
+  });
+});
+
+describe('one UDP socket', () => {
+  test('speaks to many services at once, and each answers by its own frontend', async () => {
+    const on = program('client');
+    const id = on.id();
+    await on.ask({ do: 'open', id, type: 'udp4' });
+    await Promise.all(MANY.map((address) => on.ask({ do: 'send', id, ...at(address) })));
+    const answers = new Map<string, string>();
+    for (const _ of MANY) {
+      const answer = await on.ask({ do: 'receive', id, milliseconds: 2000 });
+      answers.set(answer.peer?.address ?? 'none', sawOf(answer).server);
+    }
+    // Those that share a backend with another one are told apart by packets.
+    expect(answers).toEqual(new Map(MANY.map((address, index) => [address, index % 2 === 0 ? 'a' : 'b'])));
+    await on.ask({ do: 'close', id });
+  });
+
+  test('tells services with one backend apart also when it speaks to them in turn', async () => {
+    const on = program('client');
+    const id = on.id();
+    await on.ask({ do: 'open', id, type: 'udp4' });
+    for (const address of [MANY[0], MANY[2], MANY[0], MANY[4], MANY[2], MANY[4], MANY[0]]) {
+      expect(await on.exchange(id, at(address ?? ''))).toMatchObject({ peer: at(address ?? '') });
+    }
+    await on.ask({ do: 'close', id });
+  });
+
+  test('keeps its backend of a service for as long as that is one', async () => {
+    node.write('web.yaml', ...sliceObjects('web', SERVER_PORT, bothOf('a', 'b')));
+    const on = program('client');
+    const id = on.id();
+    await on.ask({ do: 'open', id, type: 'udp4' });
+    const servers = new Set<string>();
+    for (let count = 0; count < 20; count++) servers.add(sawOf(await on.exchange(id, at(WEB.ipv4))).server);
+    expect(servers.size).toBe(1);
+    const [first = ''] = servers;
+    const other = first === 'a' ? 'b' : 'a';
+    node.write('web.yaml', ...sliceObjects('web', SERVER_PORT, bothOf(other)));
+    await expect.poll(async () => sawOf(await on.exchange(id, at(WEB.ipv4))).server, { timeout: 5000 }).toBe(other);
+    node.write('web.yaml', ...sliceObjects('web', SERVER_PORT, bothOf('a')));
+    await on.ask({ do: 'close', id });
   });
 });
