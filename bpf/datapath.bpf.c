@@ -41,6 +41,7 @@
 #include "hooks/from_netdev.h"
 #include "hooks/from_detour.h"
 #include "hooks/socket.h"
+#include "hooks/socket_list.h"
 #include "hooks/bind.h"
 #include "hooks/sweep.h"
 

@@ -48,6 +48,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports)
 	exports["attachDefrag"] = Napi::Function::New(env, AttachDefrag, "attachDefrag");
 	exports["openRingBuffer"] = Napi::Function::New(env, RingBuffer::Open, "openRingBuffer");
 	exports["listSockets"] = Napi::Function::New(env, ListSockets, "listSockets");
+	exports["walkSockets"] = Napi::Function::New(env, WalkSockets, "walkSockets");
 	exports["destroySockets"] = Napi::Function::New(env, DestroySockets, "destroySockets");
 	exports["kernelBtf"] = Napi::Function::New(env, KernelBtf, "kernelBtf");
 	exports["dumpBtfAsC"] = Napi::Function::New(env, DumpBtfAsC, "dumpBtfAsC");

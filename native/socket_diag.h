@@ -21,24 +21,19 @@ struct DiagSocketName {
 	struct inet_diag_sockid id;
 };
 
-struct DiagSocket {
-	DiagSocketName name;
-	std::vector<uint8_t> storage; /* what the socket has in the map that was asked for */
-};
-
 /* For one thread at a time. Knows nothing of JavaScript: worker threads use it. Returns -errno. */
 class SocketDiag
 {
 public:
 	[[nodiscard]] int Open(const std::string &netns);
-	/* Adds the sockets of both families. `map`: descriptor of a storage map, or -1. */
-	[[nodiscard]] int List(uint8_t protocol, int map, std::vector<DiagSocket> *sockets);
+	/* Adds the sockets of both families. */
+	[[nodiscard]] int List(uint8_t protocol, std::vector<DiagSocketName> *sockets);
 	/* -ENOENT: it is gone already. -EOPNOTSUPP: the kernel is built without this. */
 	[[nodiscard]] int Destroy(const DiagSocketName &socket);
 
 private:
 	[[nodiscard]] int Request(const void *message, size_t length);
-	[[nodiscard]] int ReadList(uint8_t protocol, std::vector<DiagSocket> *sockets);
+	[[nodiscard]] int ReadList(uint8_t protocol, std::vector<DiagSocketName> *sockets);
 
 	Descriptor netlink_;
 	std::vector<uint8_t> buffer_;

@@ -2,8 +2,10 @@
 /* Lists and ends sockets on a worker thread and settles a promise. */
 #include "socket_worker.h"
 
+#include <bpf/bpf.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -13,7 +15,8 @@
 
 #include "bytes.h"
 #include "error.h"
-#include "map.h"
+#include "netns.h"
+#include "program.h"
 #include "socket_diag.h"
 
 namespace isthmus
@@ -41,26 +44,27 @@ std::string OwnNamespace(const Napi::Value &value)
 	return value.IsUndefined() ? "/proc/self/ns/net" : value.ToString().Utf8Value();
 }
 
-class SocketWorker : public Napi::AsyncWorker
+/* Does something in or about a namespace, and settles a promise. */
+class NamespaceWorker : public Napi::AsyncWorker
 {
 public:
-	SocketWorker(Napi::Env env, std::string netns, const char *operation)
+	NamespaceWorker(Napi::Env env, std::string netns, const char *operation)
 	    : Napi::AsyncWorker(env), netns_(std::move(netns)), deferred_(env),
 	      operation_(operation)
 	{
 	}
 
-	[[nodiscard]] Napi::Promise Promise() const
+	/* Queues it; it deletes itself in the end. */
+	[[nodiscard]] Napi::Value Start()
 	{
-		return deferred_.Promise();
+		const Napi::Promise promise = deferred_.Promise();
+		Queue();
+		return promise;
 	}
 
 	void Execute() override
 	{
-		SocketDiag diag;
-		rc_ = diag.Open(netns_);
-		if (!rc_)
-			rc_ = Work(diag);
+		rc_ = Work();
 	}
 
 	void OnOK() override
@@ -74,26 +78,26 @@ public:
 	}
 
 protected:
-	[[nodiscard]] virtual int Work(SocketDiag &diag) = 0;
+	/* On a worker thread. Returns 0 or -errno. */
+	[[nodiscard]] virtual int Work() = 0;
 	[[nodiscard]] virtual Napi::Value Result(Napi::Env env) = 0;
 
-private:
 	std::string netns_;
+
+private:
 	Napi::Promise::Deferred deferred_;
 	const char *operation_;
 	int rc_ = 0;
 };
 
-class ListWorker : public SocketWorker
+class ListWorker : public NamespaceWorker
 {
 public:
 	ListWorker(Napi::Env env, const Napi::Object &options)
-	    : SocketWorker(env, OwnNamespace(options.Get("netns")), "list sockets"),
+	    : NamespaceWorker(env, OwnNamespace(options.Get("netns")), "list sockets"),
 	      protocol_(static_cast<uint8_t>(options.Get("protocol").ToNumber().Uint32Value()))
 	{
-		const Napi::Value map = options.Get("map"), remote = options.Get("remote");
-		if (!map.IsUndefined())
-			map_ = Descriptor::Duplicate(Map::Unwrap(map.ToObject())->Fd());
+		const Napi::Value remote = options.Get("remote");
 		if (remote.IsUndefined())
 			return;
 		const auto bytes = BytesOf(remote, sizeof(Address), "remote");
@@ -102,12 +106,13 @@ public:
 	}
 
 protected:
-	int Work(SocketDiag &diag) override
+	int Work() override
 	{
-		const int rc = diag.List(protocol_, map_.Get(), &sockets_);
-		std::erase_if(sockets_, [&](const DiagSocket &socket) {
-			return (map_.Get() >= 0 && socket.storage.empty()) ||
-			       (!any_remote_ && RemoteOf(socket.name) != remote_);
+		SocketDiag diag;
+		int rc = diag.Open(netns_);
+		rc = rc ? rc : diag.List(protocol_, &sockets_);
+		std::erase_if(sockets_, [&](const DiagSocketName &socket) {
+			return !any_remote_ && RemoteOf(socket) != remote_;
 		});
 		return rc;
 	}
@@ -116,15 +121,12 @@ protected:
 	{
 		Napi::Array list = Napi::Array::New(env, sockets_.size());
 		for (uint32_t i = 0; i < sockets_.size(); i++) {
-			const DiagSocket &socket = sockets_[i];
-			const Address remote = RemoteOf(socket.name);
+			const DiagSocketName &socket = sockets_[i];
+			const uint32_t *cookie = socket.id.idiag_cookie;
 			Napi::Object item = Napi::Object::New(env);
-			item["name"] = CopyBytes(env, &socket.name, sizeof(socket.name));
-			item["remote"] = CopyBytes(env, remote.data(), remote.size());
-			item["remotePort"] = ntohs(socket.name.id.idiag_dport);
-			if (!socket.storage.empty())
-				item["storage"] = CopyBytes(env, socket.storage.data(),
-							    socket.storage.size());
+			item["name"] = CopyBytes(env, &socket, sizeof(socket));
+			item["cookie"] = Napi::BigInt::New(
+				env, static_cast<uint64_t>(cookie[1]) << 32 | cookie[0]);
 			list[i] = item;
 		}
 		return list;
@@ -132,17 +134,16 @@ protected:
 
 private:
 	uint8_t protocol_;
-	Descriptor map_;
 	Address remote_ = {};
 	bool any_remote_ = true;
-	std::vector<DiagSocket> sockets_;
+	std::vector<DiagSocketName> sockets_;
 };
 
-class DestroyWorker : public SocketWorker
+class DestroyWorker : public NamespaceWorker
 {
 public:
 	DestroyWorker(Napi::Env env, std::string netns, const Napi::Array &names)
-	    : SocketWorker(env, std::move(netns), "destroy sockets"), names_(names.Length())
+	    : NamespaceWorker(env, std::move(netns), "destroy sockets"), names_(names.Length())
 	{
 		for (uint32_t i = 0; i < names_.size(); i++) {
 			const auto bytes =
@@ -153,8 +154,12 @@ public:
 
 protected:
 	/* One that ended by itself is no failure. */
-	int Work(SocketDiag &diag) override
+	int Work() override
 	{
+		SocketDiag diag;
+		const int opened = diag.Open(netns_);
+		if (opened)
+			return opened;
 		for (const DiagSocketName &name : names_) {
 			const int rc = diag.Destroy(name);
 			if (rc && rc != -ENOENT)
@@ -174,23 +179,71 @@ private:
 	uint32_t destroyed_ = 0;
 };
 
+class WalkWorker : public NamespaceWorker
+{
+public:
+	WalkWorker(Napi::Env env, std::string netns, const Napi::Object &program)
+	    : NamespaceWorker(env, std::move(netns), "walk sockets"),
+	      program_(Descriptor::Duplicate(Program::Unwrap(program)->Fd()))
+	{
+	}
+
+protected:
+	/* The walk is over the namespace that it was opened in. */
+	int Work() override
+	{
+		Descriptor link(bpf_link_create(program_.Get(), 0, BPF_TRACE_ITER, nullptr));
+		if (link.Get() < 0)
+			return -errno;
+		const int fd = CallInNamespace(netns_, [&] {
+			const int created = bpf_iter_create(link.Get());
+			return created < 0 ? -errno : created;
+		});
+		if (fd < 0)
+			return fd;
+		return Read(Descriptor(fd));
+	}
+
+	Napi::Value Result(Napi::Env env) override
+	{
+		return CopyBytes(env, written_.data(), written_.size());
+	}
+
+private:
+	int Read(const Descriptor &walk)
+	{
+		std::array<uint8_t, 16384> part;
+		for (;;) {
+			const ssize_t count = read(walk.Get(), part.data(), part.size());
+			if (count == 0)
+				return 0;
+			if (count < 0 && errno != EAGAIN && errno != EINTR)
+				return -errno;
+			if (count > 0)
+				written_.insert(written_.end(), part.begin(), part.begin() + count);
+		}
+	}
+
+	Descriptor program_;
+	std::vector<uint8_t> written_;
+};
+
 } // namespace
 
 Napi::Value ListSockets(const Napi::CallbackInfo &info)
 {
-	auto *worker = new ListWorker(info.Env(), info[0].ToObject());
-	const Napi::Promise promise = worker->Promise();
-	worker->Queue();
-	return promise;
+	return (new ListWorker(info.Env(), info[0].ToObject()))->Start();
 }
 
 Napi::Value DestroySockets(const Napi::CallbackInfo &info)
 {
-	auto *worker =
-		new DestroyWorker(info.Env(), OwnNamespace(info[0]), info[1].As<Napi::Array>());
-	const Napi::Promise promise = worker->Promise();
-	worker->Queue();
-	return promise;
+	auto names = info[1].As<Napi::Array>();
+	return (new DestroyWorker(info.Env(), OwnNamespace(info[0]), names))->Start();
+}
+
+Napi::Value WalkSockets(const Napi::CallbackInfo &info)
+{
+	return (new WalkWorker(info.Env(), OwnNamespace(info[1]), info[0].ToObject()))->Start();
 }
 
 } // namespace isthmus

@@ -7,8 +7,10 @@
 namespace isthmus
 {
 
-/* ({netns, protocol, map?, remote?}) => Promise; see src/bpf/native.ts. */
+/* ({netns?, protocol, remote?}) => Promise; see src/bpf/native.ts. */
 Napi::Value ListSockets(const Napi::CallbackInfo &info);
+/* (program, netns) => Promise of what an iterator program wrote about each socket. */
+Napi::Value WalkSockets(const Napi::CallbackInfo &info);
 /* (netns, names) => Promise of how many were ended. */
 Napi::Value DestroySockets(const Napi::CallbackInfo &info);
 

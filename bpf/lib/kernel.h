@@ -34,6 +34,16 @@ struct sk_buff {
 	__u8 ip_summed : 2;
 } __attribute__((preserve_access_index));
 
+/* include/linux/bpf.h and net/ipv4/udp.c: what a walk over UDP sockets hands to its program */
+struct bpf_iter_meta {
+	struct seq_file *seq;
+} __attribute__((preserve_access_index));
+
+struct bpf_iter__udp {
+	struct bpf_iter_meta *meta;
+	struct udp_sock *udp_sk;
+} __attribute__((preserve_access_index));
+
 /* 6.2; the agent sets config.fast_checksum where it exists */
 extern void *bpf_cast_to_kern_ctx(void *context) __ksym __weak;
 

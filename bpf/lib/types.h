@@ -235,6 +235,12 @@ struct socket_peer {
 		     */
 };
 
+/* What the program list_udp_peers says of a socket. */
+struct socket_record {
+	__u64 cookie;
+	struct socket_peer peer;
+};
+
 /* By which side a peer is found. */
 enum peer_side {
 	PEER_FRONTEND = 1,

@@ -4,7 +4,7 @@ import { type Codec, createCodecs } from '../btf/codec.js';
 import { parseBtf } from '../btf/parse.js';
 import type { Btf } from '../btf/types.js';
 import { BpfError } from './error.js';
-import type { MapInfo, Native, NativeMap, SocketQuery } from './native.js';
+import type { MapInfo, Native, NativeMap } from './native.js';
 import { SEMANTICS } from './semantics.js';
 
 /** What the rest of the code sees of a map, real or fake. All calls throw NativeError when the kernel refuses. */
@@ -23,13 +23,6 @@ export interface BpfMap<K, V> {
   /** The same in one go, for commands that have no event loop to keep alive. */
   scan(): Generator<readonly [K, V]>;
   close(): void;
-}
-
-/** A socket and what it has in a map of socket storage. */
-export interface StoredSocket<V> {
-  /** For Native.destroySockets(). */
-  readonly name: Buffer;
-  readonly value: V;
 }
 
 /** Entries of one read: about a millisecond. */
@@ -111,14 +104,6 @@ export class KernelMap<K, V> implements BpfMap<K, V>, Disposable {
 
   *scan(): Generator<readonly [K, V]> {
     for (const chunk of this.#chunks()) yield* chunk;
-  }
-
-  /** Connected sockets that have a value in this map, which is one of socket storage. */
-  async sockets(native: Native, query: Omit<SocketQuery, 'map'>): Promise<StoredSocket<V>[]> {
-    const found = await native.listSockets({ ...query, map: this.#handle });
-    return found.flatMap(({ name, storage }) =>
-      storage === undefined ? [] : [{ name, value: this.#value.decode(storage) }],
-    );
   }
 
   pin(path: string): void {

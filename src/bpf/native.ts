@@ -127,14 +127,12 @@ export interface NativeLink {
   close(): void;
 }
 
-/** Which connected sockets of a namespace are wanted; all that is given must hold. */
+/** Which connected sockets of a namespace are wanted. */
 export interface SocketQuery {
   /** Path of the network namespace; the caller's own when absent. */
   readonly netns?: string;
   /** IANA number: 6 or 17. */
   readonly protocol: number;
-  /** Only those with a value in this map of socket storage. Needs CAP_BPF. */
-  readonly map?: NativeMap;
   /** Only those with this peer: 16 bytes, IPv4 as ::ffff:a.b.c.d. */
   readonly remote?: Uint8Array;
 }
@@ -142,10 +140,7 @@ export interface SocketQuery {
 export interface NativeSocket {
   /** What destroySockets() knows it by, and no other socket, also not a later one. */
   readonly name: Buffer;
-  readonly remote: Buffer;
-  readonly remotePort: number;
-  /** Its value in the map that was asked for. */
-  readonly storage?: Buffer;
+  readonly cookie: bigint;
 }
 
 /** Which side of a device: `ingress` is what the kernel calls so (from the wire, or from the pod on a veth's host side). */
@@ -177,6 +172,8 @@ export interface Native {
   attachDefrag(netnsPath: string, family: 'ipv4' | 'ipv6'): NativeLink;
   /** Off the event loop. Rejects with NativeError. */
   listSockets(query: SocketQuery): Promise<NativeSocket[]>;
+  /** What an iterator program (iter/udp, iter/tcp; 5.9) wrote about the sockets of a namespace. Off the event loop. */
+  walkSockets(program: NativeProgram, netns?: string): Promise<Buffer>;
   /**
    * Ends sockets of a namespace: their programs get ECONNABORTED. Off the event loop. Resolves to how many there still
    * were; rejects with NativeError, EOPNOTSUPP where the kernel was built without INET_DIAG_DESTROY.

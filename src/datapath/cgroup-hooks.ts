@@ -15,4 +15,8 @@ export const SOCKET_HOOKS = {
   getpeername6: 30,
 } as const;
 
-export const SOCKET_PROGRAMS: readonly string[] = Object.keys(SOCKET_HOOKS);
+/** Tells which UDP sockets have a peer. */
+export const SOCKET_LISTER = 'list_udp_peers';
+
+/** All that is loaded for sockets. */
+export const SOCKET_PROGRAMS: readonly string[] = [...Object.keys(SOCKET_HOOKS), SOCKET_LISTER];

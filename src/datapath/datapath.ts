@@ -5,11 +5,10 @@ import { BpfError } from '../bpf/error.js';
 import { type AttachMode, attachCgroup, attachDevice, detachPinned } from '../bpf/link.js';
 import type { NativeLink, NativeProgram } from '../bpf/native.js';
 import type { EventReader, RingEvent } from '../bpf/ring-buffer.js';
-import { BIND_HOOKS, SOCKET_HOOKS } from './cgroup-hooks.js';
+import { BIND_HOOKS, SOCKET_HOOKS, SOCKET_LISTER } from './cgroup-hooks.js';
 import { type DatapathConfig, type DatapathObject, type Features, type LoadOptions, loadObject } from './load.js';
 import type { DatapathMaps } from './reconcile.js';
-import { endDatagramSockets, endSocketsTo, type Namespaces } from './sockets.js';
-import type { SocketPeer } from './types.gen.js';
+import { endDatagramSockets, endSocketsTo, type Namespaces, type SocketRecord, type StaleQuery } from './sockets.js';
 
 export interface DatapathOptions extends LoadOptions {
   /** Of the C sources that the object was made from. */
@@ -137,10 +136,15 @@ export class Datapath {
   }
 
   /** Ends UDP sockets that are bound to a backend which is none any more. Resolves to how many. */
-  async endDatagramSockets(which: { namespaces: Namespaces; isStale: (peer: SocketPeer) => boolean }): Promise<number> {
-    if (this.#object === undefined) return 0;
-    using peers = this.#object.map('socket_peers');
-    return await endDatagramSockets(this.#options.native, peers, which);
+  async endDatagramSockets(which: Pick<StaleQuery, 'namespaces' | 'isStale'>): Promise<number> {
+    const { native } = this.#options;
+    const object = this.#object;
+    if (object === undefined || !this.#features.sockets) return 0;
+    const list = async (netns: string | undefined) => {
+      const bytes = await native.walkSockets(this.#program(SOCKET_LISTER), netns);
+      return object.decodeStructs<SocketRecord>('socket_record', bytes);
+    };
+    return endDatagramSockets(native, { ...which, list });
   }
 
   /** Ends every socket of the namespaces that speaks to one of the addresses. Resolves to how many. */

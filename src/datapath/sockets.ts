@@ -1,6 +1,5 @@
 // Connected sockets of a node's namespaces, and the end of those that nobody answers any more.
 import { isNativeError } from '../bpf/error.js';
-import type { KernelMap } from '../bpf/map.js';
 import type { Native } from '../bpf/native.js';
 import { addressBytes } from '../model/address.js';
 import type { SocketPeer } from './types.gen.js';
@@ -11,15 +10,27 @@ const UDP = 17;
 /** Paths of network namespaces; undefined is the agent's own. */
 export type Namespaces = readonly (string | undefined)[];
 
-/** Ends UDP sockets whose record says so. Resolves to how many. Rejects with NativeError. */
-export async function endDatagramSockets(
-  native: Native,
-  peers: KernelMap<number, SocketPeer>,
-  { namespaces, isStale }: { namespaces: Namespaces; isStale: (peer: SocketPeer) => boolean },
-): Promise<number> {
+/** struct socket_record */
+export interface SocketRecord {
+  readonly cookie: bigint;
+  readonly peer: SocketPeer;
+}
+
+export interface StaleQuery {
+  readonly namespaces: Namespaces;
+  readonly isStale: (peer: SocketPeer) => boolean;
+  /** What the lister wrote about the sockets of a namespace. */
+  readonly list: (netns: string | undefined) => Promise<readonly SocketRecord[]>;
+}
+
+/** Ends connected UDP sockets whose peer says so. Resolves to how many. Rejects with NativeError. */
+export async function endDatagramSockets(native: Native, { namespaces, isStale, list }: StaleQuery): Promise<number> {
   return inEach(namespaces, async (netns) => {
-    const sockets = await peers.sockets(native, { ...(netns && { netns }), protocol: UDP });
-    const stale = sockets.filter(({ value }) => isStale(value)).map(({ name }) => name);
+    const records = (await list(netns)).filter(({ peer }) => isStale(peer));
+    if (records.length === 0) return 0;
+    const cookies = new Set(records.map(({ cookie }) => cookie));
+    const connected = await native.listSockets({ ...(netns && { netns }), protocol: UDP });
+    const stale = connected.filter(({ cookie }) => cookies.has(cookie)).map(({ name }) => name);
     return stale.length === 0 ? 0 : native.destroySockets(netns, stale);
   });
 }

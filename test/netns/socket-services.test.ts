@@ -1,5 +1,6 @@
 // Services at the socket: real programs in pods and on the node, whose packets have the backend's address from the start.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { SOCKET_HOOKS } from '../../src/datapath/cgroup-hooks.js';
 import { until } from '../../src/testbed/command.js';
 import { AgentNode } from '../support/agent-node.js';
 import { NODE } from '../support/node-world.js';
@@ -128,6 +129,8 @@ describe.each(['client', 'node'])('from %s', (from) => {
   });
 });
 
+const SOCKET_LINKS = Object.keys(SOCKET_HOOKS);
+
 describe('a pod and its own service', () => {
   test.each([at(SELF.ipv4), at(SELF.ipv6)])('TCP and UDP: %o', async (to) => {
     const answer = await program('client').who(to);
@@ -193,5 +196,137 @@ describe('one UDP socket', () => {
     await expect.poll(async () => sawOf(await on.exchange(id, at(WEB.ipv4))).server, { timeout: 5000 }).toBe(other);
     node.write('web.yaml', ...sliceObjects('web', SERVER_PORT, bothOf('a')));
     await on.ask({ do: 'close', id });
+  });
+});
+
+/** A socket that the test holds open. */
+async function openDatagram(place: string, to: SocketEnd): Promise<number> {
+  const on = program(place);
+  const id = on.id();
+  await on.ask({ do: 'open', id, type: to.address.includes(':') ? 'udp6' : 'udp4' });
+  expect(await on.ask({ do: 'connectDatagram', id, ...to })).toEqual({ peer: to });
+  expect((await on.exchange(id)).error).toBeUndefined();
+  return id;
+}
+
+async function openStream(place: string, to: SocketEnd): Promise<number> {
+  const id = program(place).id();
+  expect(await program(place).ask({ do: 'connect', id, ...to })).toEqual({ peer: to });
+  return id;
+}
+
+describe('a backend that left its service', () => {
+  beforeAll(() => node.write('web.yaml', ...sliceObjects('web', SERVER_PORT, bothOf('a'))));
+
+  test('ends connected UDP sockets to it, in pods and on the node, and no other', async () => {
+    const targets = [at(WEB.ipv4), at(WEB.ipv6), at(mapped(WEB.ipv4)), at(NODE.ipv4, NODE_PORT)];
+    const held: [string, number][] = [];
+    for (const place of ['client', 'node']) {
+      for (const to of targets) held.push([place, await openDatagram(place, to)]);
+    }
+    held.push(['node', await openDatagram('node', at('127.0.0.1', NODE_PORT))]);
+    const direct = await openDatagram('client', at(pods.a?.ipv4 ?? '', SERVER_PORT));
+    const other = await openDatagram('client', at(MANY[0] ?? ''));
+    const stream = await openStream('client', at(WEB.ipv4));
+
+    node.write('web.yaml', ...sliceObjects('web', SERVER_PORT, bothOf('b')));
+    for (const [place, id] of held) {
+      const ended = await program(place).ask({ do: 'receive', id, milliseconds: 5000 });
+      expect(ended).toEqual({ error: 'ECONNABORTED' });
+      await program(place).ask({ do: 'close', id });
+    }
+    expect(sawOf(await program('client').exchange(direct)).server).toBe('a');
+    expect(sawOf(await program('client').exchange(other)).server).toBe('a');
+    expect(sawOf(await program('client').ask({ do: 'ask', id: stream })).server).toBe('a');
+    expect(sawOf(await whoByDatagram('client', at(WEB.ipv4), true)).server).toBe('b');
+  });
+
+  test('keeps its UDP sockets while its service has no other', async () => {
+    const id = await openDatagram('client', at(WEB.ipv4));
+    node.write('web.yaml', ...sliceObjects('web', SERVER_PORT, []));
+    await expect.poll(() => whoByDatagram('client', at(WEB.ipv4), true)).toEqual({ error: 'ECONNREFUSED' });
+    expect(sawOf(await program('client').exchange(id)).server).toBe('b');
+    node.write('web.yaml', ...sliceObjects('web', SERVER_PORT, bothOf('a')));
+    expect(await program('client').ask({ do: 'receive', id, milliseconds: 5000 })).toEqual({ error: 'ECONNABORTED' });
+  });
+});
+
+describe('a pod that is removed', () => {
+  test('resets connections to it at once, of pods and of the node', async () => {
+    pods.c = await node.addPod('c');
+    programs.c = new SocketProgram(node, 'c');
+    await program('c').ask({ do: 'serve', name: 'c', port: SERVER_PORT });
+    node.write('web.yaml', ...sliceObjects('web', SERVER_PORT, bothOf('c')));
+    await expect.poll(async () => sawOf(await program('client').who(at(WEB.ipv6))).server).toBe('c');
+    const held = [];
+    for (const place of ['client', 'node']) {
+      for (const to of [at(WEB.ipv4), at(WEB.ipv6)]) held.push({ place, id: await openStream(place, to) });
+    }
+    const ends = held.map(({ place, id }) => program(place).ask({ do: 'wait', id }));
+    await node.cni('DEL', 'c');
+    expect(await Promise.all(ends)).toEqual(held.map(() => ({ error: 'ECONNABORTED' })));
+    await program('c')[Symbol.asyncDispose]();
+    delete programs.c;
+    await node.deleteNamespace('c');
+    node.write('web.yaml', ...sliceObjects('web', SERVER_PORT, bothOf('a')));
+    await expect.poll(async () => sawOf(await program('client').who(at(WEB.ipv4))).server).toBe('a');
+  });
+});
+
+describe('an agent that is killed', () => {
+  test('leaves everything working, and the next one replaces the programs', async () => {
+    const stream = await openStream('client', at(WEB.ipv4));
+    const datagram = await openDatagram('client', at(WEB.ipv6));
+    const before = await node.programs();
+    await node.endAgent('SIGKILL');
+    expect(await program('client').who(at(WEB.ipv4))).toMatchObject({ peer: at(WEB.ipv4) });
+    expect(await whoByDatagram('node', at(WEB.ipv6), false)).toMatchObject({ peer: at(WEB.ipv6) });
+    const { state } = await node.startAgent();
+    expect(state.sockets).toEqual({ mode: 'sockets' });
+    const after = await node.programs();
+    expect(Object.keys(after)).toEqual(Object.keys(before));
+    for (const link of SOCKET_LINKS) expect(after[link]).toBeGreaterThan(before[link] ?? 0);
+    expect(sawOf(await program('client').ask({ do: 'ask', id: stream })).server).toBe('a');
+    const answer = await program('client').exchange(datagram);
+    expect(answer).toMatchObject({ peer: at(WEB.ipv6) });
+    expect(sawOf(answer).server).toBe('a');
+  });
+
+  test('and missed that a backend left: its successor ends the sockets to it', async () => {
+    const id = await openDatagram('client', at(WEB.ipv4));
+    await node.endAgent('SIGKILL');
+    node.write('web.yaml', ...sliceObjects('web', SERVER_PORT, bothOf('b')));
+    await node.startAgent();
+    expect(await program('client').ask({ do: 'receive', id, milliseconds: 5000 })).toEqual({ error: 'ECONNABORTED' });
+    node.write('web.yaml', ...sliceObjects('web', SERVER_PORT, bothOf('a')));
+    await expect.poll(async () => sawOf(await program('client').who(at(WEB.ipv4))).server).toBe('a');
+  });
+});
+
+describe('with --sockets never', () => {
+  beforeAll(async () => {
+    await node.endAgent('SIGTERM');
+    await node.startAgent({ sockets: 'never' });
+  });
+
+  test('nothing is attached to sockets, and what was there is gone', async () => {
+    expect((await node.status())?.state.sockets).toEqual({ mode: 'packets' });
+    expect(Object.keys(await node.programs()).filter((link) => SOCKET_LINKS.includes(link))).toEqual([]);
+  });
+
+  test.each(FRONTENDS)('a pod reaches a %s %o by packets', async (_, to) => {
+    const answer = await program('client').who(to);
+    const family = to.address.includes('.') ? 'ipv4' : 'ipv6';
+    expect(sawOf(answer)).toMatchObject({ server: 'a', client: { address: NODE[family] } });
+    for (const connected of [true, false]) {
+      expect(sawOf(await whoByDatagram('client', to, connected)).server).toBe('a');
+    }
+  });
+
+  test('and back: sockets are served again', async () => {
+    await node.endAgent('SIGTERM');
+    await node.startAgent({});
+    const answer = await program('client').who(at(WEB.ipv4));
+    expect(sawOf(answer).client.address).toBe(pods.client?.ipv4);
   });
 });
