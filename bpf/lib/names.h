@@ -14,6 +14,9 @@ const union {
 	enum flow_flags flow_flags;
 	enum mapping_side mapping_side;
 	enum filtering filtering;
+	enum scope scope;
+	enum service_flags service_flags;
+	enum maglev_limits maglev_limits;
 } _names SEC(".names");
 
 #endif

@@ -189,12 +189,15 @@ export class Agent {
   }
 
   #compile(snapshot: Snapshot): Desired {
+    const { reconciler } = this.#programs;
+    const settled = reconciler?.applied !== undefined && reconciler.applied === this.#desired?.services;
     return compile({
       snapshot,
       nodeName: this.#options.settings.node,
       endpoints: this.#store.list().filter(({ ifindex }) => ifindex !== 0),
       serviceIds: this.#desired?.serviceIds ?? new Map(),
-      have: this.#programs.reconciler?.have ?? { services: new Map(), backends: new Map() },
+      have: reconciler?.have ?? { services: new Map(), backends: new Map() },
+      previous: settled ? this.#desired : undefined,
     });
   }
 

@@ -217,6 +217,9 @@ function openMaps(object: DatapathObject): OpenMaps {
     routes: object.map('routes'),
     services: object.map('services'),
     backends: object.map('backends'),
+    maglev: object.map('maglev'),
+    source_ranges: object.map('source_ranges'),
+    serving: object.map('serving'),
   };
 }
 
