@@ -41,7 +41,7 @@ static __always_inline __s64 affinity_slot(const struct affinity *affinity,
 	/* It seldom moves. */
 	if (!affinity_try_slot(affinity->slot, &search))
 		bpf_loop(set->backend_count, affinity_try_slot, &search, 0);
-	return search.found ? search.key.slot : -1;
+	return search.found ? (__s64)search.key.slot : -1;
 }
 
 /* The slot that the client's last connection is remembered by; negative: it may have any. */

@@ -156,7 +156,7 @@ static __always_inline int forward_inside(struct packet *pkt)
 		return forward_to_endpoint(pkt, endpoint);
 	route = route_lookup(&pkt->key.destination);
 	if (!route || route->type != ROUTE_NODE)
-		return answer_unreachable(pkt, DROP_NO_ENDPOINT);
+		return answer_gone(pkt, DROP_NO_ENDPOINT);
 	/* What came from the wire does not go back to it: the sender's table is stale. */
 	if (pkt->direction == DIRECTION_FROM_NETDEV)
 		return answer_unreachable(pkt, DROP_NO_ENDPOINT);

@@ -62,7 +62,7 @@ static __noinline int service_check_source(struct packet *pkt, struct service *s
 	return bpf_map_lookup_elem(&source_ranges, &key) ? 0 : -DROP_SOURCE_RANGE;
 }
 
-/* No backend in this scope: others may have some, and the client should try there, or nobody has. */
+/* No backend for this scope: the client should try another node, or it learns that nobody has. */
 static __always_inline int service_refuse(struct packet *pkt, const struct service *service)
 {
 	__u32 silent = pkt->direction == DIRECTION_FROM_NETDEV ? SERVICE_DROP_EXTERNAL

@@ -68,7 +68,7 @@ enum drop_reason {
 	DROP_DETOUR_STRAY = 25, /* what came back from the detour of fragments is none of them */
 	DROP_NO_LOCAL_BACKEND = 26, /* policy Local, and only other nodes have backends; silent */
 	DROP_SOURCE_RANGE = 27, /* the load balancer address is not for this client; silent */
-	DROP_NO_SERVICE = 28, /* no such port of a cluster IP (refused), or no such cluster IP (silent) */
+	DROP_NO_SERVICE = 28, /* no such port of a cluster IP: refused; or no such cluster IP */
 };
 
 /* --- what the agent writes -------------------------------------------------------- */
@@ -126,11 +126,11 @@ enum scope {
 /* What packets of one scope use. A service and a generation name a set of backends. */
 struct backend_set {
 	__u32 generation;
-	__u32 backend_count; /* 0: connections are refused, or dropped where SERVICE_DROP_* says so */
+	__u32 backend_count; /* 0: refused, or dropped where SERVICE_DROP_* says so */
 };
 
 enum service_flags {
-	SERVICE_DROP_INTERNAL = 1, /* scope internal: without backends, silent: other nodes have some */
+	SERVICE_DROP_INTERNAL = 1, /* scope internal has no backend here, but others do: silent */
 	SERVICE_DROP_EXTERNAL = 2,
 	SERVICE_SOURCE_RANGES = 4, /* only for clients in `source_ranges` */
 	SERVICE_MAGLEV = 8, /* the choice is in `maglev`, the same on every node */
@@ -184,8 +184,8 @@ _Static_assert(sizeof(struct source_range_key) == 24, "a hole in the key of a tr
 
 /* Present: this backend of a UDP service answers, whatever policies and hints say. */
 struct serving_key {
-	__u32 service_id;
 	ip_addr address;
+	__u32 service_id;
 	__be16 port;
 	__u16 pad;
 };
@@ -195,6 +195,7 @@ struct serving_key {
 struct affinity_key {
 	ip_addr client;
 	__u32 service_id;
+	__u32 pad;
 };
 
 /* Where a client's last connection to a service went. */
@@ -204,6 +205,7 @@ struct affinity {
 	__u16 pad;
 	__u32 slot; /* where the set of then had it */
 	seconds seen; /* when it began */
+	__u32 pad0;
 };
 
 /* One direction of a flow, as its packets look when they reach the node. ICMP echo: the
@@ -500,7 +502,7 @@ struct config {
 	__u32 detour_ifindex[2]; /* by enum direction: to where fragments are put in order; or 0 */
 	mac_addr detour_mac; /* of the far end of both */
 	__u8 pad0[2];
-	struct prefix service_cidrs[SERVICE_CIDRS_MAX]; /* of cluster IPs: no other ports, no others */
+	struct prefix service_cidrs[SERVICE_CIDRS_MAX]; /* only services are there */
 	__u32 service_cidr_count;
 	__u32 pad1;
 };

@@ -162,6 +162,7 @@ export class Agent {
       clusterID: snapshot.network?.clusterID ?? '',
       write: () => reconciler.reconcile(want),
     });
+    this.#sweepServices(report);
     this.#programs.attach();
     const routeFailures = reconcileHostRoutes({ node, uplink, nodeName: settings.node, snapshot });
     const { fragments } = this.#programs;
@@ -198,6 +199,14 @@ export class Agent {
       serviceIds: this.#desired?.serviceIds ?? new Map(),
       have: reconciler?.have ?? { services: new Map(), backends: new Map() },
       previous: settled ? this.#desired : undefined,
+    });
+  }
+
+  /** After the new entries are in force: a datagram that comes between the two finds a backend that serves. */
+  #sweepServices({ retired }: Report): void {
+    if (retired === 0) return;
+    this.#options.datapath.sweepServices().catch((error: Error) => {
+      this.#options.log.error({ err: error }, 'removal of stale UDP flows failed; the next walk removes them');
     });
   }
 

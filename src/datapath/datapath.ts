@@ -129,6 +129,12 @@ export class Datapath {
     await this.#sweeping;
   }
 
+  /** Removes the UDP flows of services to backends that serve no more, so that their senders get others. */
+  async sweepServices(): Promise<void> {
+    if (this.#object === undefined) return;
+    await this.#run('sweep_services');
+  }
+
   /** Removes the flows of a pod that is gone, so that the next owner of its address and ports finds them free. */
   async removeFlows(ifindex: number): Promise<void> {
     if (this.#object === undefined) return;

@@ -456,8 +456,8 @@ export interface ServiceKey {
 
 /** struct serving_key */
 export interface ServingKey {
-  readonly service_id: number;
   readonly address: string;
+  readonly service_id: number;
   readonly port: number;
 }
 
