@@ -31,6 +31,8 @@
 #include "lib/port.h"
 #include "lib/nat.h"
 #include "lib/mapped.h"
+#include "lib/affinity.h"
+#include "lib/maglev.h"
 #include "lib/service.h"
 #include "lib/socket.h"
 #include "lib/icmp_error.h"

@@ -27,6 +27,15 @@ int sweep_flows(void *context)
 	return sweep ? sweep_walk(sweep) : 1;
 }
 
+/* After a change of backends, so that UDP need not wait for the next walk. */
+SEC("syscall")
+int sweep_services(void *context)
+{
+	struct walk walk = {};
+
+	return bpf_for_each_map_elem(&flows, sweep_stale, &walk, 0) < 0;
+}
+
 SEC("syscall")
 int sweep_endpoint(struct sweep_request *request)
 {

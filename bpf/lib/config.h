@@ -19,13 +19,27 @@ static __always_inline void config_copy(void *to, const volatile void *from, __u
 	__builtin_memcpy(to, hidden, bytes);
 }
 
+static __always_inline bool prefix_contains(const volatile struct prefix *prefix,
+					    const ip_addr *address)
+{
+	return !((address->halves[0] ^ prefix->address.halves[0]) & prefix->mask.halves[0]) &&
+	       !((address->halves[1] ^ prefix->address.halves[1]) & prefix->mask.halves[1]);
+}
+
 static __always_inline bool address_is_inside(const ip_addr *address)
 {
 	for (__u32 i = 0; i < INSIDE_MAX && i < config.inside_count; i++) {
-		const volatile struct prefix *inside = &config.inside[i];
+		if (prefix_contains(&config.inside[i], address))
+			return true;
+	}
+	return false;
+}
 
-		if (!((address->halves[0] ^ inside->address.halves[0]) & inside->mask.halves[0]) &&
-		    !((address->halves[1] ^ inside->address.halves[1]) & inside->mask.halves[1]))
+/* Whether only services have such addresses. */
+static __always_inline bool address_is_cluster_ip(const ip_addr *address)
+{
+	for (__u32 i = 0; i < SERVICE_CIDRS_MAX && i < config.service_cidr_count; i++) {
+		if (prefix_contains(&config.service_cidrs[i], address))
 			return true;
 	}
 	return false;

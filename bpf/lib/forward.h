@@ -141,18 +141,6 @@ static __always_inline int forward_to_node(struct packet *pkt, const struct rout
 }
 
 /*
- * An address inside the cluster that nobody has. A connection that was there ends at once: for
- * TCP, "unreachable" is no reason to give up before its timeout (RFC 1122 section 4.2.3.9).
- */
-static __always_inline int forward_to_nobody(struct packet *pkt)
-{
-	if (pkt->key.protocol == IPPROTO_TCP && !(pkt->tcp_flags & TCP_SYN) &&
-	    !(pkt->flags & PACKET_LATER_FRAGMENT))
-		return answer_reset(pkt, DROP_NO_ENDPOINT);
-	return answer_unreachable(pkt, DROP_NO_ENDPOINT);
-}
-
-/*
  * A destination inside the cluster: never translated, no flow kept, one lookup for a pod of
  * this node and two for a pod of another. Goes on (0) with every other destination.
  */
@@ -168,7 +156,7 @@ static __always_inline int forward_inside(struct packet *pkt)
 		return forward_to_endpoint(pkt, endpoint);
 	route = route_lookup(&pkt->key.destination);
 	if (!route || route->type != ROUTE_NODE)
-		return forward_to_nobody(pkt);
+		return answer_gone(pkt, DROP_NO_ENDPOINT);
 	/* What came from the wire does not go back to it: the sender's table is stale. */
 	if (pkt->direction == DIRECTION_FROM_NETDEV)
 		return answer_unreachable(pkt, DROP_NO_ENDPOINT);

@@ -22,9 +22,10 @@ struct {
 	__type(value, struct route);
 } routes SEC(".maps");
 
+/* Frontends: three or four a service port and family. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 131072);
+	__uint(max_entries, 262144);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct service_key);
 	__type(value, struct service);
@@ -37,6 +38,40 @@ struct {
 	__type(key, struct backend_key);
 	__type(value, struct backend);
 } backends SEC(".maps");
+
+/* 32 chunks a set of backends of the services that ask for it: 32 KiB each. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct maglev_key);
+	__type(value, struct maglev_chunk);
+} maglev SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct source_range_key);
+	__type(value, __u32);
+} source_ranges SEC(".maps");
+
+/* Of UDP services only: nobody else's flows are removed for want of their backend. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 524288);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct serving_key);
+	__type(value, __u32);
+} serving SEC(".maps");
+
+/* LRU: a flood of clients makes those forgotten that have been away longest, and nobody refused. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct affinity_key);
+	__type(value, struct affinity);
+} affinities SEC(".maps");
 
 /*
  * HASH and not LRU: an established flow is never evicted to make room for a new one.

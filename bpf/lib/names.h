@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Names for user space: BTF keeps only those types that something refers to. */
+/* Names for user space: BTF keeps only those enums that something refers to. */
 #ifndef ISTHMUS_NAMES_H
 #define ISTHMUS_NAMES_H
 
@@ -14,7 +14,9 @@ const union {
 	enum flow_flags flow_flags;
 	enum mapping_side mapping_side;
 	enum filtering filtering;
-	struct socket_record socket_record;
+	enum scope scope;
+	enum service_flags service_flags;
+	enum maglev_limits maglev_limits;
 } _names SEC(".names");
 
 #endif

@@ -103,18 +103,80 @@ static __always_inline struct service *socket_service(struct bpf_sock_addr *cont
 	return bpf_map_lookup_elem(&services, &key);
 }
 
-/* A new backend for the frontend. */
-static __always_inline int peer_choose(struct socket_peer *peer, const struct service *service)
+/*
+ * Who the socket is for affinity and source ranges. The node has its address; a pod's is not
+ * chosen yet, so its namespace stands for it, as an address that nobody has (RFC 6666).
+ */
+static __always_inline void socket_client(struct bpf_sock_addr *context,
+					  const struct socket_name *to, ip_addr *client)
 {
-	struct backend *backend = service_select_backend(service);
+	bool ipv4 = !to->address.halves[0] && to->address.words[2] == bpf_htonl(0xffff);
 
-	if (!backend)
-		return -ECONNREFUSED;
-	peer->backend = backend->address;
-	peer->backend_port = backend->port;
-	peer->service_id = service->id;
-	peer->generation = service->generation;
-	return 0;
+	if (socket_is_of_host(context)) {
+		config_copy(client, &config.node_address[ipv4 ? FAMILY_IPV4 : FAMILY_IPV6],
+			    sizeof(*client));
+		return;
+	}
+	client->words[0] = bpf_htonl(0x01000000);
+	client->words[1] = 0;
+	client->halves[1] = bpf_get_netns_cookie(context);
+}
+
+/* What has to be silent, or depends on a pod's address, is left to its packets. The node's own
+ * packets meet no program, so its sockets hear of it at once. */
+static __always_inline int socket_leave_to_packets(struct bpf_sock_addr *context)
+{
+	return socket_is_of_host(context) ? -EPERM : SOCKET_UNCHANGED;
+}
+
+static __always_inline int socket_check_source(struct bpf_sock_addr *context, ip_addr *client,
+					       struct service *service)
+{
+	if (!(service->flags & SERVICE_SOURCE_RANGES))
+		return 0;
+	if (socket_is_of_host(context) && !service_check_source(client, service))
+		return 0;
+	return socket_leave_to_packets(context);
+}
+
+/* To an address that only services can have, and no frontend: as service_check_address(). */
+static __always_inline int socket_check_address(struct bpf_sock_addr *context,
+						const struct socket_name *to)
+{
+	struct service_key key = {.address = to->address};
+
+	if (!address_is_cluster_ip(&to->address) || !socket_is_of_host(context))
+		return SOCKET_UNCHANGED;
+	return bpf_map_lookup_elem(&services, &key) ? -ECONNREFUSED : -EPERM;
+}
+
+/* A backend for the peer's frontend. Its flow has no port yet, and any will do for its hash. */
+static __always_inline int peer_choose(struct bpf_sock_addr *context, struct socket_peer *peer,
+				       struct service *service)
+{
+	struct socket_name to = {.address = peer->frontend, .port = peer->frontend_port};
+	struct flow_key flow = {
+		.destination = to.address,
+		.destination_port = to.port,
+		.source_port = bpf_get_prandom_u32(),
+		.protocol = context->protocol,
+	};
+	struct backend *backend;
+	int rc;
+
+	socket_client(context, &to, &flow.source);
+	rc = socket_check_source(context, &flow.source, service);
+	if (rc)
+		return rc;
+	backend = service_select_backend(&flow, service, &service->sets[SCOPE_INTERNAL]);
+	if (backend) {
+		peer->backend = backend->address;
+		peer->backend_port = backend->port;
+		return 0;
+	}
+	if (service->flags & SERVICE_DROP_INTERNAL)
+		return socket_leave_to_packets(context);
+	return -ECONNREFUSED;
 }
 
 static __always_inline void peer_begin(struct socket_peer *peer, const struct socket_name *to)
@@ -155,14 +217,12 @@ static __always_inline int socket_connect(struct bpf_sock_addr *context, struct 
 	struct socket_peer *kept;
 	int rc;
 
-	if (!service) {
-		bpf_sk_storage_delete(&socket_peers, context->sk);
-		return SOCKET_UNCHANGED;
-	}
 	peer_begin(&peer, name);
-	rc = peer_choose(&peer, service);
-	if (rc)
+	rc = service ? peer_choose(context, &peer, service) : socket_check_address(context, name);
+	if (rc) {
+		bpf_sk_storage_delete(&socket_peers, context->sk);
 		return rc;
+	}
 	kept = bpf_sk_storage_get(&socket_peers, context->sk, &peer, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!kept)
 		return -ENOMEM;
@@ -171,41 +231,23 @@ static __always_inline int socket_connect(struct bpf_sock_addr *context, struct 
 	return 0;
 }
 
-struct backend_search {
-	struct backend_key key;
-	const struct socket_peer *peer;
-	bool found;
-};
-
-static long backend_search_step(__u32 slot, struct backend_search *search)
+static __always_inline bool peer_is_by_packets(const struct socket_peer *peer)
 {
-	struct backend *backend;
-
-	search->key.slot = slot;
-	backend = bpf_map_lookup_elem(&backends, &search->key);
-	if (!backend || backend->port != search->peer->backend_port ||
-	    !address_equals(&backend->address, &search->peer->backend))
-		return 0;
-	search->found = true;
-	return 1;
+	return peer->backend_port == peer->frontend_port &&
+	       address_equals(&peer->backend, &peer->frontend);
 }
 
-/* Whether the backend is still one of the service's; asked once a change of the service. */
-static __always_inline bool peer_is_current(struct socket_peer *peer, const struct service *service)
+/* Whether the backend still serves, whatever policies say now: it is UDP, and a flow goes on. */
+static __always_inline bool peer_is_current(const struct socket_peer *peer,
+					    const struct service *service)
 {
-	struct backend_search search = {
-		.key = {.service_id = service->id, .generation = service->generation},
-		.peer = peer,
+	struct serving_key key = {
+		.service_id = service->id,
+		.address = peer->backend,
+		.port = peer->backend_port,
 	};
 
-	if (peer->service_id == service->id && peer->generation == service->generation)
-		return true;
-	bpf_loop(service->backend_count, backend_search_step, &search, 0);
-	if (!search.found)
-		return false;
-	peer->service_id = service->id;
-	peer->generation = service->generation;
-	return true;
+	return peer_is_by_packets(peer) || bpf_map_lookup_elem(&serving, &key);
 }
 
 static __always_inline struct socket_peer *
@@ -265,11 +307,10 @@ static __always_inline bool peer_collides(struct bpf_sock_addr *context,
  */
 static __always_inline int peer_choose_distinct(struct bpf_sock_addr *context,
 						const struct socket_peer *first,
-						struct socket_peer *peer,
-						const struct service *service)
+						struct socket_peer *peer, struct service *service)
 {
 	struct socket_peer chosen = *peer;
-	int rc = peer_choose(&chosen, service);
+	int rc = peer_choose(context, &chosen, service);
 
 	if (rc)
 		return rc;
@@ -283,8 +324,7 @@ static __always_inline int peer_choose_distinct(struct bpf_sock_addr *context,
 
 /* A frontend beside the first one of this socket. */
 static __always_inline int datagram_more(struct bpf_sock_addr *context, struct socket_name *name,
-					 const struct socket_peer *first,
-					 const struct service *service)
+					 const struct socket_peer *first, struct service *service)
 {
 	struct socket_peer *known = more_peers_find(context, name, PEER_FRONTEND);
 	struct socket_peer peer = {};
@@ -314,7 +354,7 @@ static __always_inline int socket_send(struct bpf_sock_addr *context, struct soc
 	int rc = 0;
 
 	if (!service)
-		return SOCKET_UNCHANGED;
+		return socket_check_address(context, name);
 	peer_begin(&fresh, name);
 	first = bpf_sk_storage_get(&socket_peers, context->sk, &fresh, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!first)
@@ -323,7 +363,7 @@ static __always_inline int socket_send(struct bpf_sock_addr *context, struct soc
 		first->more = 1;
 		return datagram_more(context, name, first, service);
 	}
-	if (!first->service_id || !peer_is_current(first, service))
+	if (!first->backend_port || !peer_is_current(first, service))
 		rc = peer_choose_distinct(context, first, first, service);
 	if (!rc)
 		peer_backend(first, name);
@@ -343,6 +383,21 @@ static __always_inline int socket_show(struct bpf_sock_addr *context, struct soc
 		return SOCKET_UNCHANGED;
 	peer_frontend(peer, name);
 	return 0;
+}
+
+/* Whether a connected UDP socket waits for a backend that will not answer; as sweep_is_stale(). */
+static __always_inline bool peer_is_stale(const struct socket_peer *peer)
+{
+	struct service_key key = {.port = peer->frontend_port, .protocol = IPPROTO_UDP};
+	struct socket_name to;
+	struct service *service;
+
+	peer_frontend(peer, &to);
+	key.address = to.address;
+	if (name_is_loopback4(&to))
+		config_copy(&key.address, &config.node_address[FAMILY_IPV4], sizeof(ip_addr));
+	service = bpf_map_lookup_elem(&services, &key);
+	return service && service->flags & SERVICE_SERVING && !peer_is_current(peer, service);
 }
 
 /* Says why; where the kernel has no words for it (before 5.18), it is EPERM. */

@@ -6,7 +6,7 @@
 #ifndef ISTHMUS_SWEEP_H
 #define ISTHMUS_SWEEP_H
 
-#include "mapping.h"
+#include "service.h"
 
 enum sweep_limits {
 	SWEEP_PERIOD_SECONDS = 5,
@@ -26,6 +26,41 @@ struct walk {
 	__u32 removed;
 };
 
+/*
+ * A UDP flow to a service's frontend by a backend that serves it no more: nobody would tell its
+ * sender, and the next datagram finds another one. Where nobody serves, there is no other.
+ */
+static __always_inline bool sweep_is_stale(const struct flow_key *key, const struct flow *flow)
+{
+	struct service_key frontend = {
+		.address = key->destination,
+		.port = key->destination_port,
+		.protocol = key->protocol,
+	};
+	struct serving_key backend = {
+		.address = flow->destination,
+		.port = flow->destination_port,
+	};
+	struct service *service;
+
+	if (key->protocol != IPPROTO_UDP || flow->flags & FLOW_REPLY ||
+	    !(flow->flags & FLOW_REWRITE_DESTINATION))
+		return false;
+	service = bpf_map_lookup_elem(&services, &frontend);
+	if (!service || !(service->flags & SERVICE_SERVING))
+		return false;
+	backend.service_id = service->id;
+	return !bpf_map_lookup_elem(&serving, &backend);
+}
+
+/* The walk's key belongs to the table: the copy outlives the entry. */
+static __always_inline __u32 sweep_remove(struct scratch *s, const struct flow_key *key,
+					  const struct flow *flow)
+{
+	s->key = *key;
+	return flow_remove(&s->key, flow, &s->pair_key);
+}
+
 static long sweep_flow(void *map, struct flow_key *key, struct flow *flow, struct walk *walk)
 {
 	seconds now = sweep_clock();
@@ -35,17 +70,28 @@ static long sweep_flow(void *map, struct flow_key *key, struct flow *flow, struc
 	if (!s)
 		return 1;
 	walk->walked++;
+	if (sweep_is_stale(key, flow)) {
+		walk->removed += sweep_remove(s, key, flow);
+		return 0;
+	}
 	if (!flow_is_idle(key, flow, now))
 		return 0;
 	flow_pair_key(&s->reply_key, key, flow);
 	pair = bpf_map_lookup_elem(&flows, &s->reply_key);
 	if (pair && !flow_is_idle(&s->reply_key, pair, now))
 		return 0;
-	/* The walk's key belongs to the table: a copy outlives the entry. */
-	s->key = *key;
 	/* A pair in the same bucket may be walked though it is gone: only what was there counts. */
-	walk->removed += flow_remove(&s->key, flow, &s->pair_key);
+	walk->removed += sweep_remove(s, key, flow);
 	return 0;
+}
+
+static long sweep_stale(void *map, struct flow_key *key, struct flow *flow, struct walk *walk)
+{
+	struct scratch *s = scratch_get();
+
+	if (s && sweep_is_stale(key, flow))
+		walk->removed += sweep_remove(s, key, flow);
+	return !s;
 }
 
 static long sweep_mapping(void *map, struct mapping_key *key, struct mapping *mapping,
@@ -73,8 +119,7 @@ static long sweep_device(void *map, struct flow_key *key, struct flow *flow, __u
 		return 1;
 	if (flow->ifindex_in != *ifindex && flow->ifindex_out != *ifindex)
 		return 0;
-	s->key = *key;
-	flow_remove(&s->key, flow, &s->pair_key);
+	sweep_remove(s, key, flow);
 	return 0;
 }
 

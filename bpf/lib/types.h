@@ -66,6 +66,9 @@ enum drop_reason {
 	DROP_FILTERED = 23, /* to a mapped port, from a remote that its pod has not sent to */
 	DROP_FRAGMENT_LIMIT = 24, /* a fragment out of order, its sender has too many incomplete */
 	DROP_DETOUR_STRAY = 25, /* what came back from the detour of fragments is none of them */
+	DROP_NO_LOCAL_BACKEND = 26, /* policy Local, and only other nodes have backends; silent */
+	DROP_SOURCE_RANGE = 27, /* the load balancer address is not for this client; silent */
+	DROP_NO_SERVICE = 28, /* no such port of a cluster IP: refused; or no such cluster IP */
 };
 
 /* --- what the agent writes -------------------------------------------------------- */
@@ -113,11 +116,34 @@ struct service_key {
 	__u8 pad[5];
 };
 
-/* A frontend. One write of this value switches to a new set of backends (generation). */
-struct service {
-	__u32 id;
+/* Whose packets: for one frontend, each may have other backends (internal and external policy). */
+enum scope {
+	SCOPE_INTERNAL = 0, /* of this node's pods and processes */
+	SCOPE_EXTERNAL = 1, /* from the wire */
+	SCOPE_COUNT = 2,
+};
+
+/* What packets of one scope use. A service and a generation name a set of backends. */
+struct backend_set {
 	__u32 generation;
-	__u32 backend_count; /* 0: connections are refused */
+	__u32 backend_count; /* 0: refused, or dropped where SERVICE_DROP_* says so */
+};
+
+enum service_flags {
+	SERVICE_DROP_INTERNAL = 1, /* scope internal has no backend here, but others do: silent */
+	SERVICE_DROP_EXTERNAL = 2,
+	SERVICE_SOURCE_RANGES = 4, /* only for clients in `source_ranges` */
+	SERVICE_MAGLEV = 8, /* the choice is in `maglev`, the same on every node */
+	SERVICE_SERVING = 16, /* `serving` lists who answers: UDP flows to others may go */
+	SERVICE_ADDRESS = 32, /* no frontend: other ports of this cluster IP are refused */
+};
+
+/* A frontend. One write of this value switches both scopes to new sets of backends. */
+struct service {
+	__u32 id; /* of the service port in its family: all of its frontends have it */
+	__u32 flags; /* enum service_flags */
+	seconds affinity; /* a client keeps its backend so long after its last connection; 0: no */
+	struct backend_set sets[SCOPE_COUNT]; /* by enum scope */
 };
 
 struct backend_key {
@@ -132,7 +158,55 @@ struct backend {
 	__u16 pad;
 };
 
+enum maglev_limits {
+	MAGLEV_SLOTS = 16381, /* a prime; the same for every set, so that a change moves little */
+	MAGLEV_CHUNK = 512,
+};
+
+struct maglev_key {
+	__u32 service_id;
+	__u32 generation;
+	__u32 chunk; /* of the lookup table: hash % MAGLEV_SLOTS / MAGLEV_CHUNK */
+};
+
+/* A piece of a set's lookup table: slots of its backends. */
+struct maglev_chunk {
+	__u16 slots[MAGLEV_CHUNK];
+};
+
+/* Who may use the load balancer addresses of a service. */
+struct source_range_key {
+	__u32 prefix_length; /* 32 for the id, and 0..128 of the address */
+	__u32 service_id;
+	ip_addr prefix;
+} __attribute__((packed, aligned(4)));
+_Static_assert(sizeof(struct source_range_key) == 24, "a hole in the key of a trie");
+
+/* Present: this backend of a UDP service answers, whatever policies and hints say. */
+struct serving_key {
+	ip_addr address;
+	__u32 service_id;
+	__be16 port;
+	__u16 pad;
+};
+
 /* --- what the kernel writes ------------------------------------------------------- */
+
+struct affinity_key {
+	ip_addr client;
+	__u32 service_id;
+	__u32 pad;
+};
+
+/* Where a client's last connection to a service went. */
+struct affinity {
+	ip_addr address; /* of the backend */
+	__be16 port;
+	__u16 pad;
+	__u32 slot; /* where the set of then had it */
+	seconds seen; /* when it began */
+	__u32 pad0;
+};
 
 /* One direction of a flow, as its packets look when they reach the node. ICMP echo: the
  * identifier is the sender's port (source of a request, destination of a reply), the other is 0. */
@@ -226,19 +300,11 @@ struct mapping {
 /* A socket that speaks to a frontend: which backend its packets really have, from the first on. */
 struct socket_peer {
 	ip_addr frontend; /* what the program asked for, and what it is told it speaks to */
-	ip_addr backend;
+	ip_addr backend; /* the frontend itself: its packets are translated, not the socket */
 	__be16 frontend_port;
-	__be16 backend_port;
-	__u32 service_id;
-	__u32 generation; /* of the service, when the backend was last known to be one of its */
+	__be16 backend_port; /* 0: none was found */
 	__u32 more; /* 1: has further peers in `datagram_peers`; only a UDP socket without connect
 		     */
-};
-
-/* What the program list_udp_peers says of a socket. */
-struct socket_record {
-	__u64 cookie;
-	struct socket_peer peer;
 };
 
 /* By which side a peer is found. */
@@ -424,6 +490,7 @@ struct prefix {
 
 enum config_limits {
 	INSIDE_MAX = 8,
+	SERVICE_CIDRS_MAX = 4,
 };
 
 struct timeouts {
@@ -459,6 +526,9 @@ struct config {
 	__u32 detour_ifindex[2]; /* by enum direction: to where fragments are put in order; or 0 */
 	mac_addr detour_mac; /* of the far end of both */
 	__u8 pad0[2];
+	struct prefix service_cidrs[SERVICE_CIDRS_MAX]; /* only services are there */
+	__u32 service_cidr_count;
+	__u32 pad1;
 };
 
 #endif

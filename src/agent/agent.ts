@@ -167,8 +167,9 @@ export class Agent {
       clusterID: snapshot.network?.clusterID ?? '',
       write: () => reconciler.reconcile(want),
     });
+    this.#sweepServices(report);
     this.#programs.attach();
-    this.#staleSockets.afterChange(want);
+    this.#endStaleSockets(report);
     const routeFailures = reconcileHostRoutes({ node, uplink, nodeName: settings.node, snapshot });
     const { fragments, sockets } = this.#programs;
     this.#desired = want;
@@ -195,13 +196,29 @@ export class Agent {
   }
 
   #compile(snapshot: Snapshot): Desired {
+    const { reconciler } = this.#programs;
+    const settled = reconciler?.applied !== undefined && reconciler.applied === this.#desired?.services;
     return compile({
       snapshot,
       nodeName: this.#options.settings.node,
       endpoints: this.#store.list().filter(({ ifindex }) => ifindex !== 0),
       serviceIds: this.#desired?.serviceIds ?? new Map(),
-      have: this.#programs.reconciler?.have ?? { services: new Map(), backends: new Map() },
+      have: reconciler?.have ?? { services: new Map(), backends: new Map() },
+      previous: settled ? this.#desired : undefined,
     });
+  }
+
+  /** After the new entries are in force: a datagram that comes between the two finds a backend that serves. */
+  #sweepServices({ retired }: Report): void {
+    if (retired === 0) return;
+    this.#options.datapath.sweepServices().catch((error: Error) => {
+      this.#options.log.error({ err: error }, 'removal of stale UDP flows failed; the next walk removes them');
+    });
+  }
+
+  /** A service that serves again counts too: while nobody served, its sockets were left alone. */
+  #endStaleSockets({ retired, enlisted }: Report): void {
+    if (retired + enlisted > 0 || this.#desired === undefined) this.#staleSockets.afterChange();
   }
 
   #report({ written, removed, failures, postponed }: Report): void {

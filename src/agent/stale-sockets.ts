@@ -1,13 +1,11 @@
 // Sockets that speak to a backend or pod that is gone: their programs are told at once instead of waiting.
 import type { Logger } from 'pino';
-import type { Desired } from '../datapath/compile.js';
 import type { Datapath } from '../datapath/datapath.js';
-import { isStale, listServing, type Serving } from '../datapath/serving.js';
 import type { Namespaces } from '../datapath/sockets.js';
 import type { Endpoint } from '../model/endpoint.js';
 
 export interface StaleSocketsOptions {
-  readonly datapath: Pick<Datapath, 'endDatagramSockets' | 'endSocketsTo'>;
+  readonly datapath: Pick<Datapath, 'endStaleSockets' | 'endSocketsTo'>;
   readonly log: Logger;
   /** Pods of this node. */
   readonly endpoints: () => readonly Endpoint[];
@@ -15,8 +13,6 @@ export interface StaleSocketsOptions {
 
 export class StaleSockets {
   readonly #options: StaleSocketsOptions;
-  /** What the last walk was for. */
-  #walked = '';
   #pending: Promise<void> = Promise.resolve();
 
   constructor(options: StaleSocketsOptions) {
@@ -28,18 +24,10 @@ export class StaleSockets {
     await this.#pending;
   }
 
-  /** After each change, when new sockets find the new backends already; the first time, for what an earlier agent left. */
-  afterChange({ serviceList, config }: Desired): void {
-    const serving = listServing(serviceList);
-    const text = textOf(serving);
-    if (text === this.#walked) return;
-    this.#walked = text;
-    const nodeAddress = config.node_address[0] ?? '';
+  /** After new backends are in force: a program that connects again finds one of them. */
+  afterChange(): void {
     this.#queue('UDP sockets of removed backends ended', () =>
-      this.#options.datapath.endDatagramSockets({
-        namespaces: this.#namespaces(),
-        isStale: (peer) => isStale(serving, peer, nodeAddress),
-      }),
+      this.#options.datapath.endStaleSockets(this.#namespaces()),
     );
   }
 
@@ -66,8 +54,4 @@ export class StaleSockets {
   #namespaces(): Namespaces {
     return [undefined, ...this.#options.endpoints().map(({ netns }) => netns)];
   }
-}
-
-function textOf(serving: Serving): string {
-  return JSON.stringify([...serving].map(([frontend, backends]) => [frontend, ...backends]));
 }

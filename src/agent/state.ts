@@ -2,7 +2,7 @@
 import type { AgentState, FragmentState, ServiceName, SocketState } from '../api/protocol.js';
 import type { Desired } from '../datapath/compile.js';
 import type { Datapath } from '../datapath/datapath.js';
-import type { CompiledService } from '../datapath/services.js';
+import { type CompiledService, listCompiled } from '../datapath/services.js';
 import { FAMILIES } from '../model/address.js';
 import { DEFAULT_BLOCK_SIZE, DEFAULT_NAT_PORTS, DEFAULT_REUSE_HOLD, type Mode } from '../model/network.js';
 import type { Service } from '../model/service.js';
@@ -44,7 +44,7 @@ export function describeState(input: DescribeStateInput): AgentState {
     natPorts: network?.natPorts ?? DEFAULT_NAT_PORTS,
     blockSize: network?.blockSize ?? DEFAULT_BLOCK_SIZE,
     reuseHold: network?.reuseHold ?? DEFAULT_REUSE_HOLD,
-    services: desired.serviceList.map(nameService),
+    services: Array.from(listCompiled(desired.services), nameService),
     attachments: datapath.attachments,
     fragments,
     sockets,
@@ -67,12 +67,12 @@ function routeProblem(failure: RouteFailure): Problem {
   return { where: object, object, reason: describeRouteFailure(failure), inForce: 'everything but this route' };
 }
 
-function nameService({ id, service, port }: CompiledService): ServiceName {
+function nameService({ id, unit: { service, port } }: CompiledService): ServiceName {
   return { id, namespace: service.namespace, name: service.name, port: port.name, type: typeOf(service) };
 }
 
 /** The widest way in that the Service has. */
 function typeOf(service: Service): ServiceName['type'] {
-  if (service.externalAddresses.length > 0) return 'LoadBalancer';
+  if (service.externalIPs.length + service.loadBalancerIPs.length > 0) return 'LoadBalancer';
   return service.ports.some(({ nodePort }) => nodePort !== undefined) ? 'NodePort' : 'ClusterIP';
 }

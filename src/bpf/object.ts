@@ -133,14 +133,6 @@ export class BpfObject<M extends MapTypes = Record<string, unknown>, C extends o
     return this.#codecs<object>(type.id).encode(value);
   }
 
-  /** The same, back to back, to values. */
-  decodeStructs<T extends object>(name: string, bytes: Uint8Array): T[] {
-    const type = findType(this.btf, 'struct', name);
-    if (type === undefined) throw new BpfError(`${this.path} has no struct ${name}`);
-    const codec = this.#codecs<T>(type.id);
-    return codec.decodeMany(bytes, bytes.length / codec.size);
-  }
-
   /** Reads the events of a ring buffer map until the reader is closed. */
   readEvents(map: string, onEvents: (events: readonly RingEvent[]) => void): EventReader {
     const handle = this.#handle.map(map);

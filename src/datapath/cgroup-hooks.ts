@@ -15,8 +15,8 @@ export const SOCKET_HOOKS = {
   getpeername6: 30,
 } as const;
 
-/** Tells which UDP sockets have a peer. */
-export const SOCKET_LISTER = 'list_udp_peers';
+/** Writes the cookie of each UDP socket whose backend serves no more. */
+export const STALE_LISTER = 'list_stale';
 
 /** All that is loaded for sockets. */
-export const SOCKET_PROGRAMS: readonly string[] = [...Object.keys(SOCKET_HOOKS), SOCKET_LISTER];
+export const SOCKET_PROGRAMS: readonly string[] = [...Object.keys(SOCKET_HOOKS), STALE_LISTER];

@@ -4,16 +4,15 @@ import type { Problem, Snapshot } from '../model/snapshot.js';
 import { compileConfig, type SnapshotConfig } from './config.js';
 import { compileEndpoints } from './endpoints.js';
 import { compileRoutes } from './routes.js';
-import { type CompiledService, compileServices } from './services.js';
+import type { ServiceTables } from './service-entries.js';
+import { type CompiledServices, compileServices } from './services.js';
 import type { Table } from './table.js';
 import type * as entry from './types.gen.js';
 
 /** The contents of the maps that the agent writes. */
-export interface Tables {
+export interface Tables extends ServiceTables {
   readonly endpoints: Table<string, entry.Endpoint>;
   readonly routes: Table<entry.RouteKey, entry.Route>;
-  readonly services: Table<entry.ServiceKey, entry.Service>;
-  readonly backends: Table<entry.BackendKey, entry.Backend>;
 }
 
 export interface CompileInput {
@@ -26,13 +25,16 @@ export interface CompileInput {
   readonly serviceIds: ReadonlyMap<string, number>;
   /** What the maps hold now: an unchanged service keeps its generation, a new service never gets a used id. */
   readonly have: Pick<Tables, 'services' | 'backends'>;
+  /** The last compile, when the maps hold just what it says: what did not change since is taken from there. */
+  readonly previous?: Desired | undefined;
 }
 
-export interface Desired extends Tables {
+export interface Desired extends Pick<Tables, 'endpoints' | 'routes'> {
+  /** What it was compiled from. */
+  readonly snapshot: Snapshot;
+  readonly services: CompiledServices;
   readonly config: SnapshotConfig;
   readonly serviceIds: ReadonlyMap<string, number>;
-  /** One for each id, in the order of ids. */
-  readonly serviceList: readonly CompiledService[];
   /** What could not be expressed in the maps. */
   readonly problems: readonly Problem[];
 }
@@ -43,21 +45,22 @@ export class CompileError extends Error {
 }
 
 /** Throws CompileError without a ClusterNetwork or without this node. */
-export function compile({ snapshot, nodeName, endpoints, serviceIds, have }: CompileInput): Desired {
+export function compile({ snapshot, nodeName, endpoints, serviceIds, have, previous }: CompileInput): Desired {
   const { network } = snapshot;
   const node = snapshot.nodes.get(nodeName);
   if (network === undefined) throw missing('the ClusterNetwork named default');
   if (node === undefined) throw missing(`Node ${nodeName}`);
   const local = compileEndpoints({ network, node, endpoints });
-  const services = compileServices({ snapshot, node, serviceIds, have });
+  const services = compileServices({ snapshot, node, serviceIds, have, previous: previous?.services });
+  const { nodes } = snapshot;
+  const sameNodes = previous?.snapshot.network === network && previous.snapshot.nodes === nodes;
   return {
+    snapshot,
     endpoints: local.table,
-    routes: compileRoutes({ network, nodeName, nodes: snapshot.nodes }),
-    services: services.services,
-    backends: services.backends,
+    routes: sameNodes ? previous.routes : compileRoutes({ network, nodeName, nodes }),
+    services,
     config: compileConfig(network, node),
     serviceIds: services.ids,
-    serviceList: services.list,
     problems: local.problems,
   };
 }

@@ -1,6 +1,6 @@
 // The part of the datapath's load-time configuration that the snapshot decides.
 import { type Cidr, cidrBytes, FAMILIES, formatAddress, maskBytes } from '../model/address.js';
-import { POD_CIDRS_MAX } from '../model/check-network.js';
+import { POD_CIDRS_MAX, SERVICE_CIDRS_MAX } from '../model/check-network.js';
 import type { ClusterNetwork, Filtering, Timeouts } from '../model/network.js';
 import type { Node } from '../model/node.js';
 import { firstAddress, UNSPECIFIED } from './node-address.js';
@@ -39,7 +39,13 @@ export function compileConfig(network: ClusterNetwork, node: Node): SnapshotConf
     tcp_endpoint_independent: network.natBehaviour.tcpMapping === 'EndpointIndependent' ? 1 : 0,
     filtering: FILTERING_VALUES[network.natBehaviour.filtering],
     timeouts: toTimeouts(network.timeouts),
+    ...serviceCidrs(network),
   };
+}
+
+function serviceCidrs({ serviceCIDRs = [] }: ClusterNetwork): Pick<Config, 'service_cidrs' | 'service_cidr_count'> {
+  const prefixes = [...serviceCIDRs.map(toPrefix), ...Array<Prefix>(SERVICE_CIDRS_MAX).fill(NO_PREFIX)];
+  return { service_cidrs: prefixes.slice(0, SERVICE_CIDRS_MAX), service_cidr_count: serviceCIDRs.length };
 }
 
 function toPrefix(cidr: Cidr): Prefix {

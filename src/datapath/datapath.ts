@@ -5,10 +5,10 @@ import { BpfError } from '../bpf/error.js';
 import { type AttachMode, attachCgroup, attachDevice, detachPinned } from '../bpf/link.js';
 import type { NativeLink, NativeProgram } from '../bpf/native.js';
 import type { EventReader, RingEvent } from '../bpf/ring-buffer.js';
-import { BIND_HOOKS, SOCKET_HOOKS, SOCKET_LISTER } from './cgroup-hooks.js';
+import { BIND_HOOKS, SOCKET_HOOKS, STALE_LISTER } from './cgroup-hooks.js';
 import { type DatapathConfig, type DatapathObject, type Features, type LoadOptions, loadObject } from './load.js';
 import type { DatapathMaps } from './reconcile.js';
-import { endDatagramSockets, endSocketsTo, type Namespaces, type SocketRecord, type StaleQuery } from './sockets.js';
+import { endSocketsTo, endStaleSockets, type Namespaces } from './sockets.js';
 
 export interface DatapathOptions extends LoadOptions {
   /** Of the C sources that the object was made from. */
@@ -135,16 +135,10 @@ export class Datapath {
     for (const program of Object.keys(SOCKET_HOOKS)) this.#detach(program);
   }
 
-  /** Ends UDP sockets that are bound to a backend which is none any more. Resolves to how many. */
-  async endDatagramSockets(which: Pick<StaleQuery, 'namespaces' | 'isStale'>): Promise<number> {
-    const { native } = this.#options;
-    const object = this.#object;
-    if (object === undefined || !this.#features.sockets) return 0;
-    const list = async (netns: string | undefined) => {
-      const bytes = await native.walkSockets(this.#program(SOCKET_LISTER), netns);
-      return object.decodeStructs<SocketRecord>('socket_record', bytes);
-    };
-    return endDatagramSockets(native, { ...which, list });
+  /** Ends the connected UDP sockets of services to backends that serve no more. Resolves to how many. */
+  async endStaleSockets(namespaces: Namespaces): Promise<number> {
+    if (this.#object === undefined || !this.#features.sockets) return 0;
+    return endStaleSockets(this.#options.native, this.#program(STALE_LISTER), namespaces);
   }
 
   /** Ends every socket of the namespaces that speaks to one of the addresses. Resolves to how many. */
@@ -159,6 +153,12 @@ export class Datapath {
       this.#sweeping = undefined;
     });
     await this.#sweeping;
+  }
+
+  /** Removes the UDP flows of services to backends that serve no more, so that their senders get others. */
+  async sweepServices(): Promise<void> {
+    if (this.#object === undefined) return;
+    await this.#run('sweep_services');
   }
 
   /** Removes the flows of a pod that is gone, so that the next owner of its address and ports finds them free. */
@@ -258,6 +258,9 @@ function openMaps(object: DatapathObject): OpenMaps {
     routes: object.map('routes'),
     services: object.map('services'),
     backends: object.map('backends'),
+    maglev: object.map('maglev'),
+    source_ranges: object.map('source_ranges'),
+    serving: object.map('serving'),
   };
 }
 

@@ -1,8 +1,7 @@
 // Connected sockets of a node's namespaces, and the end of those that nobody answers any more.
 import { isNativeError } from '../bpf/error.js';
-import type { Native } from '../bpf/native.js';
+import type { Native, NativeProgram } from '../bpf/native.js';
 import { addressBytes } from '../model/address.js';
-import type { SocketPeer } from './types.gen.js';
 
 const TCP = 6;
 const UDP = 17;
@@ -10,29 +9,20 @@ const UDP = 17;
 /** Paths of network namespaces; undefined is the agent's own. */
 export type Namespaces = readonly (string | undefined)[];
 
-/** struct socket_record */
-export interface SocketRecord {
-  readonly cookie: bigint;
-  readonly peer: SocketPeer;
-}
-
-export interface StaleQuery {
-  readonly namespaces: Namespaces;
-  readonly isStale: (peer: SocketPeer) => boolean;
-  /** What the lister wrote about the sockets of a namespace. */
-  readonly list: (netns: string | undefined) => Promise<readonly SocketRecord[]>;
-}
-
-/** Ends connected UDP sockets whose peer says so. Resolves to how many. Rejects with NativeError. */
-export async function endDatagramSockets(native: Native, { namespaces, isStale, list }: StaleQuery): Promise<number> {
+/** Ends the connected UDP sockets that the lister names. Resolves to how many. Rejects with NativeError. */
+export async function endStaleSockets(native: Native, lister: NativeProgram, namespaces: Namespaces): Promise<number> {
   return inEach(namespaces, async (netns) => {
-    const records = (await list(netns)).filter(({ peer }) => isStale(peer));
-    if (records.length === 0) return 0;
-    const cookies = new Set(records.map(({ cookie }) => cookie));
+    const cookies = cookiesOf(await native.walkSockets(lister, netns));
+    if (cookies.size === 0) return 0;
     const connected = await native.listSockets({ ...(netns && { netns }), protocol: UDP });
     const stale = connected.filter(({ cookie }) => cookies.has(cookie)).map(({ name }) => name);
     return stale.length === 0 ? 0 : native.destroySockets(netns, stale);
   });
+}
+
+/** In the machine's order. */
+function cookiesOf(bytes: Buffer): Set<bigint> {
+  return new Set(new BigUint64Array(Uint8Array.from(bytes).buffer));
 }
 
 /** Ends every socket whose peer has one of these addresses: of a pod that is gone. Resolves to how many. */

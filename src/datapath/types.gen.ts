@@ -1,6 +1,20 @@
 // Generated from the BTF of bpf/datapath.bpf.c by `npm run gen`: change bpf/lib/types.h instead.
 // Names are those of C. Fields are what the codecs of src/btf/codec.ts make of them.
 
+/** struct affinity */
+export interface Affinity {
+  readonly address: string;
+  readonly port: number;
+  readonly slot: number;
+  readonly seen: number;
+}
+
+/** struct affinity_key */
+export interface AffinityKey {
+  readonly client: string;
+  readonly service_id: number;
+}
+
 /** struct backend */
 export interface Backend {
   readonly address: string;
@@ -12,6 +26,12 @@ export interface BackendKey {
   readonly service_id: number;
   readonly generation: number;
   readonly slot: number;
+}
+
+/** struct backend_set */
+export interface BackendSet {
+  readonly generation: number;
+  readonly backend_count: number;
 }
 
 /** struct config */
@@ -36,6 +56,8 @@ export interface Config {
   readonly timeouts: Timeouts;
   readonly detour_ifindex: readonly number[];
   readonly detour_mac: string;
+  readonly service_cidrs: readonly Prefix[];
+  readonly service_cidr_count: number;
 }
 
 /** struct datagram_peer_key */
@@ -115,7 +137,10 @@ export type DropReason =
   | 'DROP_IP_OPTIONS'
   | 'DROP_FILTERED'
   | 'DROP_FRAGMENT_LIMIT'
-  | 'DROP_DETOUR_STRAY';
+  | 'DROP_DETOUR_STRAY'
+  | 'DROP_NO_LOCAL_BACKEND'
+  | 'DROP_SOURCE_RANGE'
+  | 'DROP_NO_SERVICE';
 export const DROP_REASON = {
   DROP_NONE: 0,
   DROP_TRUNCATED: 1,
@@ -143,6 +168,9 @@ export const DROP_REASON = {
   DROP_FILTERED: 23,
   DROP_FRAGMENT_LIMIT: 24,
   DROP_DETOUR_STRAY: 25,
+  DROP_NO_LOCAL_BACKEND: 26,
+  DROP_SOURCE_RANGE: 27,
+  DROP_NO_SERVICE: 28,
 } as const;
 
 /** struct endpoint */
@@ -265,6 +293,25 @@ export interface FragmentKey {
   readonly ordered: number;
 }
 
+/** struct maglev_chunk */
+export interface MaglevChunk {
+  readonly slots: readonly number[];
+}
+
+/** struct maglev_key */
+export interface MaglevKey {
+  readonly service_id: number;
+  readonly generation: number;
+  readonly chunk: number;
+}
+
+/** enum maglev_limits */
+export type MaglevLimits = 'MAGLEV_SLOTS' | 'MAGLEV_CHUNK';
+export const MAGLEV_LIMITS = {
+  MAGLEV_SLOTS: 16381,
+  MAGLEV_CHUNK: 512,
+} as const;
+
 /** struct mapping */
 export interface Mapping {
   readonly address: string;
@@ -343,6 +390,14 @@ export interface Sample {
   readonly sent: number;
 }
 
+/** enum scope */
+export type Scope = 'SCOPE_INTERNAL' | 'SCOPE_EXTERNAL' | 'SCOPE_COUNT';
+export const SCOPE = {
+  SCOPE_INTERNAL: 0,
+  SCOPE_EXTERNAL: 1,
+  SCOPE_COUNT: 2,
+} as const;
+
 /** struct scratch */
 export interface Scratch {
   readonly key: FlowKey;
@@ -378,9 +433,27 @@ export interface Segment {
 /** struct service */
 export interface Service {
   readonly id: number;
-  readonly generation: number;
-  readonly backend_count: number;
+  readonly flags: number;
+  readonly affinity: number;
+  readonly sets: readonly BackendSet[];
 }
+
+/** enum service_flags */
+export type ServiceFlags =
+  | 'SERVICE_DROP_INTERNAL'
+  | 'SERVICE_DROP_EXTERNAL'
+  | 'SERVICE_SOURCE_RANGES'
+  | 'SERVICE_MAGLEV'
+  | 'SERVICE_SERVING'
+  | 'SERVICE_ADDRESS';
+export const SERVICE_FLAGS = {
+  SERVICE_DROP_INTERNAL: 1,
+  SERVICE_DROP_EXTERNAL: 2,
+  SERVICE_SOURCE_RANGES: 4,
+  SERVICE_MAGLEV: 8,
+  SERVICE_SERVING: 16,
+  SERVICE_ADDRESS: 32,
+} as const;
 
 /** struct service_key */
 export interface ServiceKey {
@@ -389,15 +462,27 @@ export interface ServiceKey {
   readonly protocol: number;
 }
 
+/** struct serving_key */
+export interface ServingKey {
+  readonly address: string;
+  readonly service_id: number;
+  readonly port: number;
+}
+
 /** struct socket_peer */
 export interface SocketPeer {
   readonly frontend: string;
   readonly backend: string;
   readonly frontend_port: number;
   readonly backend_port: number;
-  readonly service_id: number;
-  readonly generation: number;
   readonly more: number;
+}
+
+/** struct source_range_key */
+export interface SourceRangeKey {
+  readonly prefix_length: number;
+  readonly service_id: number;
+  readonly prefix: string;
 }
 
 /** struct sweep */
@@ -421,6 +506,7 @@ export interface Timeouts {
 
 /** Key and value of every map; a per-CPU map has one value a possible CPU. */
 export interface Maps {
+  readonly affinities: { readonly key: AffinityKey; readonly value: Affinity };
   readonly backends: { readonly key: BackendKey; readonly value: Backend };
   readonly datagram_peers: { readonly key: DatagramPeerKey; readonly value: SocketPeer };
   readonly detour_sources: { readonly key: string; readonly value: DetourSource };
@@ -430,13 +516,16 @@ export interface Maps {
   readonly flows: { readonly key: FlowKey; readonly value: Flow };
   readonly fragment_stats: { readonly key: number; readonly value: readonly FragmentCounter[] };
   readonly fragments: { readonly key: FragmentKey; readonly value: Fragment };
+  readonly maglev: { readonly key: MaglevKey; readonly value: MaglevChunk };
   readonly mappings: { readonly key: MappingKey; readonly value: Mapping };
   readonly nat_counters: { readonly key: number; readonly value: readonly NatCounter[] };
   readonly routes: { readonly key: RouteKey; readonly value: Route };
   readonly samples: { readonly key: DropKey; readonly value: Sample };
   readonly scratches: { readonly key: number; readonly value: readonly Scratch[] };
   readonly services: { readonly key: ServiceKey; readonly value: Service };
+  readonly serving: { readonly key: ServingKey; readonly value: number };
   readonly socket_peers: { readonly key: number; readonly value: SocketPeer };
+  readonly source_ranges: { readonly key: SourceRangeKey; readonly value: number };
   readonly sweeps: { readonly key: number; readonly value: Sweep };
 }
 

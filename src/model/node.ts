@@ -6,4 +6,6 @@ export interface Node {
   /** InternalIP addresses; the first of a family is the next hop of its pods and the translation address. */
   readonly addresses: readonly IpAddress[];
   readonly podCIDRs: readonly Cidr[];
+  /** The label topology.kubernetes.io/zone. */
+  readonly zone?: string;
 }

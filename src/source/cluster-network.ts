@@ -42,6 +42,8 @@ const schema = z.looseObject({
       })
       .prefault({}),
     timeouts: z.strictObject(timeoutFields()).prefault({}),
+    serviceCIDRs: z.array(cidr).optional(),
+    nodePortAddresses: z.array(z.literal('primary').or(cidr)).min(1).optional(),
   }),
 });
 
@@ -62,6 +64,8 @@ export function convertClusterNetwork(object: unknown): ClusterNetwork {
     reuseHold: spec.nat.reuseHold,
     nodePorts: spec.nat.nodePorts,
     timeouts: spec.timeouts,
+    ...(spec.serviceCIDRs && { serviceCIDRs: spec.serviceCIDRs }),
+    ...(spec.nodePortAddresses && { nodePortAddresses: spec.nodePortAddresses }),
   };
   // Here and not only beside the other objects: a source keeps the last good state of what it cannot convert.
   const fault = checkNetwork(network);

@@ -8,6 +8,7 @@ import { openPinnedMap } from '../../src/bpf/map.js';
 import { loadNative } from '../../src/bpf/native.js';
 import { BpfObject } from '../../src/bpf/object.js';
 import { runCli } from '../support/cli.js';
+import { aFrontend } from '../support/datapath.js';
 import { agentState, createStateDir } from '../support/fake-agent.js';
 import { anEndpoint } from '../support/objects.js';
 
@@ -61,7 +62,7 @@ function writePods(object: BpfObject): void {
 
 function writeServices(object: BpfObject): void {
   using services = object.map('services');
-  services.set({ address: '192.0.2.11', port: 30080, protocol: 6 }, { id: 7, generation: 2, backend_count: 1 });
+  services.set({ address: '192.0.2.11', port: 30080, protocol: 6 }, aFrontend(7, { generation: 2, backend_count: 1 }));
   using backends = object.map('backends');
   backends.set({ service_id: 7, generation: 2, slot: 0 }, { address: '10.244.1.2', port: 8080 });
   backends.set({ service_id: 7, generation: 1, slot: 0 }, { address: '10.244.9.9', port: 8080 });

@@ -47,6 +47,10 @@ type MapName =
   | 'routes'
   | 'services'
   | 'backends'
+  | 'maglev'
+  | 'source_ranges'
+  | 'serving'
+  | 'affinities'
   | 'flows'
   | 'fragments'
   | 'drops'
@@ -55,7 +59,19 @@ type MapName =
 type KernelMaps = { readonly [N in MapName]: KernelMap<Maps[N]['key'], Maps[N]['value']> };
 
 const MAP_NAMES: readonly MapName[] = [
-  ...(['endpoints', 'routes', 'services', 'backends', 'flows', 'fragments', 'drops', 'samples', 'sweeps'] as const),
+  'endpoints',
+  'routes',
+  'services',
+  'backends',
+  'maglev',
+  'source_ranges',
+  'serving',
+  'affinities',
+  'flows',
+  'fragments',
+  'drops',
+  'samples',
+  'sweeps',
 ];
 
 export class TestDatapath implements Disposable {
@@ -130,7 +146,7 @@ export class TestDatapath implements Disposable {
       this.maps.backends.set({ service_id: id, generation: 1, slot }, backend);
     });
     for (const frontend of frontends) {
-      this.maps.services.set(frontend, { id, generation: 1, backend_count: backends.length });
+      this.maps.services.set(frontend, aFrontend(id, { backend_count: backends.length }));
     }
   }
 
@@ -189,6 +205,15 @@ export class TestDatapath implements Disposable {
   }
 }
 
+/** A value of the map `services` with one set of backends for everybody. */
+export function aFrontend(
+  id: number,
+  { generation = 1, backend_count = 0, flags = 0, affinity = 0 } = {},
+): Maps['services']['value'] {
+  const set = { generation, backend_count };
+  return { id, flags, affinity, sets: [set, set] };
+}
+
 let world: Record<Device, number> | undefined;
 
 function tuple(at: { source: string; source_port: number; destination: string; destination_port: number }): string {
@@ -236,6 +261,8 @@ function defaultConfig({ uplink }: Readonly<Record<Device, number>>): Config {
     netns_cookie: 1n,
     detour_ifindex: [0, 0],
     detour_mac: DETOUR_MAC,
+    service_cidrs: Array.from({ length: 4 }, () => ({ address: '::', mask: '::' })),
+    service_cidr_count: 0,
     timeouts: {
       tcp_opening: tcpOpening,
       tcp_established: tcpEstablished,
