@@ -22,15 +22,15 @@ export async function checkLab(record: LabRecord, { narrate, signal }: Progress)
   const plan = planLab(record.mode);
   const directory = await openDirectory(plan, record);
   const places = placesOf(plan);
-  const cases = listCases(plan);
+  const cases = listCases(plan, record.choices.sockets);
   narrate(`${cases.length} cases, ${CONCURRENCY} at a time`);
   const leaks = await watchLeaks(plan);
   const rows = await runCases(cases, (one) => runCase(directory, places, one), signal);
   signal.throwIfAborted();
   requireSame(record);
   narrate('long connections while every agent is killed and replaced in turn');
-  const continuity = await checkContinuity(directory, { attach: record.attach, places, progress: narrate });
-  const invariants = await checkInvariants(directory, record.attach);
+  const continuity = await checkContinuity(directory, { choices: record.choices, places, progress: narrate });
+  const invariants = await checkInvariants(directory, record.choices);
   requireSame(record);
   const all = [...rows, ...continuity, ...(await leaks.stop()), ...invariants];
   return summarize(record.mode, all, (performance.now() - started) / 1000);

@@ -194,7 +194,7 @@ describe('one UDP socket', () => {
     const other = first === 'a' ? 'b' : 'a';
     node.write('web.yaml', ...sliceObjects('web', SERVER_PORT, bothOf(other)));
     await expect.poll(async () => sawOf(await on.exchange(id, at(WEB.ipv4))).server, { timeout: 5000 }).toBe(other);
-    node.write('web.yaml', ...sliceObjects('web', SERVER_PORT, bothOf('a')));
+    await serveWebBy('a');
     await on.ask({ do: 'close', id });
   });
 });
@@ -215,8 +215,16 @@ async function openStream(place: string, to: SocketEnd): Promise<number> {
   return id;
 }
 
+/** Changes the backend of web and waits until that is in force. */
+async function serveWebBy(name: string): Promise<void> {
+  node.write('web.yaml', ...sliceObjects('web', SERVER_PORT, bothOf(name)));
+  const serverOf = async (to: SocketEnd) => sawOf(await program('client').who(to)).server;
+  const isInForce = async () => (await serverOf(at(WEB.ipv4))) === name && (await serverOf(at(WEB.ipv6))) === name;
+  if (!(await until(isInForce, 5000))) throw new Error(`${name} does not serve`);
+}
+
 describe('a backend that left its service', () => {
-  beforeAll(() => node.write('web.yaml', ...sliceObjects('web', SERVER_PORT, bothOf('a'))));
+  beforeAll(() => serveWebBy('a'));
 
   test('ends connected UDP sockets to it, in pods and on the node, and no other', async () => {
     const targets = [at(WEB.ipv4), at(WEB.ipv6), at(mapped(WEB.ipv4)), at(NODE.ipv4, NODE_PORT)];
@@ -256,8 +264,7 @@ describe('a pod that is removed', () => {
     pods.c = await node.addPod('c');
     programs.c = new SocketProgram(node, 'c');
     await program('c').ask({ do: 'serve', name: 'c', port: SERVER_PORT });
-    node.write('web.yaml', ...sliceObjects('web', SERVER_PORT, bothOf('c')));
-    await expect.poll(async () => sawOf(await program('client').who(at(WEB.ipv6))).server).toBe('c');
+    await serveWebBy('c');
     const held = [];
     for (const place of ['client', 'node']) {
       for (const to of [at(WEB.ipv4), at(WEB.ipv6)]) held.push({ place, id: await openStream(place, to) });
@@ -268,8 +275,7 @@ describe('a pod that is removed', () => {
     await program('c')[Symbol.asyncDispose]();
     delete programs.c;
     await node.deleteNamespace('c');
-    node.write('web.yaml', ...sliceObjects('web', SERVER_PORT, bothOf('a')));
-    await expect.poll(async () => sawOf(await program('client').who(at(WEB.ipv4))).server).toBe('a');
+    await serveWebBy('a');
   });
 });
 
@@ -298,8 +304,7 @@ describe('an agent that is killed', () => {
     node.write('web.yaml', ...sliceObjects('web', SERVER_PORT, bothOf('b')));
     await node.startAgent();
     expect(await program('client').ask({ do: 'receive', id, milliseconds: 5000 })).toEqual({ error: 'ECONNABORTED' });
-    node.write('web.yaml', ...sliceObjects('web', SERVER_PORT, bothOf('a')));
-    await expect.poll(async () => sawOf(await program('client').who(at(WEB.ipv4))).server).toBe('a');
+    await serveWebBy('a');
   });
 });
 
