@@ -151,7 +151,7 @@ test('a history of changes and restarts leaves what one compile from nothing wou
         // On the way a frontend leads to what it led to before or will lead to after, never to a mixture.
         expect([...before.frontends, ...agent.meaning.frontends]).toEqual(expect.arrayContaining([...agent.seen]));
       }
-      expect(await agent.apply(world)).toEqual({ written: 0, removed: 0, failures: [], postponed: [], retired: 0 });
+      expect(await agent.apply(world)).toEqual({ written: 0, removed: 0, failures: [], postponed: [], retired: 0, enlisted: 0 });
     }),
     { numRuns: 120 },
   );

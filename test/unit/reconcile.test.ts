@@ -45,14 +45,14 @@ const two = snapshotWith(...backends('10.244.1.2:80', '10.244.2.2:80'));
 test('everything is written in an order in which no entry leads to one that is missing', async () => {
   const report = await apply(two);
   expect(order()).toEqual(['endpoints set', 'routes set', 'backends set', 'services set']);
-  expect(report).toEqual({ written: log.length, removed: 0, failures: [], postponed: [], retired: 0 });
+  expect(report).toEqual({ written: log.length, removed: 0, failures: [], postponed: [], retired: 0, enlisted: 0 });
   expect(inMaps()).toEqual(['10.96.0.10:80/6 -> 10.244.1.2:80 10.244.2.2:80']);
 });
 
 test('what is there already is not written again', async () => {
   await apply(two);
   log.length = 0;
-  expect(await apply(two)).toEqual({ written: 0, removed: 0, failures: [], postponed: [], retired: 0 });
+  expect(await apply(two)).toEqual({ written: 0, removed: 0, failures: [], postponed: [], retired: 0, enlisted: 0 });
   expect(log).toEqual([]);
 });
 
@@ -124,7 +124,7 @@ test('a service keeps its old backends while a new one cannot be written', async
   expect(report.failures.map(({ key }) => key)).toEqual(['generation=2 service_id=1 slot=1']);
   expect(inMaps()).toEqual(['10.96.0.10:80/6 -> 10.244.1.2:80']);
   maps.backends.refused.clear();
-  expect(await apply(two)).toMatchObject({ failures: [], postponed: [], retired: 0 });
+  expect(await apply(two)).toMatchObject({ failures: [], postponed: [], retired: 0, enlisted: 0 });
   expect(inMaps()).toEqual(['10.96.0.10:80/6 -> 10.244.1.2:80 10.244.2.2:80']);
   expect(maps.backends.contents.size).toBe(2);
 });
