@@ -1,5 +1,5 @@
 // What the agent leaves on disk for readers: src/api/protocol.ts AgentState.
-import type { AgentState, FragmentState, ServiceName } from '../api/protocol.js';
+import type { AgentState, Attachment, FragmentState, ServiceName } from '../api/protocol.js';
 import type { Desired } from '../datapath/compile.js';
 import type { Datapath } from '../datapath/datapath.js';
 import { type CompiledService, listCompiled } from '../datapath/services.js';
@@ -21,6 +21,20 @@ export interface DescribeStateInput {
   readonly snapshot: Snapshot;
   readonly desired: Desired;
   readonly routeFailures: readonly RouteFailure[];
+  readonly attachments: readonly Attachment[];
+}
+
+/** Whether the state would say the same: backends are not in it, and they change most. */
+export function isSameState(before: DescribeStateInput | undefined, input: DescribeStateInput): boolean {
+  if (before === undefined) return false;
+  const same = (name: 'network' | 'nodes' | 'services') => before.snapshot[name] === input.snapshot[name];
+  const quiet = ({ snapshot, desired, routeFailures }: DescribeStateInput) =>
+    snapshot.problems.length + desired.problems.length + routeFailures.length === 0;
+  return same('network') && same('nodes') && same('services') && quiet(before) && quiet(input) && sameItems(before.attachments, input.attachments);
+}
+
+function sameItems<T>(a: readonly T[], b: readonly T[]): boolean {
+  return a.length === b.length && a.every((item, index) => item === b[index]);
 }
 
 export function describeState(input: DescribeStateInput): AgentState {
@@ -44,7 +58,7 @@ export function describeState(input: DescribeStateInput): AgentState {
     blockSize: network?.blockSize ?? DEFAULT_BLOCK_SIZE,
     reuseHold: network?.reuseHold ?? DEFAULT_REUSE_HOLD,
     services: Array.from(listCompiled(desired.services), nameService),
-    attachments: datapath.attachments,
+    attachments: input.attachments,
     fragments,
     sourceHash: datapath.sourceHash,
     problems: [...snapshot.problems, ...desired.problems, ...routeFailures.map(routeProblem)],
