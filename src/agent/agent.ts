@@ -12,6 +12,7 @@ import type { Source } from '../source/source.js';
 import { Blocks } from './blocks.js';
 import { type CniRequest, parseCniRequest } from './cni.js';
 import { EndpointStore, writeDurably } from './endpoint-store.js';
+import { explainService } from './explain.js';
 import { describeRouteFailure, reconcileHostRoutes } from './host-routes.js';
 import { NodePrograms, type NodeProgramsOptions } from './node-programs.js';
 import { prepareNode } from './node-setup.js';
@@ -241,6 +242,7 @@ export class Agent {
     return {
       status: () => this.#status(),
       state: () => this.#requireState(),
+      service: (namespace, name) => this.#desired && explainService(this.#desired.services, namespace, name),
       cni: (request) => this.#cni(request),
     };
   }

@@ -30,7 +30,14 @@ export function isSameState(before: DescribeStateInput | undefined, input: Descr
   const same = (name: 'network' | 'nodes' | 'services') => before.snapshot[name] === input.snapshot[name];
   const quiet = ({ snapshot, desired, routeFailures }: DescribeStateInput) =>
     snapshot.problems.length + desired.problems.length + routeFailures.length === 0;
-  return same('network') && same('nodes') && same('services') && quiet(before) && quiet(input) && sameItems(before.attachments, input.attachments);
+  return (
+    same('network') &&
+    same('nodes') &&
+    same('services') &&
+    quiet(before) &&
+    quiet(input) &&
+    sameItems(before.attachments, input.attachments)
+  );
 }
 
 function sameItems<T>(a: readonly T[], b: readonly T[]): boolean {
@@ -80,7 +87,15 @@ function routeProblem(failure: RouteFailure): Problem {
 }
 
 function nameService({ id, unit: { service, port } }: CompiledService): ServiceName {
-  return { id, namespace: service.namespace, name: service.name, port: port.name, type: typeOf(service) };
+  return {
+    id,
+    namespace: service.namespace,
+    name: service.name,
+    port: port.name,
+    type: typeOf(service),
+    internalTrafficPolicy: service.internalTrafficPolicy,
+    externalTrafficPolicy: service.externalTrafficPolicy,
+  };
 }
 
 /** The widest way in that the Service has. */

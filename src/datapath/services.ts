@@ -120,7 +120,11 @@ function compileChanges(previous: CompiledServices, basis: Omit<Basis, 'highestI
   const groups = new Map(previous.groups);
   for (const name of removed) groups.delete(name);
   // An id that was given up is not handed out again while the maps may still bear it.
-  for (const name of changed) groups.set(name, compileGroup(name, previous.groups.get(name), basis, () => ++highestId));
+  for (const name of changed)
+    groups.set(
+      name,
+      compileGroup(name, previous.groups.get(name), basis, () => ++highestId),
+    );
   return { groups, changes, basis: { ...basis, highestId } };
 }
 

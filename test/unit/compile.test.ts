@@ -193,7 +193,9 @@ describe('services', () => {
       ports: [{ ...ports[0], nodePort: 30999 }],
     };
     const moved = aSnapshot({ network, nodes, services: [elsewhere], slices });
-    const ids = listIds(compileOn({ snapshot: moved, have: desiredTables(first), serviceIds: listIds(first.services) }).services);
+    const ids = listIds(
+      compileOn({ snapshot: moved, have: desiredTables(first), serviceIds: listIds(first.services) }).services,
+    );
     expect(ids.get('shop/web:http/TCP/ipv4')).toBe(1);
   });
 
@@ -202,7 +204,9 @@ describe('services', () => {
     const services = [aService('api', { clusterIPs: ['10.96.0.1'] }), { ...web, clusterIPs: ['10.96.0.2'] }];
     const swapped = aSnapshot({ network, nodes, services, slices });
     for (const serviceIds of [listIds(first.services), new Map()]) {
-      const ids = [...listIds(compileOn({ snapshot: swapped, have: desiredTables(first), serviceIds }).services).values()];
+      const ids = [
+        ...listIds(compileOn({ snapshot: swapped, have: desiredTables(first), serviceIds }).services).values(),
+      ];
       expect(new Set(ids).size).toBe(ids.length);
     }
   });
