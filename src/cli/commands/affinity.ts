@@ -31,7 +31,9 @@ async function listAffinities({ namespace }: AffinityOptions, command: Command):
 async function readAffinities(instance: Instance): Promise<(AffinityItem & { node: string })[]> {
   using affinities = await openTable<AffinityKey, AffinityValue>(instance, 'affinities');
   using services = await openTable<ServiceKey, ServiceValue>(instance, 'services');
-  const timeouts = new Map([...services.rows()].map(({ value }) => [value.id, value.affinity]));
+  // All frontends of a service have the same; the entry of its address as such has none.
+  const remembering = [...services.rows()].filter(({ value }) => value.affinity > 0);
+  const timeouts = new Map(remembering.map(({ value }) => [value.id, value.affinity]));
   const names = new Map(instance.state.services.map((name) => [name.id, name]));
   const viewer = { names, timeouts, now: monotonicSeconds() };
   return [...affinities.rows()]
