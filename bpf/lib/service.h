@@ -109,6 +109,9 @@ static __noinline int service_connect(struct packet *pkt, struct service *servic
 	request.destination = backend->address;
 	request.destination_port = backend->port;
 	request.target = bpf_map_lookup_elem(&endpoints, &backend->address);
+	/* The host's answers would pass no program of ours: the routing table refuses aloud. */
+	if (request.target && request.target->flags & ENDPOINT_HOST)
+		request.target = NULL;
 	request.owner = service_owner(pkt, request.target);
 	rc = nat_create(pkt, &request);
 	/* Two frontends with one backend: the client's port is taken, so it gets another. */

@@ -5,12 +5,14 @@ import { join } from 'node:path';
 import { type AgentState, type AgentStatus, SOCKET_NAME, STATE_NAME } from '../api/protocol.js';
 import { CompileError, compile, type Desired } from '../datapath/compile.js';
 import type { Reconciler, Report } from '../datapath/reconcile.js';
+import { listIds } from '../datapath/services.js';
 import type { Snapshot } from '../model/snapshot.js';
 import type { NativeNet } from '../net/native.js';
 import type { Source } from '../source/source.js';
 import { Blocks } from './blocks.js';
 import { type CniRequest, parseCniRequest } from './cni.js';
 import { EndpointStore, writeDurably } from './endpoint-store.js';
+import { explainService } from './explain.js';
 import { describeRouteFailure, reconcileHostRoutes } from './host-routes.js';
 import { NodePrograms, type NodeProgramsOptions } from './node-programs.js';
 import { prepareNode } from './node-setup.js';
@@ -18,7 +20,7 @@ import { Pods } from './pods.js';
 import { type Handlers, serve } from './server.js';
 import type { Origin } from './settings.js';
 import { StaleSockets } from './stale-sockets.js';
-import { describeRefusal, describeState } from './state.js';
+import { type DescribeStateInput, describeRefusal, describeState, isSameState } from './state.js';
 
 export interface AgentOptions extends NodeProgramsOptions {
   readonly origins: readonly Origin[];
@@ -44,6 +46,8 @@ export class Agent {
   #snapshot: Snapshot | undefined;
   #desired: Desired | undefined;
   #state: AgentState | undefined;
+  /** What #state says. */
+  #described: DescribeStateInput | undefined;
   /** Why the newest snapshot is not in force; empty when it is. */
   #fault = '';
   readonly #ready = Promise.withResolvers<void>();
@@ -172,9 +176,13 @@ export class Agent {
     this.#endStaleSockets(report);
     const routeFailures = reconcileHostRoutes({ node, uplink, nodeName: settings.node, snapshot });
     const { fragments, sockets } = this.#programs;
+    const { attachments } = this.#options.datapath;
+    const described = { ...this.#options, fragments, sockets, snapshot, desired: want, routeFailures, attachments };
+    const same = this.#fault === '' && isSameState(this.#described, described);
     this.#desired = want;
+    this.#described = described;
     this.#fault = '';
-    this.#writeState(describeState({ ...this.#options, fragments, sockets, snapshot, desired: want, routeFailures }));
+    if (!same) this.#writeState(describeState(described));
     this.#report(report);
     const [refused] = routeFailures;
     if (refused !== undefined) this.#retryLater(new Error(describeRouteFailure(refused)));
@@ -202,7 +210,7 @@ export class Agent {
       snapshot,
       nodeName: this.#options.settings.node,
       endpoints: this.#store.list().filter(({ ifindex }) => ifindex !== 0),
-      serviceIds: this.#desired?.serviceIds ?? new Map(),
+      serviceIds: settled || this.#desired === undefined ? new Map() : listIds(this.#desired.services),
       have: reconciler?.have ?? { services: new Map(), backends: new Map() },
       previous: settled ? this.#desired : undefined,
     });
@@ -245,6 +253,7 @@ export class Agent {
     return {
       status: () => this.#status(),
       state: () => this.#requireState(),
+      service: (namespace, name) => this.#desired && explainService(this.#desired.services, namespace, name),
       cni: (request) => this.#cni(request),
     };
   }

@@ -1,5 +1,5 @@
 // What the agent leaves on disk for readers: src/api/protocol.ts AgentState.
-import type { AgentState, FragmentState, ServiceName, SocketState } from '../api/protocol.js';
+import type { AgentState, Attachment, FragmentState, ServiceName, SocketState } from '../api/protocol.js';
 import type { Desired } from '../datapath/compile.js';
 import type { Datapath } from '../datapath/datapath.js';
 import { type CompiledService, listCompiled } from '../datapath/services.js';
@@ -22,6 +22,27 @@ export interface DescribeStateInput {
   readonly snapshot: Snapshot;
   readonly desired: Desired;
   readonly routeFailures: readonly RouteFailure[];
+  readonly attachments: readonly Attachment[];
+}
+
+/** Whether the state would say the same: backends are not in it, and they change most. */
+export function isSameState(before: DescribeStateInput | undefined, input: DescribeStateInput): boolean {
+  if (before === undefined) return false;
+  const same = (name: 'network' | 'nodes' | 'services') => before.snapshot[name] === input.snapshot[name];
+  const quiet = ({ snapshot, desired, routeFailures }: DescribeStateInput) =>
+    snapshot.problems.length + desired.problems.length + routeFailures.length === 0;
+  return (
+    same('network') &&
+    same('nodes') &&
+    same('services') &&
+    quiet(before) &&
+    quiet(input) &&
+    sameItems(before.attachments, input.attachments)
+  );
+}
+
+function sameItems<T>(a: readonly T[], b: readonly T[]): boolean {
+  return a.length === b.length && a.every((item, index) => item === b[index]);
 }
 
 export function describeState(input: DescribeStateInput): AgentState {
@@ -45,7 +66,7 @@ export function describeState(input: DescribeStateInput): AgentState {
     blockSize: network?.blockSize ?? DEFAULT_BLOCK_SIZE,
     reuseHold: network?.reuseHold ?? DEFAULT_REUSE_HOLD,
     services: Array.from(listCompiled(desired.services), nameService),
-    attachments: datapath.attachments,
+    attachments: input.attachments,
     fragments,
     sockets,
     sourceHash: datapath.sourceHash,
@@ -68,7 +89,15 @@ function routeProblem(failure: RouteFailure): Problem {
 }
 
 function nameService({ id, unit: { service, port } }: CompiledService): ServiceName {
-  return { id, namespace: service.namespace, name: service.name, port: port.name, type: typeOf(service) };
+  return {
+    id,
+    namespace: service.namespace,
+    name: service.name,
+    port: port.name,
+    type: typeOf(service),
+    internalTrafficPolicy: service.internalTrafficPolicy,
+    externalTrafficPolicy: service.externalTrafficPolicy,
+  };
 }
 
 /** The widest way in that the Service has. */

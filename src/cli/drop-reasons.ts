@@ -34,6 +34,12 @@ export const DROP_MEANINGS: Readonly<Record<string, string>> = {
   DROP_FRAGMENT_LIMIT:
     'A fragment out of order, of a sender with too many incomplete datagrams; fragments in order pass. See docs/fragments.md.',
   DROP_DETOUR_STRAY: 'Something else than a fragment came back from the namespaces that put fragments in order.',
+  DROP_NO_LOCAL_BACKEND:
+    'The traffic policy is Local and only other nodes have backends: dropped in silence, so that the client tries there.',
+  DROP_SOURCE_RANGE:
+    "A load balancer address was used from outside its Service's loadBalancerSourceRanges; in silence.",
+  DROP_NO_SERVICE:
+    'In a service CIDR: a port that the cluster IP does not have (refused), or an address of no Service (in silence).',
 };
 
 /** The sentence of a reason; a datapath newer than this program may have reasons without one. */

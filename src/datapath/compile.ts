@@ -21,7 +21,7 @@ export interface CompileInput {
   readonly nodeName: string;
   /** Its pods. */
   readonly endpoints: readonly Endpoint[];
-  /** Ids by service port, as the last compile returned them; empty at first, for `have` tells them too. */
+  /** Ids by service port (listIds) of the last compile; empty at first, for `have` tells them too. */
   readonly serviceIds: ReadonlyMap<string, number>;
   /** What the maps hold now: an unchanged service keeps its generation, a new service never gets a used id. */
   readonly have: Pick<Tables, 'services' | 'backends'>;
@@ -34,7 +34,6 @@ export interface Desired extends Pick<Tables, 'endpoints' | 'routes'> {
   readonly snapshot: Snapshot;
   readonly services: CompiledServices;
   readonly config: SnapshotConfig;
-  readonly serviceIds: ReadonlyMap<string, number>;
   /** What could not be expressed in the maps. */
   readonly problems: readonly Problem[];
 }
@@ -60,7 +59,6 @@ export function compile({ snapshot, nodeName, endpoints, serviceIds, have, previ
     routes: sameNodes ? previous.routes : compileRoutes({ network, nodeName, nodes }),
     services,
     config: compileConfig(network, node),
-    serviceIds: services.ids,
     problems: local.problems,
   };
 }

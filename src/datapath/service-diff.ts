@@ -1,7 +1,7 @@
 // What must be written so that the maps of services hold what they should. Pure.
 import { type Diff, diff, sameValue } from './diff.js';
 import type { ServiceTables } from './service-entries.js';
-import type { CompiledGroup, CompiledService, CompiledServices } from './services.js';
+import type { CompiledService, CompiledServices } from './services.js';
 import type { Table } from './table.js';
 
 export type ServiceDiffs = {
@@ -48,25 +48,16 @@ function forEachTable(one: DiffTable): ServiceDiffs {
 
 /** Units that are new or others than before, and units that are no more as they were. */
 function listChanges(applied: CompiledServices, want: CompiledServices) {
-  const [come, gone]: [CompiledService[], CompiledService[]] = [[], []];
-  if (applied.groups === want.groups) return { come, gone };
-  let common = 0;
-  for (const [name, group] of want.groups) {
-    const former = applied.groups.get(name);
-    if (former !== undefined) common++;
-    if (former === group) continue;
-    come.push(...group.list);
-    gone.push(...(former?.list ?? []));
-  }
-  if (common < applied.groups.size) gone.push(...listMissing(applied.groups, want.groups));
-  return { come, gone };
+  const names = want.changes?.since === applied.groups ? want.changes.names : listChangedNames(applied, want);
+  const unitsOf = ({ groups }: CompiledServices): CompiledService[] =>
+    names.flatMap((name) => groups.get(name)?.list ?? []);
+  return { come: unitsOf(want), gone: unitsOf(applied) };
 }
 
-function listMissing(
-  former: ReadonlyMap<string, CompiledGroup>,
-  groups: ReadonlyMap<string, CompiledGroup>,
-): CompiledService[] {
-  return [...former].flatMap(([name, { list }]) => (groups.has(name) ? [] : list));
+function listChangedNames(applied: CompiledServices, want: CompiledServices): string[] {
+  const gone = [...applied.groups.keys()].filter((name) => !want.groups.has(name));
+  const others = [...want.groups].filter(([name, group]) => applied.groups.get(name) !== group);
+  return [...gone, ...others.map(([name]) => name)];
 }
 
 /** Of two entries with one key the first stays. */

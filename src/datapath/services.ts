@@ -29,8 +29,8 @@ export interface CompiledGroup {
 export interface CompiledServices {
   /** By name of the Service, in name order. A group is the same object as long as nothing of it changed. */
   readonly groups: ReadonlyMap<string, CompiledGroup>;
-  /** By name of the unit. */
-  readonly ids: ReadonlyMap<string, number>;
+  /** The groups that it was made from, and the names of all that are others or gone. */
+  readonly changes?: { readonly since: CompiledServices['groups']; readonly names: readonly string[] };
   /** What the next compile compares with. */
   readonly basis: Basis;
 }
@@ -71,7 +71,7 @@ function createContext({ snapshot: { network }, node }: ServicesInput): UnitCont
   };
 }
 
-function compileAll({ serviceIds, have }: ServicesInput, basis: Omit<Basis, 'highestId'>): CompiledServices {
+function compileAll({ serviceIds, previous, have }: ServicesInput, basis: Omit<Basis, 'highestId'>): CompiledServices {
   const drafts = inNameOrder(basis.services).map(([name, service]) => {
     const slices = basis.slices.groups.get(name) ?? NO_SLICES;
     return { name, service, slices, units: listUnits(service, slices, basis.context) };
@@ -81,7 +81,7 @@ function compileAll({ serviceIds, have }: ServicesInput, basis: Omit<Basis, 'hig
     name,
     frontends: frontends.filter(({ kind }) => kind !== 'address').map(({ key }) => key),
   }));
-  const ids = allocateServiceIds({ claimants, previous: serviceIds, have });
+  const ids = allocateServiceIds({ claimants, previous: previous ? listIds(previous) : serviceIds, have });
   const index = indexSets(have.services);
   const groups = drafts.map(({ name, service, slices, units }): [string, CompiledGroup] => {
     const list = units.map((unit) => {
@@ -91,7 +91,7 @@ function compileAll({ serviceIds, have }: ServicesInput, basis: Omit<Basis, 'hig
     return [name, { service, slices, list }];
   });
   const highest = highestId(new Set(ids.values()), have);
-  return { groups: new Map(groups), ids, basis: { ...basis, highestId: highest } };
+  return { groups: new Map(groups), basis: { ...basis, highestId: highest } };
 }
 
 const NO_SLICES: readonly EndpointSlice[] = [];
@@ -114,20 +114,18 @@ function listChanged(previous: CompiledServices, { services, slices }: Omit<Basi
 function compileChanges(previous: CompiledServices, basis: Omit<Basis, 'highestId'>): CompiledServices {
   const changed = listChanged(previous, basis);
   const removed = basis.services === previous.basis.services ? [] : listRemoved(previous, basis.services);
-  if (changed.size === 0 && removed.length === 0) {
-    return { ...previous, basis: { ...basis, highestId: previous.basis.highestId } };
-  }
-  const groups = new Map(previous.groups);
-  const ids = new Map(previous.ids);
   let { highestId } = previous.basis;
+  const changes = { since: previous.groups, names: [...removed, ...changed] };
+  if (changes.names.length === 0) return { groups: previous.groups, changes, basis: { ...basis, highestId } };
+  const groups = new Map(previous.groups);
   for (const name of removed) groups.delete(name);
-  for (const name of changed) {
-    const group = compileGroup(name, previous.groups.get(name), basis, (unit) => ids.get(unit) ?? ++highestId);
-    groups.set(name, group);
-    for (const { unit, id } of group.list) ids.set(unit.name, id);
-  }
-  forgetIds(ids, previous, groups, [...removed, ...changed]);
-  return { groups, ids, basis: { ...basis, highestId } };
+  // An id that was given up is not handed out again while the maps may still bear it.
+  for (const name of changed)
+    groups.set(
+      name,
+      compileGroup(name, previous.groups.get(name), basis, () => ++highestId),
+    );
+  return { groups, changes, basis: { ...basis, highestId } };
 }
 
 function listRemoved({ groups }: CompiledServices, services: Snapshot['services']): string[] {
@@ -138,29 +136,21 @@ function compileGroup(
   name: string,
   before: CompiledGroup | undefined,
   { services, slices: { groups }, context }: Omit<Basis, 'highestId'>,
-  idOf: (unit: string) => number,
+  newId: () => number,
 ): CompiledGroup {
   const service = services.get(name) as Service;
   const slices = groups.get(name) ?? NO_SLICES;
   const list = listUnits(service, slices, context).map((unit) => {
     const former = before?.list.find((one) => one.unit.name === unit.name);
     const known = former === undefined ? [] : [former.sets.cluster, former.sets.local];
-    return compileUnit(unit, idOf(unit.name), known);
+    return compileUnit(unit, former?.id ?? newId(), known);
   });
   return { service, slices, list };
 }
 
-/** An id is free again when its unit is gone; it is not handed out while the maps may still bear it. */
-function forgetIds(
-  ids: Map<string, number>,
-  previous: CompiledServices,
-  groups: CompiledServices['groups'],
-  names: readonly string[],
-): void {
-  for (const name of names) {
-    const stays = new Set(groups.get(name)?.list.map(({ unit }) => unit.name));
-    for (const { unit } of previous.groups.get(name)?.list ?? []) if (!stays.has(unit.name)) ids.delete(unit.name);
-  }
+/** Ids by name of the unit. */
+export function listIds(services: Pick<CompiledServices, 'groups'>): Map<string, number> {
+  return new Map(Array.from(listCompiled(services), ({ unit, id }) => [unit.name, id]));
 }
 
 /** Every unit of every Service. */

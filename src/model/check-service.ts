@@ -5,6 +5,13 @@ import type { ClusterNetwork } from './network.js';
 import type { Node } from './node.js';
 import type { Service, ServicePort } from './service.js';
 
+interface InsideFault {
+  readonly network: ClusterNetwork | undefined;
+  readonly fault: string | undefined;
+}
+
+const insideFaults = new WeakMap<Service, InsideFault>();
+
 /** Accepts services one after the other; cluster IPs and frontends of an accepted one are taken. */
 export class ServiceCheck {
   readonly #network: ClusterNetwork | undefined;
@@ -49,7 +56,16 @@ export class ServiceCheck {
     return range === undefined || (port >= range.first && port <= range.last);
   }
 
+  /** Once for an object: it is most of the work, and depends on the ClusterNetwork alone. */
   #insideFault(service: Service): string | undefined {
+    const known = insideFaults.get(service);
+    if (known !== undefined && known.network === this.#network) return known.fault;
+    const fault = this.#findInside(service);
+    insideFaults.set(service, { network: this.#network, fault });
+    return fault;
+  }
+
+  #findInside(service: Service): string | undefined {
     for (const address of [...service.clusterIPs, ...externalAddresses(service)]) {
       const pods = this.#inside.find(address);
       if (pods !== undefined) return `its address ${address} lies inside the pod CIDR ${pods.cidr} of the cluster`;

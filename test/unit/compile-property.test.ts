@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { compile, type Desired } from '../../src/datapath/compile.js';
 import { Reconciler } from '../../src/datapath/reconcile.js';
+import { listIds } from '../../src/datapath/services.js';
 import { checkSnapshot } from '../../src/model/check.js';
 import type { Snapshot } from '../../src/model/snapshot.js';
 import { aBackend, aNetwork, aNode, anEndpoint, aService, aSlice, aSnapshot } from '../support/objects.js';
@@ -119,7 +120,7 @@ class Agent {
 
   async apply({ snapshot, endpoints }: World) {
     const { have, applied } = this.#reconciler;
-    const serviceIds = this.#desired?.serviceIds ?? new Map();
+    const serviceIds = this.#desired === undefined ? new Map() : listIds(this.#desired.services);
     const previous = applied === this.#desired?.services ? this.#desired : undefined;
     this.#desired = compile({ snapshot, endpoints, nodeName: 'node-1', serviceIds, have, previous });
     this.seen.clear();
@@ -151,7 +152,14 @@ test('a history of changes and restarts leaves what one compile from nothing wou
         // On the way a frontend leads to what it led to before or will lead to after, never to a mixture.
         expect([...before.frontends, ...agent.meaning.frontends]).toEqual(expect.arrayContaining([...agent.seen]));
       }
-      expect(await agent.apply(world)).toEqual({ written: 0, removed: 0, failures: [], postponed: [], retired: 0, enlisted: 0 });
+      expect(await agent.apply(world)).toEqual({
+        written: 0,
+        removed: 0,
+        failures: [],
+        postponed: [],
+        retired: 0,
+        enlisted: 0,
+      });
     }),
     { numRuns: 120 },
   );

@@ -1,7 +1,7 @@
 // The whole desired state to map contents, as sorted lines.
 import { describe, expect, test } from 'vitest';
 import { type CompileInput, compile } from '../../src/datapath/compile.js';
-import { listCompiled } from '../../src/datapath/services.js';
+import { listCompiled, listIds } from '../../src/datapath/services.js';
 import { aNetwork, aNode, anEndpoint, aService, aSlice, aSnapshot, backends } from '../support/objects.js';
 import { desiredTables, resolveFrontends, tableLines } from '../support/tables.js';
 
@@ -162,13 +162,13 @@ describe('services', () => {
 
   test('that do not change keep ids and generations; a changed one gets the next generation', () => {
     const first = compileOn({ snapshot });
-    const again = compileOn({ snapshot, have: desiredTables(first), serviceIds: first.serviceIds });
+    const again = compileOn({ snapshot, have: desiredTables(first), serviceIds: listIds(first.services) });
     expect(desiredTables(again)).toEqual(desiredTables(first));
     const moved = [aSlice('web-1', 'web', { http: backends('10.244.2.9:8080') }), ...slices.slice(2)];
     const changed = compileOn({
       snapshot: aSnapshot({ network, nodes, services: [web], slices: moved }),
       have: desiredTables(first),
-      serviceIds: first.serviceIds,
+      serviceIds: listIds(first.services),
     });
     expect([...listCompiled(changed.services)].map(({ id, sets }) => [id, sets.cluster.generation])).toEqual([
       [1, 2],
@@ -180,8 +180,8 @@ describe('services', () => {
     const first = compileOn({ snapshot });
     const more = aSnapshot({ network, nodes, services: [aService('api'), web], slices });
     const restarted = compileOn({ snapshot: more, have: desiredTables(first) });
-    expect(restarted.serviceIds.get('shop/web:http/TCP/ipv4')).toBe(1);
-    expect(restarted.serviceIds.get('shop/api:http/TCP/ipv4')).toBe(3);
+    expect(listIds(restarted.services).get('shop/web:http/TCP/ipv4')).toBe(1);
+    expect(listIds(restarted.services).get('shop/api:http/TCP/ipv4')).toBe(3);
   });
 
   test('keep their ids when their addresses change', () => {
@@ -193,7 +193,9 @@ describe('services', () => {
       ports: [{ ...ports[0], nodePort: 30999 }],
     };
     const moved = aSnapshot({ network, nodes, services: [elsewhere], slices });
-    const ids = compileOn({ snapshot: moved, have: desiredTables(first), serviceIds: first.serviceIds }).serviceIds;
+    const ids = listIds(
+      compileOn({ snapshot: moved, have: desiredTables(first), serviceIds: listIds(first.services) }).services,
+    );
     expect(ids.get('shop/web:http/TCP/ipv4')).toBe(1);
   });
 
@@ -201,8 +203,10 @@ describe('services', () => {
     const first = compileOn({ snapshot });
     const services = [aService('api', { clusterIPs: ['10.96.0.1'] }), { ...web, clusterIPs: ['10.96.0.2'] }];
     const swapped = aSnapshot({ network, nodes, services, slices });
-    for (const serviceIds of [first.serviceIds, new Map()]) {
-      const ids = [...compileOn({ snapshot: swapped, have: desiredTables(first), serviceIds }).serviceIds.values()];
+    for (const serviceIds of [listIds(first.services), new Map()]) {
+      const ids = [
+        ...listIds(compileOn({ snapshot: swapped, have: desiredTables(first), serviceIds }).services).values(),
+      ];
       expect(new Set(ids).size).toBe(ids.length);
     }
   });
@@ -210,7 +214,7 @@ describe('services', () => {
   test('never get an id that an entry still bears', () => {
     const first = compileOn({ snapshot });
     const other = aSnapshot({ network, nodes, services: [aService('api', { clusterIPs: ['10.96.0.99'] })] });
-    expect([...compileOn({ snapshot: other, have: desiredTables(first) }).serviceIds.values()]).toEqual([3]);
+    expect([...listIds(compileOn({ snapshot: other, have: desiredTables(first) }).services).values()]).toEqual([3]);
   });
 });
 
