@@ -1,6 +1,7 @@
 // Services at the socket: real programs in pods and on the node, whose packets have the backend's address from the start.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SOCKET_HOOKS } from '../../src/datapath/cgroup-hooks.js';
+import { DROP_REASON } from '../../src/datapath/types.gen.js';
 import { until } from '../../src/testbed/command.js';
 import { AgentNode } from '../support/agent-node.js';
 import { NODE } from '../support/node-world.js';
@@ -10,9 +11,14 @@ import { type Answer, type SocketEnd, SocketProgram, sawOf } from '../support/so
 const SERVER_PORT = 7000;
 const PORT = 80;
 const NODE_PORT = 30080;
+const PORTS = { port: PORT, targetPort: SERVER_PORT };
 const WEB = { ipv4: '10.96.0.10', ipv6: 'fd00:96::10' };
 const VIP = { ipv4: '203.0.113.10', ipv6: '2001:db8:cb::10' };
 const SELF = { ipv4: '10.96.0.11', ipv6: 'fd00:96::11' };
+const STICKY = { ipv4: '10.96.0.13', ipv6: 'fd00:96::13' };
+const LOCAL = { ipv4: '10.96.0.14', ipv6: 'fd00:96::14' };
+const RANGED = { ipv4: '10.96.0.15', ipv6: 'fd00:96::15' };
+const RANGED_VIP = { ipv4: '203.0.113.15', ipv6: '2001:db8:cb::15' };
 const EMPTY = { ipv4: '10.96.0.12', ipv6: 'fd00:96::12' };
 /** Services with one backend each, in turn a and b. */
 const MANY = Array.from({ length: 60 }, (_, index) => `10.96.1.${index + 1}`);
@@ -35,7 +41,7 @@ function program(place: string): SocketProgram {
 
 beforeAll(async () => {
   node = await AgentNode.open();
-  node.writeManifests();
+  node.writeManifests({ serviceCIDRs: ['10.96.0.0/16', 'fd00:96::/112'] });
   node.write(
     'services.yaml',
     serviceObject({
@@ -46,11 +52,28 @@ beforeAll(async () => {
       targetPort: SERVER_PORT,
       nodePort: NODE_PORT,
     }),
-    serviceObject({ name: 'self', clusterIPs: Object.values(SELF), port: PORT, targetPort: SERVER_PORT }),
-    ...MANY.map((ip, index) =>
-      serviceObject({ name: `many${index}`, clusterIPs: [ip], port: PORT, targetPort: SERVER_PORT }),
-    ),
-    serviceObject({ name: 'empty', clusterIPs: Object.values(EMPTY), port: PORT, targetPort: SERVER_PORT }),
+    serviceObject({ ...PORTS, name: 'self', clusterIPs: Object.values(SELF) }),
+    serviceObject({
+      ...PORTS,
+      name: 'sticky',
+      clusterIPs: Object.values(STICKY),
+      more: { sessionAffinity: 'ClientIP' },
+    }),
+    serviceObject({
+      ...PORTS,
+      name: 'local',
+      clusterIPs: Object.values(LOCAL),
+      more: { internalTrafficPolicy: 'Local' },
+    }),
+    serviceObject({
+      ...PORTS,
+      name: 'ranged',
+      clusterIPs: Object.values(RANGED),
+      vips: Object.values(RANGED_VIP),
+      more: { loadBalancerSourceRanges: ['10.244.0.0/16', 'fd00:244::/32'] },
+    }),
+    ...MANY.map((ip, index) => serviceObject({ ...PORTS, name: `many${index}`, clusterIPs: [ip] })),
+    serviceObject({ ...PORTS, name: 'empty', clusterIPs: Object.values(EMPTY) }),
   );
   await node.startAgent();
   pods = {};
@@ -68,6 +91,10 @@ beforeAll(async () => {
       return sliceObjects(`many${index}`, SERVER_PORT, [{ address: ipv4 }]);
     }),
   );
+  node.write('sticky.yaml', ...sliceObjects('sticky', SERVER_PORT, bothOf('a', 'b')));
+  const elsewhere = bothOf('b').map((endpoint) => ({ ...endpoint, nodeName: 'n2' }));
+  node.write('local.yaml', ...sliceObjects('local', SERVER_PORT, elsewhere));
+  node.write('ranged.yaml', ...sliceObjects('ranged', SERVER_PORT, bothOf('a')));
   node.write('self.yaml', ...sliceObjects('self', SERVER_PORT, bothOf('client')));
   const answers = async (address: string) => (await program('client').who(at(address))).error === undefined;
   await until(async () => (await answers(WEB.ipv6)) && (await answers(SELF.ipv6)), 5000);
@@ -153,6 +180,40 @@ describe('NodePort at 127.0.0.1', () => {
 
   test('is not for pods, whose loopback is their own', async () => {
     expect(await program('client').who(to)).toEqual({ error: 'ECONNREFUSED' });
+  });
+});
+
+describe.each(['ipv4', 'ipv6'] as const)('policies at the socket, %s', (family) => {
+  test.each(['client', 'node'])('K26: affinity keeps a backend for %s, over both ways to ask', async (from) => {
+    const servers = new Set<string>();
+    for (let count = 0; count < 16; count++) servers.add(sawOf(await program(from).who(at(STICKY[family]))).server);
+    expect(servers.size).toBe(1);
+    for (let count = 0; count < 16; count++) {
+      servers.add(`UDP ${sawOf(await whoByDatagram(from, at(STICKY[family]), count % 2 === 0)).server}`);
+    }
+    expect(servers.size).toBe(2);
+  });
+
+  test('K15: policy Local with backends elsewhere only: silence for a pod, EPERM for the node', async () => {
+    const before = node.drops(DROP_REASON.DROP_NO_LOCAL_BACKEND);
+    const report = await node.probe('client', 'tcp', LOCAL[family], String(PORT), 'who', '--timeout', '400');
+    expect(report).toMatchObject({ ok: false, error: 'ETIMEDOUT' });
+    expect(node.drops(DROP_REASON.DROP_NO_LOCAL_BACKEND)).toBeGreaterThan(before);
+    expect(await program('node').who(at(LOCAL[family]))).toEqual({ error: 'EPERM' });
+  });
+
+  test('K12: source ranges are looked at by packets for a pod, at the socket for the node', async () => {
+    expect(sawOf(await program('client').who(at(RANGED_VIP[family]))).client.address).toBe(NODE[family]);
+    expect(await program('node').who(at(RANGED_VIP[family]))).toEqual({ error: 'EPERM' });
+    expect(sawOf(await program('node').who(at(RANGED[family]))).server).toBe('a');
+    expect(sawOf(await program('client').who(at(RANGED[family]))).client.address).toBe(pods.client?.[family]);
+  });
+
+  test('K16: other ports of a cluster IP refuse the node too, and what no service has is dropped', async () => {
+    expect(await program('node').who(at(WEB[family], 81))).toEqual({ error: 'ECONNREFUSED' });
+    expect(await program('client').who(at(WEB[family], 81))).toEqual({ error: 'ECONNREFUSED' });
+    const nobody = family === 'ipv4' ? '10.96.0.200' : 'fd00:96::200';
+    expect(await program('node').who(at(nobody))).toEqual({ error: 'EPERM' });
   });
 });
 

@@ -9,12 +9,15 @@ export interface ServiceSpec {
   readonly port: number;
   readonly targetPort: number;
   readonly nodePort?: number;
+  /** More of the Service's spec. */
+  readonly more?: object;
 }
 
 const PROTOCOLS = ['TCP', 'UDP'];
+const READY = { ready: true, serving: true, terminating: false };
 
 /** A Service with one port of TCP and UDP each. */
-export function serviceObject({ name, clusterIPs, vips = [], port, targetPort, nodePort }: ServiceSpec): object {
+export function serviceObject({ name, clusterIPs, vips = [], port, targetPort, nodePort, more }: ServiceSpec): object {
   const type = vips.length > 0 ? 'LoadBalancer' : nodePort === undefined ? 'ClusterIP' : 'NodePort';
   return {
     apiVersion: 'v1',
@@ -31,6 +34,7 @@ export function serviceObject({ name, clusterIPs, vips = [], port, targetPort, n
         targetPort,
         ...(nodePort === undefined ? {} : { nodePort }),
       })),
+      ...more,
     },
     status: { loadBalancer: { ingress: vips.map((ip) => ({ ip })) } },
   };
@@ -40,6 +44,8 @@ export interface EndpointSpec {
   readonly address: string;
   /** Ready when absent. */
   readonly conditions?: object;
+  /** n1, the node under test, when absent. */
+  readonly nodeName?: string;
 }
 
 /** The slices of a Service: one a family that it has an endpoint in. */
@@ -50,10 +56,10 @@ export function sliceObjects(name: string, targetPort: number, endpoints: readon
     kind: 'EndpointSlice',
     metadata: { name: `${name}-${family}`, namespace: 'test', labels: { 'kubernetes.io/service-name': name } },
     addressType: family === 'ipv4' ? 'IPv4' : 'IPv6',
-    endpoints: list.map(({ address, conditions = { ready: true, serving: true, terminating: false } }) => ({
+    endpoints: list.map(({ address, conditions = READY, nodeName = 'n1' }) => ({
       addresses: [address],
       conditions,
-      nodeName: 'n1',
+      nodeName,
     })),
     ports: PROTOCOLS.map((protocol) => ({ name: protocol.toLowerCase(), protocol, port: targetPort })),
   }));
