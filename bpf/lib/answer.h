@@ -363,14 +363,4 @@ static __always_inline int answer_refused(struct packet *pkt, __u32 reason)
 	return answer_port_unreachable(pkt, reason);
 }
 
-/* About an address that nobody has any more: a connection that still goes there ends at once. */
-static __always_inline int answer_gone(struct packet *pkt, __u32 reason)
-{
-	bool opens = pkt->tcp_flags & TCP_SYN;
-
-	if (pkt->key.protocol == IPPROTO_TCP && !opens && !(pkt->flags & PACKET_LATER_FRAGMENT))
-		return answer_reset(pkt, reason);
-	return answer_unreachable(pkt, reason);
-}
-
 #endif

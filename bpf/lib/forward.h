@@ -140,6 +140,29 @@ static __always_inline int forward_to_node(struct packet *pkt, const struct rout
 	return rc ?: forward_to_next_hop(pkt, config.uplink_ifindex, &route->next_hop);
 }
 
+/* Whether the sender may see addresses of pods: who is outside of an island may not. */
+static __always_inline bool forward_shows_inside(const struct packet *pkt)
+{
+	struct route *route;
+
+	if (!config.island[pkt->family & 1] || address_is_inside(&pkt->key.source))
+		return true;
+	route = route_lookup(&pkt->key.source);
+	return route && route->type == ROUTE_NATIVE;
+}
+
+/* To an address that no pod has, or has any more: a connection that still goes there ends at once.
+ */
+static __always_inline int forward_to_nobody(struct packet *pkt)
+{
+	bool connected = pkt->key.protocol == IPPROTO_TCP && !(pkt->tcp_flags & TCP_SYN) &&
+			 !(pkt->flags & PACKET_LATER_FRAGMENT);
+
+	if (connected && forward_shows_inside(pkt))
+		return answer_reset(pkt, DROP_NO_ENDPOINT);
+	return answer_unreachable(pkt, DROP_NO_ENDPOINT);
+}
+
 /*
  * A destination inside the cluster: never translated, no flow kept, one lookup for a pod of
  * this node and two for a pod of another. Goes on (0) with every other destination.
@@ -156,7 +179,7 @@ static __always_inline int forward_inside(struct packet *pkt)
 		return forward_to_endpoint(pkt, endpoint);
 	route = route_lookup(&pkt->key.destination);
 	if (!route || route->type != ROUTE_NODE)
-		return answer_gone(pkt, DROP_NO_ENDPOINT);
+		return forward_to_nobody(pkt);
 	/* What came from the wire does not go back to it: the sender's table is stale. */
 	if (pkt->direction == DIRECTION_FROM_NETDEV)
 		return answer_unreachable(pkt, DROP_NO_ENDPOINT);
