@@ -158,6 +158,31 @@ describe.each(['client', 'node'])('from %s', (from) => {
 
 const SOCKET_LINKS = Object.keys(SOCKET_HOOKS);
 
+describe('what is on the wire', () => {
+  test.each(['ipv4', 'ipv6'] as const)('has the addresses of pod and backend, and no frontend: %s', async (family) => {
+    const filter = `tcp port ${SERVER_PORT} or tcp port ${PORT} or host ${WEB[family]}`;
+    let captured = '';
+    const capturing = node
+      .exec('client', ['tcpdump', '-n', '-l', '-i', 'eth0', '-c', '12', filter])
+      .then(({ stdout }) => {
+        captured = stdout;
+      });
+    // tcpdump ends by itself when it has seen enough.
+    await until(async () => {
+      await program('client').who(at(WEB[family]));
+      return captured !== '';
+    }, 10_000);
+    await capturing;
+    const pairs = captured
+      .trim()
+      .split('\n')
+      .map((line) => line.replace(/^.* IP6? (\S+)\.(\d+) > (\S+)\.(\d+): .*$/, '$1 $3'));
+    const [own, backend] = [pods.client?.[family], pods.a?.[family]];
+    expect(new Set(pairs)).toEqual(new Set([`${own} ${backend}`, `${backend} ${own}`]));
+    expect(node.flows()).toEqual([]);
+  });
+});
+
 describe('a pod and its own service', () => {
   test.each([at(SELF.ipv4), at(SELF.ipv6)])('TCP and UDP: %o', async (to) => {
     const answer = await program('client').who(to);
