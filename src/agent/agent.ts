@@ -43,7 +43,6 @@ export class Agent {
   readonly #programs: NodePrograms;
   readonly #staleSockets: StaleSockets;
   readonly #started = new Date().toISOString();
-  #applied = '';
   #snapshot: Snapshot | undefined;
   #desired: Desired | undefined;
   #state: AgentState | undefined;
@@ -184,7 +183,6 @@ export class Agent {
     this.#described = described;
     this.#fault = '';
     if (!same) this.#writeState(describeState(described));
-    this.#applied = new Date().toISOString();
     this.#report(report);
     const [refused] = routeFailures;
     if (refused !== undefined) this.#retryLater(new Error(describeRouteFailure(refused)));
@@ -273,7 +271,6 @@ export class Agent {
       pid: process.pid,
       started: this.#started,
       rssBytes: process.memoryUsage.rss(),
-      applied: this.#applied,
       endpoints: this.#store.list(),
       source: { kind: 'directory', where: this.#options.settings.source, synced: this.#snapshot !== undefined },
     };

@@ -135,8 +135,6 @@ export interface AgentStatus {
   /** RFC 3339. */
   readonly started: string;
   readonly rssBytes: number;
-  /** RFC 3339: when the newest state was last put in force, also one that changed nothing of AgentState. */
-  readonly applied?: string;
   readonly endpoints: readonly Endpoint[];
   readonly source: { readonly kind: 'directory' | 'kubernetes'; readonly where: string; readonly synced: boolean };
 }

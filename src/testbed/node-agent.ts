@@ -58,7 +58,7 @@ export async function askAgent(node: TestNode): Promise<AgentStatus | undefined>
 /** Waits until every agent has put in force what was written before `since`, milliseconds of the epoch. */
 export async function waitForChange(nodes: readonly TestNode[], since: number): Promise<void> {
   for (const node of nodes) {
-    const changed = async (): Promise<boolean> => Date.parse((await askAgent(node))?.applied ?? '') >= since;
+    const changed = async (): Promise<boolean> => Date.parse((await askAgent(node))?.state.updated ?? '') >= since;
     if (!(await until(changed, 5000))) throw agentFailed(node, 'did not take up the new manifests within 5 s');
   }
 }
