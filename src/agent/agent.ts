@@ -182,7 +182,8 @@ export class Agent {
     this.#desired = want;
     this.#described = described;
     this.#fault = '';
-    if (!same) this.#writeState(describeState(described));
+    if (same && this.#state !== undefined) this.#state = { ...this.#state, updated: new Date().toISOString() };
+    else this.#writeState(describeState(described));
     this.#report(report);
     const [refused] = routeFailures;
     if (refused !== undefined) this.#retryLater(new Error(describeRouteFailure(refused)));

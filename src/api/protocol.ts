@@ -125,7 +125,7 @@ export interface AgentState {
   readonly problems: readonly Problem[];
   /** Effective settings with where each came from: flag, environment, file, default. */
   readonly settings: readonly { readonly name: string; readonly value: string; readonly origin: string }[];
-  /** RFC 3339. */
+  /** RFC 3339: the last change. The file is older when nothing else in it has changed since, as when backends do. */
   readonly updated: string;
 }
 
