@@ -281,8 +281,7 @@ static __always_inline int more_peers_add(struct bpf_sock_addr *context,
 	return bpf_map_update_elem(&datagram_peers, &key, peer, BPF_ANY) ? -ENOMEM : 0;
 }
 
-/* Whether the socket knows this backend by another frontend: its answers would be shown as that's.
- */
+/* Whether the socket knows this backend by another frontend, as which answers would be shown. */
 static __always_inline bool peer_collides(struct bpf_sock_addr *context,
 					  const struct socket_peer *first,
 					  const struct socket_peer *peer)
