@@ -37,6 +37,8 @@
         'native/object.cc',
         'native/program.cc',
         'native/ring_buffer.cc',
+        'native/socket_diag.cc',
+        'native/socket_worker.cc',
         'native/test_run.cc',
       ],
       'include_dirs': ['<(addon_include)'],

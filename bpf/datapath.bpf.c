@@ -37,14 +37,19 @@
 #include "lib/shortage.h"
 #include "lib/nat.h"
 #include "lib/mapped.h"
+#include "lib/affinity.h"
+#include "lib/maglev.h"
 #include "lib/service.h"
+#include "lib/socket.h"
 #include "lib/icmp_error.h"
 #include "lib/sweep.h"
 
-/* ... at the hooks, in the order a pod's packet meets them. */
+/* ... at the hooks, in the order a pod's packet meets them; a socket meets its own before. */
 #include "hooks/from_container.h"
 #include "hooks/from_netdev.h"
 #include "hooks/from_detour.h"
+#include "hooks/socket.h"
+#include "hooks/socket_list.h"
 #include "hooks/bind.h"
 #include "hooks/sweep.h"
 

@@ -10,6 +10,7 @@
 #include "object.h"
 #include "program.h"
 #include "ring_buffer.h"
+#include "socket_worker.h"
 
 #include <bpf/libbpf.h>
 
@@ -46,6 +47,9 @@ Napi::Object Init(Napi::Env env, Napi::Object exports)
 	exports["attachCgroup"] = Napi::Function::New(env, Link::AttachCgroup, "attachCgroup");
 	exports["attachDefrag"] = Napi::Function::New(env, AttachDefrag, "attachDefrag");
 	exports["openRingBuffer"] = Napi::Function::New(env, RingBuffer::Open, "openRingBuffer");
+	exports["listSockets"] = Napi::Function::New(env, ListSockets, "listSockets");
+	exports["walkSockets"] = Napi::Function::New(env, WalkSockets, "walkSockets");
+	exports["destroySockets"] = Napi::Function::New(env, DestroySockets, "destroySockets");
 	exports["kernelBtf"] = Napi::Function::New(env, KernelBtf, "kernelBtf");
 	exports["dumpBtfAsC"] = Napi::Function::New(env, DumpBtfAsC, "dumpBtfAsC");
 	exports["btfById"] = Napi::Function::New(env, BtfById, "btfById");

@@ -41,4 +41,16 @@ NamespaceScope::~NamespaceScope()
 		abort();
 }
 
+int CallInNamespace(const std::string &path, const std::function<int()> &call)
+{
+	const Descriptor home(open(own_namespace, O_RDONLY | O_CLOEXEC));
+	const Descriptor target(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+	if (home.Get() < 0 || target.Get() < 0 || setns(target.Get(), CLONE_NEWNET))
+		return -errno;
+	const int rc = call();
+	if (setns(home.Get(), CLONE_NEWNET))
+		abort();
+	return rc;
+}
+
 } // namespace isthmus

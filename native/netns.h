@@ -4,6 +4,7 @@
 
 #include <napi.h>
 
+#include <functional>
 #include <string>
 
 #include "descriptor.h"
@@ -29,5 +30,8 @@ public:
 private:
 	Descriptor home_;
 };
+
+/* What the call returns when it was made inside, or -errno; for threads that know no JavaScript. */
+[[nodiscard]] int CallInNamespace(const std::string &path, const std::function<int()> &call);
 
 } // namespace isthmus

@@ -98,6 +98,13 @@ int sweep_end(void *context)
 	return 0;
 }
 
+/* After a change of backends, so that UDP need not wait for the next walk. */
+SEC("syscall")
+int sweep_services(void *context)
+{
+	return bpf_for_each_map_elem(&flows, sweep_stale, NULL, 0) < 0;
+}
+
 SEC("syscall")
 int sweep_endpoint(struct sweep_request *request)
 {

@@ -34,6 +34,15 @@ static __always_inline bool address_is_inside(const ip_addr *address)
 	return false;
 }
 
+/* Whether only services have such addresses. */
+static __always_inline bool address_is_cluster_ip(const ip_addr *address)
+{
+	for (__u32 i = 0; i < SERVICE_CIDRS_MAX && i < config.service_cidr_count; i++)
+		if (prefix_holds(&config.service_cidrs[i], address))
+			return true;
+	return false;
+}
+
 /* Whether the address is one that this node gives to pods. A pod may have another one. */
 static __always_inline bool address_is_local(const ip_addr *address)
 {

@@ -16,6 +16,29 @@ static __always_inline int inside_to_node(struct packet *pkt, const struct route
 	return way_forward(pkt, way);
 }
 
+/* Whether the sender may see addresses of pods: who is outside of an island may not. */
+static __always_inline bool inside_is_shown(const struct packet *pkt)
+{
+	struct route *route;
+
+	if (!config.island[pkt->family & 1] || address_is_inside(&pkt->key.source))
+		return true;
+	route = route_lookup(&pkt->key.source);
+	return route && route->type == ROUTE_NATIVE;
+}
+
+/* To an address that no pod has, or has any more: a connection that still goes there ends at once.
+ */
+static __always_inline int inside_to_nobody(struct packet *pkt)
+{
+	bool connected = pkt->key.protocol == IPPROTO_TCP && !(pkt->tcp_flags & TCP_SYN) &&
+			 !(pkt->flags & PACKET_LATER_FRAGMENT);
+
+	if (connected && inside_is_shown(pkt))
+		return answer_reset(pkt, DROP_NO_ENDPOINT);
+	return answer_unreachable(pkt, DROP_NO_ENDPOINT);
+}
+
 /* One lookup for a pod of this node. Goes on (0) with a destination outside the cluster. */
 static __always_inline int inside_forward(struct packet *pkt)
 {
@@ -29,7 +52,7 @@ static __always_inline int inside_forward(struct packet *pkt)
 		return forward_to_endpoint(pkt, endpoint);
 	route = route_lookup(&pkt->key.destination);
 	if (!route || route->type != ROUTE_NODE)
-		return answer_unreachable(pkt, DROP_NO_ENDPOINT);
+		return inside_to_nobody(pkt);
 	/* What came from the wire does not go back to it: the sender's table is stale. */
 	if (pkt->direction == DIRECTION_FROM_NETDEV)
 		return answer_unreachable(pkt, DROP_NO_ENDPOINT);

@@ -50,6 +50,12 @@ struct bpf_iter__bpf_map_elem {
 	void *value;
 } __attribute__((preserve_access_index));
 
+/* net/ipv4/udp.c: what a walk over UDP sockets hands to its program (5.9) */
+struct bpf_iter__udp {
+	struct bpf_iter_meta *meta;
+	struct udp_sock *udp_sk;
+} __attribute__((preserve_access_index));
+
 /* 6.2; the agent sets config.fast_checksum where it exists */
 extern void *bpf_cast_to_kern_ctx(void *context) __ksym __weak;
 

@@ -22,9 +22,10 @@ struct {
 	__type(value, struct route);
 } routes SEC(".maps");
 
+/* Frontends: three or four a service port and family. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 131072);
+	__uint(max_entries, 262144);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct service_key);
 	__type(value, struct service);
@@ -37,6 +38,40 @@ struct {
 	__type(key, struct backend_key);
 	__type(value, struct backend);
 } backends SEC(".maps");
+
+/* 32 chunks a set of backends of the services that ask for it: 32 KiB each. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct maglev_key);
+	__type(value, struct maglev_chunk);
+} maglev SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct source_range_key);
+	__type(value, __u32);
+} source_ranges SEC(".maps");
+
+/* Of UDP services only: nobody else's flows are removed for want of their backend. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 524288);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct serving_key);
+	__type(value, __u32);
+} serving SEC(".maps");
+
+/* LRU: a flood of clients makes those forgotten that have been away longest, and nobody refused. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct affinity_key);
+	__type(value, struct affinity);
+} affinities SEC(".maps");
 
 /*
  * HASH and not LRU: an established flow is never evicted to make room for a new one.
@@ -83,6 +118,25 @@ struct {
 	__type(key, struct mapping_key);
 	__type(value, struct mapping);
 } mappings SEC(".maps");
+
+/* Lives in the socket and goes with it: nothing to size, to evict or to sweep. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct socket_peer);
+} socket_peers SEC(".maps");
+
+/*
+ * Peers of a UDP socket after its first: few programs have them. Two entries a peer, one a side.
+ * The least recently used give way, and what closed sockets leave is used least.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct datagram_peer_key);
+	__type(value, struct socket_peer);
+} datagram_peers SEC(".maps");
 
 /*
  * A cache: losing an entry loses one datagram. Entries of datagrams without a first fragment are

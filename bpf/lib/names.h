@@ -18,6 +18,9 @@ const union {
 	enum shortage_kind shortage_kind;
 	enum shortage_limits shortage_limits;
 	enum cut_size cut_size;
+	enum scope scope;
+	enum service_flags service_flags;
+	enum maglev_limits maglev_limits;
 } _names SEC(".names");
 
 #endif

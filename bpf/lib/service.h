@@ -3,7 +3,8 @@
 #ifndef ISTHMUS_SERVICE_H
 #define ISTHMUS_SERVICE_H
 
-#include "nat.h"
+#include "affinity.h"
+#include "maglev.h"
 
 static __always_inline struct service *service_lookup(const struct packet *pkt)
 {
@@ -18,15 +19,59 @@ static __always_inline struct service *service_lookup(const struct packet *pkt)
 	return bpf_map_lookup_elem(&services, &key);
 }
 
-/* Any one, with equal chance. */
-static __always_inline struct backend *service_select_backend(const struct service *service)
+/* Any one, with equal chance, or the one that every node would choose. */
+static __always_inline __u32 service_choose_slot(const struct flow_key *flow,
+						 const struct service *service,
+						 const struct backend_set *set)
 {
-	struct backend_key key = {.service_id = service->id, .generation = service->generation};
+	if (service->flags & SERVICE_MAGLEV)
+		return maglev_slot(flow, service->id, set->generation);
+	return bpf_get_prandom_u32() % set->backend_count;
+}
 
-	if (!service->backend_count)
+/* The client's own backend while it has one, otherwise a new choice. NULL: the set has none.
+ * For packets and for sockets, whose flow has no source port yet. */
+static __always_inline struct backend *
+service_select_backend(struct flow_key *flow, struct service *service, struct backend_set *set)
+{
+	struct backend_key key = {.service_id = service->id, .generation = set->generation};
+	struct backend *backend;
+	__s64 slot = -1;
+
+	if (!set->backend_count)
 		return NULL;
-	key.slot = bpf_get_prandom_u32() % service->backend_count;
-	return bpf_map_lookup_elem(&backends, &key);
+	if (service->affinity)
+		slot = affinity_find(&flow->source, service, set);
+	key.slot = slot < 0 ? service_choose_slot(flow, service, set) : (__u32)slot;
+	backend = bpf_map_lookup_elem(&backends, &key);
+	if (backend && service->affinity)
+		affinity_remember(&flow->source, &key, backend);
+	return backend;
+}
+
+/* Frontends of load balancers may be for some clients only, of whatever scope. */
+static __noinline int service_check_source(ip_addr *client, struct service *service)
+{
+	struct source_range_key key = {
+		.prefix_length = 32 + 128,
+		.service_id = service->id,
+		.prefix = *client,
+	};
+
+	if (!(service->flags & SERVICE_SOURCE_RANGES))
+		return 0;
+	return bpf_map_lookup_elem(&source_ranges, &key) ? 0 : -DROP_SOURCE_RANGE;
+}
+
+/* No backend for this scope: the client should try another node, or it learns that nobody has. */
+static __always_inline int service_refuse(struct packet *pkt, const struct service *service)
+{
+	__u32 silent = pkt->direction == DIRECTION_FROM_NETDEV ? SERVICE_DROP_EXTERNAL
+							       : SERVICE_DROP_INTERNAL;
+
+	if (service->flags & silent)
+		return -DROP_NO_LOCAL_BACKEND;
+	return answer_refused(pkt, DROP_NO_BACKEND);
 }
 
 /*
@@ -48,17 +93,25 @@ static __always_inline struct endpoint *service_owner(const struct packet *pkt,
 
 static __noinline int service_connect(struct packet *pkt, struct service *service)
 {
-	struct backend *backend = service_select_backend(service);
+	struct backend_set *set = &service->sets[SCOPE_INTERNAL];
 	struct nat_request request = {};
-	int rc = nat_check(pkt);
+	struct backend *backend;
+	int rc = service_check_source(&pkt->key.source, service);
 
+	rc = rc ?: nat_check(pkt);
 	if (rc)
 		return rc;
+	if (pkt->direction == DIRECTION_FROM_NETDEV)
+		set = &service->sets[SCOPE_EXTERNAL];
+	backend = service_select_backend(&pkt->key, service, set);
 	if (!backend)
-		return answer_refused(pkt, DROP_NO_BACKEND);
+		return service_refuse(pkt, service);
 	request.destination = backend->address;
 	request.destination_port = backend->port;
 	request.target = bpf_map_lookup_elem(&endpoints, &backend->address);
+	/* The host's answers would pass no program of ours: the routing table refuses aloud. */
+	if (request.target && request.target->flags & ENDPOINT_HOST)
+		request.target = NULL;
 	request.owner = service_owner(pkt, request.target);
 	rc = nat_open(pkt, &request);
 	/* Two frontends with one backend: the client's port is taken, so it gets another. */
@@ -70,6 +123,21 @@ static __noinline int service_connect(struct packet *pkt, struct service *servic
 	return rc < 0 ? nat_refuse(pkt, rc) : VERDICT_CONTINUE;
 }
 
+/*
+ * An address that only services can have, and no service's frontend: a cluster IP without this
+ * port refuses, and what no service has is dropped. Goes on (0) with every other packet.
+ */
+static __always_inline int service_check_address(struct packet *pkt)
+{
+	struct service_key key = {.address = pkt->key.destination};
+
+	if (!address_is_cluster_ip(&pkt->key.destination))
+		return 0;
+	if (!bpf_map_lookup_elem(&services, &key))
+		return -DROP_NO_SERVICE;
+	return answer_refused(pkt, DROP_NO_SERVICE);
+}
+
 /* A packet to a frontend gets its backend. Goes on (0) with every other packet. */
 static __always_inline int service_translate(struct packet *pkt)
 {
@@ -77,7 +145,7 @@ static __always_inline int service_translate(struct packet *pkt)
 	int rc;
 
 	if (!service)
-		return 0;
+		return service_check_address(pkt);
 	rc = service_connect(pkt, service);
 	return rc ?: flow_begin(pkt);
 }

@@ -7,7 +7,7 @@
 #ifndef ISTHMUS_SWEEP_H
 #define ISTHMUS_SWEEP_H
 
-#include "mapping.h"
+#include "service.h"
 
 enum sweep_limits {
 	SWEEP_PERIOD_SECONDS = 5,
@@ -21,6 +21,44 @@ enum sweep_limits {
 static __always_inline seconds sweep_clock(void)
 {
 	return bpf_ktime_get_ns() / 1000000000ULL;
+}
+
+/*
+ * A UDP flow to a service's frontend by a backend that serves it no more: nobody would tell its
+ * sender, and the next datagram finds another one. Where nobody serves, there is no other.
+ */
+static __always_inline bool sweep_is_stale(const struct flow_key *key, const struct flow *flow)
+{
+	struct service_key frontend = {
+		.address = key->destination,
+		.port = key->destination_port,
+		.protocol = key->protocol,
+	};
+	struct serving_key backend = {
+		.address = flow->destination,
+		.port = flow->destination_port,
+	};
+	struct service *service;
+
+	if (key->protocol != IPPROTO_UDP || flow->flags & FLOW_REPLY ||
+	    !(flow->flags & FLOW_REWRITE_DESTINATION))
+		return false;
+	service = bpf_map_lookup_elem(&services, &frontend);
+	if (!service || !(service->flags & SERVICE_SERVING))
+		return false;
+	backend.service_id = service->id;
+	return !bpf_map_lookup_elem(&serving, &backend);
+}
+
+/* Both entries, whatever they are. Another CPU holds a flow's lock for a few look-ups. */
+static __always_inline __u32 sweep_remove(struct scratch *s, const struct flow_key *key,
+					  const struct flow *flow)
+{
+	__u32 removed = 0;
+
+	for (__u32 try = 0; try < SWEEP_TRIES && !removed; try++)
+		removed = flow_remove_by(s, key, flow);
+	return removed;
 }
 
 /* Once a flow: its reply entry stands for it. */
@@ -49,6 +87,8 @@ static __always_inline void sweep_count(const struct flow *flow)
 static __always_inline int sweep_entry(struct scratch *s, const struct flow_key *key,
 				       const struct flow *flow, seconds now)
 {
+	if (sweep_is_stale(key, flow))
+		return sweep_remove(s, key, flow);
 	if (!flow_is_idle(key, flow, now))
 		return 0;
 	/* The walk's key belongs to the table: a copy outlives the entry. */
@@ -91,6 +131,16 @@ static long sweep_flow(void *map, struct flow_key *key, struct flow *flow, struc
 	return 0;
 }
 
+/* A flow to a backend that serves no more. */
+static long sweep_stale(void *map, struct flow_key *key, struct flow *flow, void *context)
+{
+	struct scratch *s = scratch_of(SCRATCH_WALK);
+
+	if (s && sweep_is_stale(key, flow))
+		sweep_remove(s, key, flow);
+	return !s;
+}
+
 static long sweep_mapping(void *map, struct mapping_key *key, struct mapping *mapping,
 			  struct walk *walk)
 {
@@ -116,10 +166,7 @@ static long sweep_device(void *map, struct flow_key *key, struct flow *flow, __u
 		flow_delete(&s->key);
 		return 0;
 	}
-	/* Another CPU holds a flow's lock for a few look-ups. */
-	for (__u32 try = 0; try < SWEEP_TRIES; try++)
-		if (flow_remove_by(s, key, flow))
-			break;
+	sweep_remove(s, key, flow);
 	return 0;
 }
 

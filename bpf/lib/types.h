@@ -69,6 +69,9 @@ enum drop_reason {
 	DROP_PORT_BLOCK_WANTED = 26, /* no port is free; a block is on its way: try again */
 	DROP_FLOW_LIMIT = 27, /* the pod has as many open flows as one pod may have */
 	DROP_FLOW_PRESSURE = 28, /* the table is nearly full, and much of it is the sender's own */
+	DROP_NO_LOCAL_BACKEND = 29, /* policy Local, and only other nodes have backends; silent */
+	DROP_SOURCE_RANGE = 30, /* the load balancer address is not for this client; silent */
+	DROP_NO_SERVICE = 31, /* no such port of a cluster IP: refused; or no such cluster IP */
 };
 
 /* --- what the agent writes -------------------------------------------------------- */
@@ -123,11 +126,34 @@ struct service_key {
 	__u8 pad[5];
 };
 
-/* A frontend. One write of this value switches to a new set of backends (generation). */
-struct service {
-	__u32 id;
+/* Whose packets: for one frontend, each may have other backends (internal and external policy). */
+enum scope {
+	SCOPE_INTERNAL = 0, /* of this node's pods and processes */
+	SCOPE_EXTERNAL = 1, /* from the wire */
+	SCOPE_COUNT = 2,
+};
+
+/* What packets of one scope use. A service and a generation name a set of backends. */
+struct backend_set {
 	__u32 generation;
-	__u32 backend_count; /* 0: connections are refused */
+	__u32 backend_count; /* 0: refused, or dropped where SERVICE_DROP_* says so */
+};
+
+enum service_flags {
+	SERVICE_DROP_INTERNAL = 1, /* scope internal has no backend here, but others do: silent */
+	SERVICE_DROP_EXTERNAL = 2,
+	SERVICE_SOURCE_RANGES = 4, /* only for clients in `source_ranges` */
+	SERVICE_MAGLEV = 8, /* the choice is in `maglev`, the same on every node */
+	SERVICE_SERVING = 16, /* `serving` lists who answers: UDP flows to others may go */
+	SERVICE_ADDRESS = 32, /* no frontend: other ports of this cluster IP are refused */
+};
+
+/* A frontend. One write of this value switches both scopes to new sets of backends. */
+struct service {
+	__u32 id; /* of the service port in its family: all of its frontends have it */
+	__u32 flags; /* enum service_flags */
+	seconds affinity; /* a client keeps its backend so long after its last connection; 0: no */
+	struct backend_set sets[SCOPE_COUNT]; /* by enum scope */
 };
 
 struct backend_key {
@@ -142,7 +168,55 @@ struct backend {
 	__u16 pad;
 };
 
+enum maglev_limits {
+	MAGLEV_SLOTS = 16381, /* a prime; the same for every set, so that a change moves little */
+	MAGLEV_CHUNK = 512,
+};
+
+struct maglev_key {
+	__u32 service_id;
+	__u32 generation;
+	__u32 chunk; /* of the lookup table: hash % MAGLEV_SLOTS / MAGLEV_CHUNK */
+};
+
+/* A piece of a set's lookup table: slots of its backends. */
+struct maglev_chunk {
+	__u16 slots[MAGLEV_CHUNK];
+};
+
+/* Who may use the load balancer addresses of a service. */
+struct source_range_key {
+	__u32 prefix_length; /* 32 for the id, and 0..128 of the address */
+	__u32 service_id;
+	ip_addr prefix;
+} __attribute__((packed, aligned(4)));
+_Static_assert(sizeof(struct source_range_key) == 24, "a hole in the key of a trie");
+
+/* Present: this backend of a UDP service answers, whatever policies and hints say. */
+struct serving_key {
+	ip_addr address;
+	__u32 service_id;
+	__be16 port;
+	__u16 pad;
+};
+
 /* --- what the kernel writes ------------------------------------------------------- */
+
+struct affinity_key {
+	ip_addr client;
+	__u32 service_id;
+	__u32 pad;
+};
+
+/* Where a client's last connection to a service went. */
+struct affinity {
+	ip_addr address; /* of the backend */
+	__be16 port;
+	__u16 pad;
+	__u32 slot; /* where the set of then had it */
+	seconds seen; /* when it began */
+	__u32 pad0;
+};
 
 /* One direction of a flow, as its packets look when they reach the node. ICMP echo: the
  * identifier is the sender's port (source of a request, destination of a reply), the other is 0. */
@@ -308,6 +382,30 @@ struct mapping {
 	__be16 port;
 	__u16 pad;
 	seconds expires; /* when the last of its flows will be dead, as far as is known */
+};
+
+/* A socket that speaks to a frontend: which backend its packets really have, from the first on. */
+struct socket_peer {
+	ip_addr frontend; /* what the program asked for, and what it is told it speaks to */
+	ip_addr backend; /* the frontend itself: its packets are translated, not the socket */
+	__be16 frontend_port;
+	__be16 backend_port; /* 0: none was found */
+	__u32 more; /* 1: has further peers in `datagram_peers`; only a UDP socket without connect
+		     */
+};
+
+/* By which side a peer is found. */
+enum peer_side {
+	PEER_FRONTEND = 1,
+	PEER_BACKEND = 2,
+};
+
+struct datagram_peer_key {
+	__u64 cookie; /* of the socket */
+	ip_addr address;
+	__be16 port;
+	__u8 side; /* enum peer_side */
+	__u8 pad[5];
 };
 
 /* Who may send to a mapped port (RFC 4787 REQ-8). */
@@ -543,6 +641,7 @@ enum config_limits {
 	INSIDE_MAX = 8,
 	LOCAL_MAX = 4,
 	RESERVED_MAX = 8,
+	SERVICE_CIDRS_MAX = 4,
 };
 
 struct timeouts {
@@ -585,9 +684,11 @@ struct config {
 	__u32 reserved_count;
 	seconds loaded; /* when these programs were, by an agent that lived then */
 	__u32 cut_ifindex; /* to where IPv4 packets are cut; or 0 */
-	__u32 pad1;
 	__u32 flow_limit; /* open flows of one pod; 0: as many as there is room for */
 	__u32 unanswered_limit; /* of one device, while the flow table is nearly full */
+	struct prefix service_cidrs[SERVICE_CIDRS_MAX]; /* only services are there */
+	__u32 service_cidr_count;
+	__u32 pad1;
 };
 
 #endif

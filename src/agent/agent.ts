@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type AgentState, type AgentStatus, SOCKET_NAME, STATE_NAME } from '../api/protocol.js';
 import { CompileError, compile, type Desired } from '../datapath/compile.js';
 import type { Reconciler, Report } from '../datapath/reconcile.js';
+import { listIds } from '../datapath/services.js';
 import { FAMILIES } from '../model/address.js';
 import { poolAddresses, translationAddresses } from '../model/egress-pool.js';
 import type { Snapshot } from '../model/snapshot.js';
@@ -13,6 +14,7 @@ import type { Source } from '../source/source.js';
 import { Blocks } from './blocks.js';
 import { type CniRequest, parseCniRequest } from './cni.js';
 import { EndpointStore, writeDurably } from './endpoint-store.js';
+import { explainService } from './explain.js';
 import { FlowWatch } from './flow-watch.js';
 import { Growth } from './growth.js';
 import { describeRouteFailure, reconcileHostRoutes } from './host-routes.js';
@@ -21,7 +23,8 @@ import { prepareNode } from './node-setup.js';
 import { type Current, Pods } from './pods.js';
 import { type Handlers, serve } from './server.js';
 import type { Origin } from './settings.js';
-import { describeRefusal, describeState } from './state.js';
+import { StaleSockets } from './stale-sockets.js';
+import { type DescribeStateInput, describeRefusal, describeState, isSameState } from './state.js';
 import { type AddressFailure, reconcileUplinkAddresses } from './uplink-addresses.js';
 
 export interface AgentOptions extends NodeProgramsOptions {
@@ -45,10 +48,13 @@ export class Agent {
   readonly #growth: Growth;
   readonly #programs: NodePrograms;
   readonly #flowWatch: FlowWatch;
+  readonly #staleSockets: StaleSockets;
   readonly #started = new Date().toISOString();
   #snapshot: Snapshot | undefined;
   #desired: Desired | undefined;
   #state: AgentState | undefined;
+  /** What #state says. */
+  #described: DescribeStateInput | undefined;
   /** Why the newest snapshot is not in force; empty when it is. */
   #fault = '';
   readonly #ready = Promise.withResolvers<void>();
@@ -64,6 +70,7 @@ export class Agent {
     this.#store = new EndpointStore(settings.stateDir);
     this.#ready.promise.catch(() => undefined); // nobody may be waiting
     this.#blocks = new Blocks(settings, log);
+    this.#staleSockets = new StaleSockets({ datapath, log, endpoints: () => this.#store.list() });
     this.#pods = new Pods({
       store: this.#store,
       blocks: this.#blocks,
@@ -71,6 +78,7 @@ export class Agent {
       mtu: uplink.mtu,
       current: () => this.#current(),
       reconcile: () => this.#requestReconcile(),
+      onRemoved: (endpoint) => this.#staleSockets.afterRemoval(endpoint),
     });
     this.#growth = new Growth({
       store: this.#store,
@@ -119,6 +127,7 @@ export class Agent {
     await this.#pending.catch(() => undefined);
     clearTimeout(this.#retry);
     clearTimeout(this.#rested);
+    await this.#staleSockets.idle();
     this.#options.datapath.close();
     this.#blocks.close();
   }
@@ -192,14 +201,28 @@ export class Agent {
       write: () => reconciler.reconcile(want),
       removeFlows: (ifindex) => datapath.removeFlows(ifindex),
     });
+    this.#sweepServices(report);
     this.#programs.attach();
+    this.#endStaleSockets(report);
     const routeFailures = reconcileHostRoutes({ node, uplink, nodeName: settings.node, snapshot });
-    const { fragments } = this.#programs;
+    const { fragments, sockets } = this.#programs;
+    const { attachments } = this.#options.datapath;
+    const described = {
+      ...this.#options,
+      fragments,
+      sockets,
+      snapshot,
+      desired: want,
+      routeFailures,
+      addressFailures,
+      attachments,
+    };
+    const same = this.#fault === '' && isSameState(this.#described, described);
     this.#desired = want;
+    this.#described = described;
     this.#fault = '';
-    this.#writeState(
-      describeState({ ...this.#options, fragments, snapshot, desired: want, routeFailures, addressFailures }),
-    );
+    if (same && this.#state !== undefined) this.#state = { ...this.#state, updated: new Date().toISOString() };
+    else this.#writeState(describeState(described));
     this.#report(report);
     const [refused] = routeFailures;
     if (refused !== undefined) this.#retryLater(new Error(describeRouteFailure(refused)));
@@ -260,14 +283,30 @@ export class Agent {
   }
 
   #compile(snapshot: Snapshot): Desired {
+    const { reconciler } = this.#programs;
+    const settled = reconciler?.applied !== undefined && reconciler.applied === this.#desired?.services;
     return compile({
       snapshot,
       nodeName: this.#options.settings.node,
       endpoints: this.#store.list().filter(({ ifindex }) => ifindex !== 0),
       growable: this.#growable(snapshot),
-      serviceIds: this.#desired?.serviceIds ?? new Map(),
-      have: this.#programs.reconciler?.have ?? { services: new Map(), backends: new Map() },
+      serviceIds: settled || this.#desired === undefined ? new Map() : listIds(this.#desired.services),
+      have: reconciler?.have ?? { services: new Map(), backends: new Map() },
+      previous: settled ? this.#desired : undefined,
     });
+  }
+
+  /** After the new entries are in force: a datagram that comes between the two finds a backend that serves. */
+  #sweepServices({ retired }: Report): void {
+    if (retired === 0) return;
+    this.#options.datapath.sweepServices().catch((error: Error) => {
+      this.#options.log.error({ err: error }, 'removal of stale UDP flows failed; the next walk removes them');
+    });
+  }
+
+  /** A service that serves again counts too: while nobody served, its sockets were left alone. */
+  #endStaleSockets({ retired, enlisted }: Report): void {
+    if (retired + enlisted > 0 || this.#desired === undefined) this.#staleSockets.afterChange();
   }
 
   #report({ written, removed, failures, postponed }: Report): void {
@@ -301,6 +340,7 @@ export class Agent {
     return {
       status: () => this.#status(),
       state: () => this.#requireState(),
+      service: (namespace, name) => this.#desired && explainService(this.#desired.services, namespace, name),
       cni: (request) => this.#cni(request),
     };
   }

@@ -62,6 +62,7 @@ async function openDatapath(settings: Settings, log: Logger, node: Netlink): Pro
     sourceHash: compiled.sourceHash,
     bpffs: settings.bpffs,
     attach: settings.attach,
+    sockets: settings.sockets === 'auto' && settings.cgroup !== '',
     flowEntries: settings.flowEntries,
     hasDevice: (name) => node.link(name) !== undefined,
     onNote: (note, message) => log.info(note, message),

@@ -1,6 +1,6 @@
 // The programs of this node: loaded for what is in force, attached once, with the maps that they use.
 import type { Logger } from 'pino';
-import type { FragmentState } from '../api/protocol.js';
+import type { FragmentState, SocketState } from '../api/protocol.js';
 import type { SnapshotConfig } from '../datapath/config.js';
 import type { Datapath } from '../datapath/datapath.js';
 import { Reconciler } from '../datapath/reconcile.js';
@@ -31,6 +31,7 @@ export class NodePrograms {
   /** What the programs are loaded for. */
   #loaded = '';
   #detour: Detour = { state: { mode: 'cache' }, ends: [] };
+  #sockets: SocketState = { mode: 'packets' };
   #adopted = false;
   #attached = false;
 
@@ -41,6 +42,10 @@ export class NodePrograms {
 
   get fragments(): FragmentState {
     return this.#detour.state;
+  }
+
+  get sockets(): SocketState {
+    return this.#sockets;
   }
 
   /** Before the first load. Nothing else depends on it: without it, fragments out of order are dropped. */
@@ -90,6 +95,7 @@ export class NodePrograms {
     for (const { device, ifindex } of this.#detour.ends) datapath.attachDetour(device, ifindex);
     datapath.attachNetdev(uplink.name, uplink.ifindex);
     if (settings.cgroup !== '') datapath.guardBinds(settings.cgroup);
+    this.#attachSockets();
     this.#pods.attach();
     this.#attached = true;
     log.info({ attachments: datapath.attachments.length, uplink: uplink.name }, 'programs attached');
@@ -97,6 +103,23 @@ export class NodePrograms {
 
   #ifindexOf(wanted: DetourName): number {
     return this.#detour.ends.find(({ name }) => name === wanted)?.ifindex ?? 0;
+  }
+
+  /** Nothing else depends on it: without it, pods reach services by packets. */
+  #attachSockets(): void {
+    const { datapath, settings, log } = this.#options;
+    if (settings.cgroup === '' || settings.sockets === 'never') {
+      datapath.leaveSockets();
+      return;
+    }
+    try {
+      datapath.serveSockets(settings.cgroup);
+      this.#sockets = { mode: 'sockets' };
+    } catch (error) {
+      const reason = (error as Error).message;
+      log.warn({ reason }, 'no services at the socket: pods reach them by packets, processes of the node do not');
+      this.#sockets = { mode: 'packets', reason };
+    }
   }
 
   async #adoptPods(): Promise<void> {

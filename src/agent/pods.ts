@@ -25,6 +25,8 @@ export interface PodsOptions {
   readonly current: () => Current | undefined;
   /** Brings the maps up to date with the records; rejects when they could not be written. */
   readonly reconcile: () => Promise<void>;
+  /** A pod is gone, and so is what others had to do with it. */
+  readonly onRemoved: (endpoint: Endpoint) => void;
 }
 
 export class Pods {
@@ -192,6 +194,7 @@ export class Pods {
     }
     if (endpoint.ifindex !== 0) await wiring.datapath.removeFlows(endpoint.ifindex);
     store.remove(endpoint);
+    this.#options.onRemoved(endpoint);
     // The veth is gone, so what the maps still say about it leads nowhere; the next reconcile says it again.
     await reconcile().catch(() => undefined);
   }

@@ -2,13 +2,15 @@
 import { rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createConnection } from 'node:net';
-import type { AgentState, AgentStatus } from '../api/protocol.js';
+import type { AgentState, AgentStatus, ServiceExplanation } from '../api/protocol.js';
 import { CNI_CODES, CniError, type CniRequest } from './cni.js';
 
 export interface Handlers {
   /** Both throw while nothing is in force. */
   status(): AgentStatus;
   state(): AgentState;
+  /** undefined when no such Service is in force. */
+  service?(namespace: string, name: string): ServiceExplanation | undefined;
   /** Resolves with what the plugin prints; rejects with CniError. */
   cni(request: CniRequest): Promise<unknown>;
 }
@@ -57,11 +59,21 @@ async function answer(request: IncomingMessage, response: ServerResponse, handle
     if (route === 'GET /status') return send(response, 200, handlers.status());
     if (route === 'GET /state') return send(response, 200, handlers.state());
     if (route === 'POST /cni') return send(response, 200, await handlers.cni(await readCni(request)));
+    const explanation = explain(request, handlers);
+    if (explanation !== undefined) return send(response, 200, explanation);
     send(response, 404, { error: `there is no ${route}` });
   } catch (error) {
     const { code, body } = describe(error, request);
     send(response, code, body);
   }
+}
+
+const SERVICE_PATH = /^\/services\/([^/]+)\/([^/]+)$/;
+
+function explain({ method, url = '' }: IncomingMessage, handlers: Handlers): ServiceExplanation | undefined {
+  const [path, namespace = '', name = ''] = SERVICE_PATH.exec(url) ?? [];
+  if (path === undefined || method !== 'GET') return undefined;
+  return handlers.service?.(decodeURIComponent(namespace), decodeURIComponent(name));
 }
 
 async function readCni(request: IncomingMessage): Promise<CniRequest> {

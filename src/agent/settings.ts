@@ -16,6 +16,7 @@ export interface AgentFlags {
   readonly attach?: string;
   readonly flowEntries?: string;
   readonly fragments?: string;
+  readonly sockets?: string;
   readonly journalDir?: string;
   readonly journalMaxBytes?: string;
   readonly journalMaxAgeDays?: string;
@@ -29,7 +30,7 @@ export interface Settings {
   readonly bpffs: string;
   /** Empty: the device of the default route. */
   readonly device: string;
-  /** Empty: no guard of the NAT ports against explicit binds. */
+  /** Empty: no guard of the NAT ports against explicit binds, and no services at the socket. */
   readonly cgroup: string;
   readonly compile: 'auto' | 'always' | 'never';
   readonly attach: 'auto' | 'tcx' | 'clsact';
@@ -37,6 +38,8 @@ export interface Settings {
   readonly flowEntries: number;
   /** Whether fragments out of order are put in order where the kernel can, or only those in order pass. */
   readonly fragments: 'auto' | 'cache';
+  /** Whether processes in the cgroup reach services at the socket where the kernel can, or by packets only. */
+  readonly sockets: 'auto' | 'never';
   /** Who had which ports when. */
   readonly journalDir: string;
   /** The oldest part of the journal is removed when it grows larger, or older. */
@@ -67,6 +70,7 @@ const DEFAULTS: Readonly<Record<keyof AgentFlags, string>> = {
   attach: 'auto',
   flowEntries: '1048576',
   fragments: 'auto',
+  sockets: 'auto',
   // Below the state directory, wherever that is.
   journalDir: '',
   journalMaxBytes: '67108864',
@@ -122,6 +126,7 @@ function check(values: Record<keyof AgentFlags, string>): Settings {
     compile: oneOf('compile', values.compile, ['auto', 'always', 'never'] as const),
     attach: oneOf('attach', values.attach, ['auto', 'tcx', 'clsact'] as const),
     fragments: oneOf('fragments', values.fragments, ['auto', 'cache'] as const),
+    sockets: oneOf('sockets', values.sockets, ['auto', 'never'] as const),
     flowEntries: integer('flowEntries', values.flowEntries, { least: 2, most: FLOW_ENTRIES_MAX }),
     journalMaxBytes: integer('journalMaxBytes', values.journalMaxBytes, { least: 1 << 20, most: 2 ** 40 }),
     journalMaxAgeDays: integer('journalMaxAgeDays', values.journalMaxAgeDays, { least: 1, most: 36_500 }),

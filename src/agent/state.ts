@@ -1,8 +1,8 @@
 // What the agent leaves on disk for readers: src/api/protocol.ts AgentState.
-import type { AgentState, FragmentState, ServiceName } from '../api/protocol.js';
+import type { AgentState, Attachment, FragmentState, ServiceName, SocketState } from '../api/protocol.js';
 import type { Desired } from '../datapath/compile.js';
 import type { Datapath } from '../datapath/datapath.js';
-import type { CompiledService } from '../datapath/services.js';
+import { type CompiledService, listCompiled } from '../datapath/services.js';
 import { FAMILIES } from '../model/address.js';
 import { DEFAULT_BLOCK_SIZE, DEFAULT_NAT_PORTS, DEFAULT_REUSE_HOLD, type Mode } from '../model/network.js';
 import type { Service } from '../model/service.js';
@@ -19,14 +19,35 @@ export interface DescribeStateInput {
   readonly uplink: LinkInfo;
   readonly datapath: Datapath;
   readonly fragments: FragmentState;
+  readonly sockets: SocketState;
   readonly snapshot: Snapshot;
   readonly desired: Desired;
   readonly routeFailures: readonly RouteFailure[];
   readonly addressFailures: readonly AddressFailure[];
+  readonly attachments: readonly Attachment[];
+}
+
+/** Whether the state would say the same: backends are not in it, and they change most. */
+export function isSameState(before: DescribeStateInput | undefined, input: DescribeStateInput): boolean {
+  if (before === undefined) return false;
+  const same = (name: 'network' | 'nodes' | 'services') => before.snapshot[name] === input.snapshot[name];
+  const quiet = (described: DescribeStateInput) => problemsOf(described).length === 0;
+  return (
+    same('network') &&
+    same('nodes') &&
+    same('services') &&
+    quiet(before) &&
+    quiet(input) &&
+    sameItems(before.attachments, input.attachments)
+  );
+}
+
+function sameItems<T>(a: readonly T[], b: readonly T[]): boolean {
+  return a.length === b.length && a.every((item, index) => item === b[index]);
 }
 
 export function describeState(input: DescribeStateInput): AgentState {
-  const { settings, origins, version, uplink, datapath, fragments, snapshot, desired } = input;
+  const { settings, origins, version, uplink, datapath, fragments, sockets, snapshot, desired } = input;
   const { network } = snapshot;
   const modes: { ipv4?: Mode; ipv6?: Mode } = {};
   for (const family of FAMILIES) {
@@ -46,9 +67,10 @@ export function describeState(input: DescribeStateInput): AgentState {
     blockSize: network?.blockSize ?? DEFAULT_BLOCK_SIZE,
     reuseHold: network?.reuseHold ?? DEFAULT_REUSE_HOLD,
     reservedPorts: network?.reservedPorts ?? [],
-    services: desired.serviceList.map(nameService),
-    attachments: datapath.attachments,
+    services: Array.from(listCompiled(desired.services), nameService),
+    attachments: input.attachments,
     fragments,
+    sockets,
     sourceHash: datapath.sourceHash,
     problems: problemsOf(input),
     settings: origins,
@@ -82,12 +104,20 @@ function routeProblem(failure: RouteFailure): Problem {
   return { where: object, object, reason: describeRouteFailure(failure), inForce: 'everything but this route' };
 }
 
-function nameService({ id, service, port }: CompiledService): ServiceName {
-  return { id, namespace: service.namespace, name: service.name, port: port.name, type: typeOf(service) };
+function nameService({ id, unit: { service, port } }: CompiledService): ServiceName {
+  return {
+    id,
+    namespace: service.namespace,
+    name: service.name,
+    port: port.name,
+    type: typeOf(service),
+    internalTrafficPolicy: service.internalTrafficPolicy,
+    externalTrafficPolicy: service.externalTrafficPolicy,
+  };
 }
 
 /** The widest way in that the Service has. */
 function typeOf(service: Service): ServiceName['type'] {
-  if (service.externalAddresses.length > 0) return 'LoadBalancer';
+  if (service.externalIPs.length + service.loadBalancerIPs.length > 0) return 'LoadBalancer';
   return service.ports.some(({ nodePort }) => nodePort !== undefined) ? 'NodePort' : 'ClusterIP';
 }

@@ -1,6 +1,6 @@
 // The client of the agent's unix socket: one HTTP request, typed by protocol.ts, always with a deadline.
 import { type IncomingMessage, request } from 'node:http';
-import type { AgentState, AgentStatus } from './protocol.js';
+import type { AgentState, AgentStatus, ServiceExplanation } from './protocol.js';
 
 export type AgentErrorCode = 'ERR_AGENT_DOWN' | 'ERR_AGENT_PERMISSION' | 'ERR_AGENT_TIMEOUT' | 'ERR_AGENT_RESPONSE';
 
@@ -25,6 +25,7 @@ export interface AgentClient {
   readonly socketPath: string;
   status(): Promise<AgentStatus>;
   state(): Promise<AgentState>;
+  service(namespace: string, name: string): Promise<ServiceExplanation>;
 }
 
 const DEFAULT_TIMEOUT = 2000;
@@ -36,6 +37,10 @@ export function createAgentClient(socketPath: string, options: AgentClientOption
     socketPath,
     status: async () => (await getJson(socketPath, '/status', options)) as AgentStatus,
     state: async () => (await getJson(socketPath, '/state', options)) as AgentState,
+    service: async (namespace, name) => {
+      const path = `/services/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`;
+      return (await getJson(socketPath, path, options)) as ServiceExplanation;
+    },
   };
 }
 

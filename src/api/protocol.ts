@@ -4,12 +4,16 @@
 //                    cni-netns, cni-ifname, cni-args, cni-path. 200: CNI result; 4xx/5xx: CNI error object.
 //   GET  /status     AgentStatus
 //   GET  /state      AgentState
+//   GET  /services/NAMESPACE/NAME   ServiceExplanation; 404 when there is no such Service in force
 //
 // State directory: agent.sock, state.json (AgentState, replaced atomically after every change),
 // endpoints/<containerID>-<interface>.json (model Endpoint), journal/ (journal-segments.ts). BPF pins:
 // <bpffs>/<map name>, <bpffs>/links/<name>.
+import type { Family } from '../model/address.js';
 import type { Endpoint } from '../model/endpoint.js';
 import type { Mode } from '../model/network.js';
+import type { Topology } from '../model/selection.js';
+import type { LoadBalancing, TrafficPolicy } from '../model/service.js';
 import type { Problem } from '../model/snapshot.js';
 
 export const DEFAULT_STATE_DIR = '/run/isthmus';
@@ -26,6 +30,48 @@ export interface ServiceName {
   /** Port name, may be empty. */
   readonly port: string;
   readonly type: 'ClusterIP' | 'NodePort' | 'LoadBalancer';
+  /** Agents before it had policies said nothing. */
+  readonly internalTrafficPolicy?: TrafficPolicy;
+  readonly externalTrafficPolicy?: TrafficPolicy;
+}
+
+/** Which backends of a Service are used on this node, for whom, and why. */
+export interface ServiceExplanation {
+  readonly namespace: string;
+  readonly name: string;
+  readonly internalTrafficPolicy: TrafficPolicy;
+  readonly externalTrafficPolicy: TrafficPolicy;
+  /** Seconds; 0: none. */
+  readonly affinityTimeout: number;
+  readonly loadBalancing: LoadBalancing;
+  readonly sourceRanges: readonly string[];
+  /** One for each port and address family. */
+  readonly ports: readonly PortExplanation[];
+}
+
+export interface PortExplanation {
+  readonly id: number;
+  readonly portName: string;
+  readonly protocol: string;
+  readonly family: Family;
+  /** Which backends are preferred. */
+  readonly topology: Topology;
+  readonly frontends: readonly { readonly address: string; readonly port: number; readonly kind: string }[];
+  readonly backends: readonly BackendExplanation[];
+}
+
+export interface BackendExplanation {
+  readonly address: string;
+  readonly port: number;
+  /** '' when nobody says. */
+  readonly nodeName: string;
+  readonly zone: string;
+  readonly state: 'ready' | 'terminating' | 'not ready';
+  /** Used by frontends with policy Cluster, and with policy Local. */
+  readonly cluster: boolean;
+  readonly local: boolean;
+  /** A sentence. */
+  readonly reason: string;
 }
 
 export interface Attachment {
@@ -43,6 +89,14 @@ export interface FragmentState {
   /** What joins them: a BPF link (6.6) or a rule of nftables, both only in the detour's own namespaces. */
   readonly defrag?: 'netfilter' | 'nft';
   /** Why there is no detour, when one was wanted. */
+  readonly reason?: string;
+}
+
+/** Where services take hold of what the node's own processes and pods send. */
+export interface SocketState {
+  /** `sockets`: when a program names a frontend; `packets`: only when its packet comes. */
+  readonly mode: 'sockets' | 'packets';
+  /** Why it is packets only, when sockets were wanted. */
   readonly reason?: string;
 }
 
@@ -66,12 +120,14 @@ export interface AgentState {
   readonly attachments: readonly Attachment[];
   /** Agents before it had this said nothing. */
   readonly fragments?: FragmentState;
+  /** Agents before it had this said nothing. */
+  readonly sockets?: SocketState;
   /** Hash of the C sources the loaded object was made from. */
   readonly sourceHash: string;
   readonly problems: readonly Problem[];
   /** Effective settings with where each came from: flag, environment, file, default. */
   readonly settings: readonly { readonly name: string; readonly value: string; readonly origin: string }[];
-  /** RFC 3339. */
+  /** RFC 3339: the last change. The file is older when nothing else in it has changed since, as when backends do. */
   readonly updated: string;
 }
 

@@ -132,6 +132,22 @@ export interface NativeLink {
   close(): void;
 }
 
+/** Which connected sockets of a namespace are wanted. */
+export interface SocketQuery {
+  /** Path of the network namespace; the caller's own when absent. */
+  readonly netns?: string;
+  /** IANA number: 6 or 17. */
+  readonly protocol: number;
+  /** Only those with this peer: 16 bytes, IPv4 as ::ffff:a.b.c.d. */
+  readonly remote?: Uint8Array;
+}
+
+export interface NativeSocket {
+  /** What destroySockets() knows it by, and no other socket, also not a later one. */
+  readonly name: Buffer;
+  readonly cookie: bigint;
+}
+
 /** Which side of a device: `ingress` is what the kernel calls so (from the wire, or from the pod on a veth's host side). */
 export type Side = 'ingress' | 'egress';
 
@@ -159,6 +175,15 @@ export interface Native {
    * lives (6.6). Throws NativeError where the kernel has no such link.
    */
   attachDefrag(netnsPath: string, family: 'ipv4' | 'ipv6'): NativeLink;
+  /** Off the event loop. Rejects with NativeError. */
+  listSockets(query: SocketQuery): Promise<NativeSocket[]>;
+  /** What an iterator program (iter/udp, iter/tcp; 5.9) wrote about the sockets of a namespace. Off the event loop. */
+  walkSockets(program: NativeProgram, netns?: string): Promise<Buffer>;
+  /**
+   * Ends sockets of a namespace: their programs get ECONNABORTED. Off the event loop. Resolves to how many there still
+   * were; rejects with NativeError, EOPNOTSUPP where the kernel was built without INET_DIAG_DESTROY.
+   */
+  destroySockets(netns: string | undefined, names: readonly Uint8Array[]): Promise<number>;
   /** One callback with all records of a drain back to back: u32 length, u32 zero, bytes padded to 8. */
   openRingBuffer(map: NativeMap, onDrain: (records: Buffer) => void): { close(): void };
   /** Raw BTF of the running kernel. Throws when the kernel has none. */

@@ -41,6 +41,12 @@ export const DROP_MEANINGS: Readonly<Record<string, string>> = {
     'The pod has as many open flows as one pod may (spec.nat.flowsPerPod); `isthmus nat stats` shows how many.',
   DROP_FLOW_PRESSURE:
     'The flow table is nearly full, and the sender has too many flows that nobody answers, or a quarter of the table.',
+  DROP_NO_LOCAL_BACKEND:
+    'The traffic policy is Local and only other nodes have backends: dropped in silence, so that the client tries there.',
+  DROP_SOURCE_RANGE:
+    "A load balancer address was used from outside its Service's loadBalancerSourceRanges; in silence.",
+  DROP_NO_SERVICE:
+    'In a service CIDR: a port that the cluster IP does not have (refused), or an address of no Service (in silence).',
 };
 
 /** The sentence of a reason; a datapath newer than this program may have reasons without one. */

@@ -70,9 +70,51 @@ export const SERVICE_LIST: Noun = {
     { header: 'PROTO', path: 'protocol' },
     { header: 'FRONTEND', path: 'frontend', as: 'tuple' },
     { header: 'READY', path: 'backendCount', as: 'number', colours: { 0: 'red' } },
+    { header: 'READY OUTSIDE', path: 'external.backendCount', as: 'number', colours: { 0: 'red' } },
     { header: 'BACKENDS', path: 'backends', as: 'tuples', wide: true },
+    { header: 'FROM OUTSIDE', path: 'external.backends', as: 'tuples', wide: true },
+    { header: 'INTERNAL', path: 'policy.internal', wide: true },
+    { header: 'EXTERNAL', path: 'policy.external', wide: true },
+    { header: 'AFFINITY', path: 'affinitySeconds', as: 'duration', wide: true },
+    { header: 'FLAGS', path: 'flags', as: 'list', wide: true },
     { header: 'ID', path: 'id', as: 'number', wide: true },
     { header: 'GENERATION', path: 'generation', as: 'number', wide: true },
+  ],
+};
+
+export const SERVICE_BACKEND_LIST: Noun = {
+  kind: 'ServiceBackendList',
+  empty: 'No ports.',
+  columns: [
+    { header: 'PORT', path: 'portName' },
+    { header: 'PROTO', path: 'protocol' },
+    { header: 'FRONTENDS', path: 'frontends', as: 'tuples', wide: true },
+    { header: 'BACKEND', path: 'backend', as: 'tuple' },
+    { header: 'NODE', path: 'nodeName' },
+    { header: 'ZONE', path: 'zone' },
+    { header: 'STATE', path: 'state', colours: { ready: 'green', terminating: 'yellow', 'not ready': 'red' } },
+    { header: 'CLUSTER', path: 'used.cluster', as: 'yes' },
+    { header: 'LOCAL', path: 'used.local', as: 'yes' },
+    { header: 'WHY', path: 'reason' },
+    { header: 'INTERNAL', path: 'internalTrafficPolicy', wide: true },
+    { header: 'EXTERNAL', path: 'externalTrafficPolicy', wide: true },
+    { header: 'AFFINITY', path: 'affinityTimeout', as: 'duration', wide: true },
+    { header: 'CHOICE', path: 'loadBalancing', wide: true },
+    { header: 'SOURCES', path: 'sourceRanges', as: 'list', wide: true },
+  ],
+};
+
+export const AFFINITY_LIST: Noun = {
+  kind: 'AffinityList',
+  empty: 'No clients are remembered.',
+  columns: [
+    { header: 'CLIENT', path: 'client' },
+    { header: 'SERVICE', path: 'service', as: 'pod' },
+    { header: 'PORT', path: 'portName' },
+    { header: 'BACKEND', path: 'backend', as: 'tuple' },
+    { header: 'AGE', path: 'ageSeconds', as: 'duration' },
+    { header: 'REMAINING', path: 'remainingSeconds', as: 'duration' },
+    { header: 'ID', path: 'id', as: 'number', wide: true },
   ],
 };
 

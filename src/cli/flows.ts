@@ -3,6 +3,7 @@ import type { Instance } from '../api/instances.js';
 import { notFound } from './exit.js';
 import { type PodRef, parsePod } from './options.js';
 import type { Table, Tables } from './table.js';
+import { monotonicSeconds } from './time.js';
 import { createFlagDecoder } from './view/flags.js';
 import {
   addReply,
@@ -51,11 +52,6 @@ export function* scanFlows(table: FlowTable, instance: Instance): Generator<Flow
 function createViewer(table: FlowTable, { node, endpoints }: Instance): FlowViewer {
   const flags = createFlagDecoder(table.enumValues('flow_flags'), 'FLOW_');
   return { node, pods: indexPods(endpoints), now: monotonicSeconds(), flags };
-}
-
-/** The clock that the datapath stamps flows with. */
-function monotonicSeconds(): number {
-  return Number(process.hrtime.bigint() / 1_000_000_000n);
 }
 
 /** Makes the test of a flow's pod. */

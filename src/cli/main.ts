@@ -20,6 +20,11 @@ const COMMANDS: readonly Registration[] = [
   { name: 'endpoint', description: 'pods of this node', load: () => import('./commands/endpoint.js') },
   { name: 'route', description: 'where packets of pods go', load: () => import('./commands/route.js') },
   { name: 'service', description: 'frontends and their backends', load: () => import('./commands/service.js') },
+  {
+    name: 'affinity',
+    description: 'clients that keep their backend',
+    load: () => import('./commands/affinity.js'),
+  },
   { name: 'flow', description: 'connections as the kernel tracks them', load: () => import('./commands/flow.js') },
   {
     name: 'nat',

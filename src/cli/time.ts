@@ -1,4 +1,4 @@
-// Moments as people type them: RFC 3339, or how long ago.
+// Moments as people type them (RFC 3339, or how long ago), and the datapath's clock.
 import { usage } from './exit.js';
 
 /** Milliseconds of the epoch, ends included: what was typed without fractions means the whole second. */
@@ -34,4 +34,9 @@ function relative(text: string, now: number): Moment | undefined {
   if (count === undefined || seconds === undefined) return undefined;
   const second = Math.floor((now - Number(count) * seconds * 1000) / 1000) * 1000;
   return { from: second, to: second + 999 };
+}
+
+/** Now, by the clock that the datapath stamps flows with. */
+export function monotonicSeconds(): number {
+  return Number(process.hrtime.bigint() / 1_000_000_000n);
 }

@@ -42,7 +42,8 @@ export function allocateServiceIds({ claimants, previous, have }: AllocateInput)
   return ids;
 }
 
-function highestId(used: ReadonlySet<number>, { services, backends }: AllocateInput['have']): number {
+/** Of the ids in use, and those that an entry still bears. */
+export function highestId(used: ReadonlySet<number>, { services, backends }: AllocateInput['have']): number {
   let highest = 0;
   for (const id of used) highest = Math.max(highest, id);
   for (const [, { id }] of services.values()) highest = Math.max(highest, id);

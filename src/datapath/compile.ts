@@ -4,16 +4,15 @@ import type { Problem, Snapshot } from '../model/snapshot.js';
 import { compileConfig, type SnapshotConfig } from './config.js';
 import { compileEndpoints } from './endpoints.js';
 import { compileRoutes } from './routes.js';
-import { type CompiledService, compileServices } from './services.js';
+import type { ServiceTables } from './service-entries.js';
+import { type CompiledServices, compileServices } from './services.js';
 import type { Table } from './table.js';
 import type * as entry from './types.gen.js';
 
 /** The contents of the maps that the agent writes. */
-export interface Tables {
+export interface Tables extends ServiceTables {
   readonly endpoints: Table<string, entry.Endpoint>;
   readonly routes: Table<entry.RouteKey, entry.Route>;
-  readonly services: Table<entry.ServiceKey, entry.Service>;
-  readonly backends: Table<entry.BackendKey, entry.Backend>;
 }
 
 export interface CompileInput {
@@ -24,17 +23,19 @@ export interface CompileInput {
   readonly endpoints: readonly Endpoint[];
   /** Addresses of those pods that get another port block when they ask for one; none when absent. */
   readonly growable?: ReadonlySet<string>;
-  /** Ids by service port, as the last compile returned them; empty at first, for `have` tells them too. */
+  /** Ids by service port (listIds) of the last compile; empty at first, for `have` tells them too. */
   readonly serviceIds: ReadonlyMap<string, number>;
   /** What the maps hold now: an unchanged service keeps its generation, a new service never gets a used id. */
   readonly have: Pick<Tables, 'services' | 'backends'>;
+  /** The last compile, when the maps hold just what it says: what did not change since is taken from there. */
+  readonly previous?: Desired | undefined;
 }
 
-export interface Desired extends Tables {
+export interface Desired extends Pick<Tables, 'endpoints' | 'routes'> {
+  /** What it was compiled from. */
+  readonly snapshot: Snapshot;
+  readonly services: CompiledServices;
   readonly config: SnapshotConfig;
-  readonly serviceIds: ReadonlyMap<string, number>;
-  /** One for each id, in the order of ids. */
-  readonly serviceList: readonly CompiledService[];
   /** What could not be expressed in the maps. */
   readonly problems: readonly Problem[];
 }
@@ -45,22 +46,23 @@ export class CompileError extends Error {
 }
 
 /** Throws CompileError without a ClusterNetwork or without this node. */
-export function compile({ snapshot, nodeName, endpoints, growable, serviceIds, have }: CompileInput): Desired {
+export function compile(input: CompileInput): Desired {
+  const { snapshot, nodeName, endpoints, growable, serviceIds, have, previous } = input;
   const { network } = snapshot;
   const node = snapshot.nodes.get(nodeName);
   if (network === undefined) throw missing('the ClusterNetwork named default');
   if (node === undefined) throw missing(`Node ${nodeName}`);
   const pools = [...snapshot.egressPools.values()];
   const local = compileEndpoints({ network, node, pools, endpoints, ...(growable === undefined ? {} : { growable }) });
-  const services = compileServices({ snapshot, node, serviceIds, have });
+  const services = compileServices({ snapshot, node, serviceIds, have, previous: previous?.services });
+  const { nodes } = snapshot;
+  const sameNodes = previous?.snapshot.network === network && previous.snapshot.nodes === nodes;
   return {
+    snapshot,
     endpoints: local.table,
-    routes: compileRoutes({ network, nodeName, nodes: snapshot.nodes }),
-    services: services.services,
-    backends: services.backends,
+    routes: sameNodes ? previous.routes : compileRoutes({ network, nodeName, nodes }),
+    services,
     config: compileConfig(network, node),
-    serviceIds: services.ids,
-    serviceList: services.list,
     problems: local.problems,
   };
 }

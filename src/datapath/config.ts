@@ -1,6 +1,6 @@
 // The part of the datapath's load-time configuration that the snapshot decides.
 import { type Cidr, cidrBytes, FAMILIES, formatAddress, maskBytes } from '../model/address.js';
-import { POD_CIDRS_MAX, RESERVED_RANGES_MAX } from '../model/check-network.js';
+import { POD_CIDRS_MAX, RESERVED_RANGES_MAX, SERVICE_CIDRS_MAX } from '../model/check-network.js';
 import type { ClusterNetwork, Filtering, Timeouts } from '../model/network.js';
 import type { Node } from '../model/node.js';
 import { firstAddress, UNSPECIFIED } from './node-address.js';
@@ -63,11 +63,19 @@ export function compileConfig(network: ClusterNetwork, node: Node): SnapshotConf
     reserved_count: network.reservedPorts.length,
     flow_limit: network.flowLimits.perPod,
     unanswered_limit: network.flowLimits.unansweredPerPod,
+    ...serviceCidrs(network),
   };
 }
 
 function fill(prefixes: readonly Prefix[], count: number): Prefix[] {
   return [...prefixes, ...Array<Prefix>(count).fill(NO_PREFIX)].slice(0, count);
+}
+
+function serviceCidrs({ serviceCIDRs = [] }: ClusterNetwork): Pick<Config, 'service_cidrs' | 'service_cidr_count'> {
+  return {
+    service_cidrs: fill(serviceCIDRs.map(toPrefix), SERVICE_CIDRS_MAX),
+    service_cidr_count: serviceCIDRs.length,
+  };
 }
 
 function toPrefix(cidr: Cidr): Prefix {

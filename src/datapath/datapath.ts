@@ -6,15 +6,19 @@ import { type AttachMode, attachCgroup, attachDevice, detachPinned } from '../bp
 import type { NativeLink, NativeProgram } from '../bpf/native.js';
 import type { EventReader, RingEvent } from '../bpf/ring-buffer.js';
 import type { FlowTable } from '../model/flow-table.js';
+import { BIND_HOOKS, SOCKET_HOOKS, STALE_LISTER } from './cgroup-hooks.js';
 import { viewFlowTable } from './flow-table.js';
-import { type DatapathConfig, type DatapathObject, type LoadOptions, loadObject } from './load.js';
+import { type DatapathConfig, type DatapathObject, type Features, type LoadOptions, loadObject } from './load.js';
 import type { DatapathMaps } from './reconcile.js';
+import { endSocketsTo, endStaleSockets, type Namespaces } from './sockets.js';
 import type { ShortageEvent } from './types.gen.js';
 
 export interface DatapathOptions extends LoadOptions {
   /** Of the C sources that the object was made from. */
   readonly sourceHash: string;
   readonly attach: AttachMode;
+  /** Whether services are for sockets too, where the kernel can. */
+  readonly sockets: boolean;
   /** Whether the node's namespace has a device of this name. */
   readonly hasDevice: (name: string) => boolean;
   /** A sampled drop, decoded. */
@@ -26,9 +30,6 @@ export type ShortageHandler = (event: ShortageEvent) => void;
 
 /** Programs on devices that others may remove at any time, and whose those are. */
 const REMOVABLE: Readonly<Record<string, string>> = { from_container: 'a pod', from_detour: 'the detour' };
-
-/** enum bpf_attach_type */
-const BIND_HOOKS = { bind4: 8, bind6: 9 } as const;
 
 interface Target {
   readonly attachment: Attachment;
@@ -52,11 +53,12 @@ export class Datapath {
   #maps: OpenMaps | undefined;
   #sweeping: Promise<void> | undefined;
   #walking: Promise<void> = Promise.resolve();
-  #fastChecksum = true;
+  #features: Features;
   #onShortage: ShortageHandler = () => undefined;
 
   constructor(options: DatapathOptions) {
     this.#options = options;
+    this.#features = { fastChecksum: true, sockets: options.sockets };
   }
 
   /** Replaces the former handler. */
@@ -83,8 +85,8 @@ export class Datapath {
    * atomic update. When loading fails, the former ones stay.
    */
   async load(config: DatapathConfig): Promise<void> {
-    const { object, fastChecksum } = await loadObject(this.#options, config, this.#fastChecksum);
-    this.#fastChecksum = fastChecksum;
+    const { object, features } = await loadObject(this.#options, config, this.#features);
+    this.#features = features;
     const former = { object: this.#object, events: this.#events, programs: this.#programs, maps: this.#maps };
     this.#object = object;
     this.#programs = new Map();
@@ -124,13 +126,37 @@ export class Datapath {
 
   /** Refuses binds to NAT ports in the cgroup's processes, in the namespace that the configuration names. */
   guardBinds(cgroup: string): void {
-    for (const [program, attachType] of Object.entries(BIND_HOOKS)) {
-      this.#attach(program, { program, target: cgroup, kind: 'cgroup' }, () => {
-        const { native } = this.#options;
-        return attachCgroup({ native, program: this.#program(program), cgroup, attachType, pin: this.#pin(program) })
-          .link;
-      });
+    this.#attachCgroup(cgroup, BIND_HOOKS);
+  }
+
+  /**
+   * Has the cgroup's processes, in whatever namespace, reach services at the socket. Throws BpfError when the kernel
+   * has not all that it takes; the hooks are as they were before then, or gone.
+   */
+  serveSockets(cgroup: string): void {
+    if (!this.#features.sockets) throw new BpfError('the kernel did not load the programs for sockets');
+    try {
+      this.#attachCgroup(cgroup, SOCKET_HOOKS);
+    } catch (error) {
+      this.leaveSockets();
+      throw error;
     }
+  }
+
+  /** Takes the programs off sockets, also those of an earlier agent. Open connections keep their backends. */
+  leaveSockets(): void {
+    for (const program of Object.keys(SOCKET_HOOKS)) this.#detach(program);
+  }
+
+  /** Ends the connected UDP sockets of services to backends that serve no more. Resolves to how many. */
+  async endStaleSockets(namespaces: Namespaces): Promise<number> {
+    if (this.#object === undefined || !this.#features.sockets) return 0;
+    return endStaleSockets(this.#options.native, this.#program(STALE_LISTER), namespaces);
+  }
+
+  /** Ends every socket of the namespaces that speaks to one of the addresses. Resolves to how many. */
+  endSocketsTo(which: { namespaces: Namespaces; addresses: readonly string[] }): Promise<number> {
+    return endSocketsTo(this.#options.native, which);
   }
 
   /** Removes dead flows now, in the kernel, off the event loop. One walk at a time: asked during one, it is that one. */
@@ -159,6 +185,12 @@ export class Datapath {
     using totals = this.#object.map('flow_totals');
     using counts = this.#object.map('flow_counts');
     return viewFlowTable({ total: totals.get(0), counts: counts.scan(), maxEntries: flows.info.maxEntries });
+  }
+
+  /** Removes the UDP flows of services to backends that serve no more, so that their senders get others. */
+  async sweepServices(): Promise<void> {
+    if (this.#object === undefined) return;
+    await this.#alone(() => this.#run('sweep_services'));
   }
 
   /** Removes the flows of a pod that is gone, so that the next owner of its address and ports finds them free. */
@@ -221,8 +253,17 @@ export class Datapath {
     this.#targets.set(name, { attachment: { program, target: device, kind: link.kind }, refresh, link });
   }
 
-  #attach(name: string, attachment: Attachment, refresh: () => NativeLink): void {
-    this.#targets.set(name, { attachment, refresh, link: refresh() });
+  #attachCgroup(cgroup: string, hooks: Readonly<Record<string, number>>): void {
+    const { native } = this.#options;
+    for (const [program, attachType] of Object.entries(hooks)) {
+      const pin = this.#pin(program);
+      const refresh = () => attachCgroup({ native, program: this.#program(program), cgroup, attachType, pin }).link;
+      this.#targets.set(program, {
+        attachment: { program, target: cgroup, kind: 'cgroup' },
+        refresh,
+        link: refresh(),
+      });
+    }
   }
 
   #program(name: string): NativeProgram {
@@ -258,6 +299,9 @@ function openMaps(object: DatapathObject): OpenMaps {
     routes: object.map('routes'),
     services: object.map('services'),
     backends: object.map('backends'),
+    maglev: object.map('maglev'),
+    source_ranges: object.map('source_ranges'),
+    serving: object.map('serving'),
   };
 }
 

@@ -9,12 +9,15 @@ export interface Diff<K, V> {
 }
 
 export function diff<K, V>(have: Table<K, V>, want: Table<K, V>): Diff<K, V> {
+  if (have === want) return { set: [], delete: [] };
   return {
     set: [...want].filter(([text, entry]) => !sameValue(have.get(text), entry)).map(([, entry]) => entry),
     delete: [...have].filter(([text]) => !want.has(text)).map(([, [key]]) => key),
   };
 }
 
-function sameValue<K, V>(a: readonly [K, V] | undefined, b: readonly [K, V]): boolean {
+/** By what it means, not by object. */
+export function sameValue<K, V>(a: readonly [K, V] | undefined, b: readonly [K, V]): boolean {
+  if (a === b) return true;
   return a !== undefined && canonical(a[1]) === canonical(b[1]);
 }

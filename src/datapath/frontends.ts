@@ -1,67 +1,60 @@
-// Services taken apart: one unit for each service port and address family, with its frontends and its backends.
-import { FAMILIES, type Family, familyOf, type IpAddress } from '../model/address.js';
+// The frontends of a service port: all addresses and ports by which it can be reached.
+import { contains, type Family, familyOf, type IpAddress } from '../model/address.js';
+import type { ClusterNetwork } from '../model/network.js';
 import type { Node } from '../model/node.js';
-import { compareText, inNameOrder } from '../model/order.js';
-import type { EndpointSlice, Protocol, Service, ServicePort } from '../model/service.js';
-import type { Snapshot } from '../model/snapshot.js';
-import { canonical } from './table.js';
-import type { Backend, ServiceKey } from './types.gen.js';
+import type { Protocol, Service, ServicePort } from '../model/service.js';
+import { firstAddress, UNSPECIFIED } from './node-address.js';
+import type { ServiceKey } from './types.gen.js';
 
-/** All frontends of one service port in one family share their backends, and so one service id. */
-export interface Unit {
-  /** `shop/web:http/TCP/ipv4`; the port's name may be empty. */
-  readonly name: string;
+/** `address`: a cluster IP as such, of which the other ports are refused. */
+export type FrontendKind = 'cluster' | 'external' | 'loadBalancer' | 'node' | 'address';
+
+export interface Frontend {
+  readonly key: ServiceKey;
+  readonly kind: FrontendKind;
+}
+
+export interface FrontendsInput {
   readonly service: Service;
   readonly port: ServicePort;
   readonly family: Family;
-  readonly frontends: readonly ServiceKey[];
-  /** Ready ones only, each once, in the order of address and port. */
-  readonly backends: readonly Backend[];
+  /** Addresses of the family that node ports are served on. */
+  readonly nodePortAddresses: readonly IpAddress[];
 }
 
 /** IANA protocol numbers. */
-const PROTOCOL_NUMBERS: Readonly<Record<Protocol, number>> = { TCP: 6, UDP: 17, SCTP: 132 };
+export const PROTOCOL_NUMBERS: Readonly<Record<Protocol, number>> = { TCP: 6, UDP: 17, SCTP: 132 };
 
-/** In name order. Units without a frontend are left out. */
-export function listUnits(snapshot: Pick<Snapshot, 'services' | 'slices'>, node: Node): Unit[] {
-  const slices = slicesByService(snapshot.slices);
-  return inNameOrder(snapshot.services).flatMap(([name, service]) =>
-    service.ports.flatMap((port) =>
-      FAMILIES.map((family): Unit => {
-        const unitName = `${name}:${port.name}/${port.protocol}/${family}`;
-        const frontends = listFrontends({ service, port, family, node });
-        const backends = listBackends(slices.get(name) ?? [], port.name, family);
-        return { name: unitName, service, port, family, frontends, backends };
-      }).filter(({ frontends }) => frontends.length > 0),
-    ),
-  );
-}
-
-function slicesByService(slices: Snapshot['slices']): Map<string, EndpointSlice[]> {
-  return Map.groupBy(slices.values(), ({ namespace, serviceName }) => `${namespace}/${serviceName}`);
-}
-
-interface FrontendsInput {
-  readonly service: Service;
-  readonly port: ServicePort;
-  readonly family: Family;
-  readonly node: Node;
-}
-
-function listFrontends({ service, port, family, node }: FrontendsInput): ServiceKey[] {
+/** Each once; of two kinds of one address the first in this order counts. */
+export function listFrontends({ service, port, family, nodePortAddresses }: FrontendsInput): Frontend[] {
   const protocol = PROTOCOL_NUMBERS[port.protocol];
-  const at = (number: number) => (address: IpAddress) => ({ address, port: number, protocol });
-  const inFamily = (address: IpAddress) => familyOf(address) === family;
-  const keys = [...service.clusterIPs, ...service.externalAddresses].filter(inFamily).map(at(port.port));
-  if (port.nodePort !== undefined) keys.push(...node.addresses.filter(inFamily).map(at(port.nodePort)));
-  return [...new Map(keys.map((key) => [canonical(key), key])).values()];
+  const found = new Map<string, Frontend>();
+  const add = (kind: FrontendKind, addresses: readonly IpAddress[], number: number): void => {
+    for (const address of addresses) {
+      const text = `${address} ${number}`;
+      if (familyOf(address) !== family || found.has(text)) continue;
+      found.set(text, { key: { address, port: number, protocol }, kind });
+    }
+  };
+  add('cluster', service.clusterIPs, port.port);
+  add('loadBalancer', service.loadBalancerIPs, port.port);
+  add('external', service.externalIPs, port.port);
+  if (port.nodePort !== undefined) add('node', nodePortAddresses, port.nodePort);
+  return [...found.values()];
 }
 
-/** A backend may be in several slices while it moves from one to another; it is ready when one of them says so. */
-function listBackends(slices: readonly EndpointSlice[], portName: string, family: Family): Backend[] {
-  const ready = slices
-    .flatMap(({ backends }) => (Object.hasOwn(backends, portName) ? (backends[portName] ?? []) : []))
-    .filter((backend) => backend.ready && familyOf(backend.address) === family);
-  const unique = new Map(ready.map(({ address, port }) => [`${address} ${port}`, { address, port }]));
-  return [...unique.values()].sort((a, b) => compareText(a.address, b.address) || a.port - b.port);
+/** The cluster IPs of a family as such. */
+export function listAddresses({ clusterIPs }: Service, family: Family): Frontend[] {
+  return clusterIPs
+    .filter((address) => familyOf(address) === family)
+    .map((address) => ({ key: { address, port: 0, protocol: 0 }, kind: 'address' }));
+}
+
+/** Of a node's addresses, those that serve node ports: `primary` is the first of its family. */
+export function selectNodePortAddresses({ nodePortAddresses }: ClusterNetwork, node: Node): IpAddress[] {
+  if (nodePortAddresses === undefined) return [...node.addresses];
+  const primary = [firstAddress(node, 'ipv4'), firstAddress(node, 'ipv6')].filter((one) => one !== UNSPECIFIED);
+  return node.addresses.filter((address) =>
+    nodePortAddresses.some((item) => (item === 'primary' ? primary.includes(address) : contains(item, address))),
+  );
 }

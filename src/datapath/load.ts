@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { BpfError } from '../bpf/error.js';
 import type { Native } from '../bpf/native.js';
 import { BpfObject } from '../bpf/object.js';
+import { SOCKET_PROGRAMS } from './cgroup-hooks.js';
 import type { Config, Maps } from './types.gen.js';
 
 export interface LoadOptions {
@@ -22,9 +23,17 @@ export type DatapathConfig = Omit<Config, 'fast_checksum' | 'loaded'>;
 
 export type DatapathObject = BpfObject<Maps, Config>;
 
+/** What not every kernel has. */
+export interface Features {
+  /** Reading ip_summed (6.2): without it, checksums go by helpers. */
+  readonly fastChecksum: boolean;
+  /** Programs for sockets (5.8, bpf_loop 5.17): without them, services are for packets only. */
+  readonly sockets: boolean;
+}
+
 export interface LoadedObject {
   readonly object: DatapathObject;
-  readonly fastChecksum: boolean;
+  readonly features: Features;
 }
 
 /** Pinned, so that they outlive the agent. Events and working room belong to the object that wrote them. */
@@ -33,8 +42,14 @@ const PINNED = [
   'routes',
   'services',
   'backends',
+  'maglev',
+  'source_ranges',
+  'serving',
+  'affinities',
   'flows',
   'mappings',
+  'socket_peers',
+  'datagram_peers',
   'fragments',
   'detour_sources',
   'detour_totals',
@@ -48,38 +63,64 @@ const PINNED = [
   'sweeps',
 ] as const;
 
+const MISSED: Readonly<Record<keyof Features, string>> = {
+  fastChecksum: 'checksums go by helpers: the fast way did not load',
+  sockets: 'services are for packets only: the programs for sockets did not load',
+};
+
 /**
- * Reading ip_summed needs a kernel that offers it (6.2): without it, checksums go by helpers. `fastChecksum` says
- * whether to try. Throws BpfError; nothing is attached then.
+ * Loads with as many of `wanted` as the kernel takes; what was found missing is in the answer, so that nobody tries
+ * again. Throws BpfError, the first try's; nothing is attached then.
  */
 export async function loadObject(
   options: LoadOptions,
   config: DatapathConfig,
-  fastChecksum: boolean,
+  wanted: Features,
 ): Promise<LoadedObject> {
-  const loaded = Number(process.hrtime.bigint() / 1_000_000_000n);
-  try {
-    return {
-      object: await loadWith(options, { ...config, loaded, fast_checksum: fastChecksum ? 1 : 0 }),
-      fastChecksum,
-    };
-  } catch (error) {
-    if (!fastChecksum) throw error;
-    const object = await loadWith(options, { ...config, loaded, fast_checksum: 0 }).catch(() => {
-      throw error;
-    });
-    options.onNote({ reason: (error as Error).message }, 'checksums go by helpers: the fast way did not load');
-    return { object, fastChecksum: false };
+  let first: unknown;
+  for (const features of attempts(wanted)) {
+    try {
+      const object = await loadWith(options, config, features);
+      if (first !== undefined) noteMissed(options, { wanted, features, reason: (first as Error).message });
+      return { object, features };
+    } catch (error) {
+      first ??= error;
+    }
+  }
+  throw first;
+}
+
+/** Everything that is wanted, then without one of them, then without any. */
+function attempts({ fastChecksum, sockets }: Features): Features[] {
+  const all: Features[] = [
+    { fastChecksum: true, sockets: true },
+    { fastChecksum: false, sockets: true },
+    { fastChecksum: true, sockets: false },
+    { fastChecksum: false, sockets: false },
+  ];
+  return all.filter((features) => (fastChecksum || !features.fastChecksum) && (sockets || !features.sockets));
+}
+
+interface Missed {
+  readonly wanted: Features;
+  readonly features: Features;
+  readonly reason: string;
+}
+
+function noteMissed({ onNote }: LoadOptions, { wanted, features, reason }: Missed): void {
+  for (const name of Object.keys(MISSED) as (keyof Features)[]) {
+    if (wanted[name] && !features[name]) onNote({ reason }, MISSED[name]);
   }
 }
 
-async function loadWith(options: LoadOptions, config: Config): Promise<DatapathObject> {
+async function loadWith(options: LoadOptions, config: DatapathConfig, features: Features): Promise<DatapathObject> {
   const { native, objectPath, bpffs, flowEntries } = options;
   const object = BpfObject.open<Maps, Config>(native, objectPath);
   try {
     mkdirSync(join(bpffs, 'links'), { recursive: true });
-    object.configure(config);
+    object.configure({ ...config, loaded: secondsNow(), fast_checksum: features.fastChecksum ? 1 : 0 });
     object.setMaxEntries('flows', flowEntries);
+    for (const program of SOCKET_PROGRAMS) object.setAutoload(program, features.sockets);
     const created = PINNED.filter((name) => !reuse(options, object, name));
     await object.load();
     for (const name of created) object.pinMap(name, join(bpffs, name));
@@ -88,6 +129,11 @@ async function loadWith(options: LoadOptions, config: Config): Promise<DatapathO
     object.close();
     throw error;
   }
+}
+
+/** Of the kernel's monotonic clock. */
+function secondsNow(): number {
+  return Number(process.hrtime.bigint() / 1_000_000_000n);
 }
 
 /** A pinned map of another layout cannot be read by the new programs: it gives way to an empty one. */

@@ -1,85 +1,159 @@
-// Contents of the maps `services` and `backends`.
+// All services to map entries. What did not change since the last compile is taken from it as it is.
 import type { Node } from '../model/node.js';
+import { inNameOrder } from '../model/order.js';
+import type { EndpointSlice, Service } from '../model/service.js';
 import type { Snapshot } from '../model/snapshot.js';
-import { allocateServiceIds } from './allocate.js';
-import { listUnits, type Unit } from './frontends.js';
-import { canonical, type Table, toTable } from './table.js';
-import type { Backend, BackendKey, Service, ServiceKey } from './types.gen.js';
+import { allocateServiceIds, highestId } from './allocate.js';
+import { selectNodePortAddresses } from './frontends.js';
+import { chooseSets, findSets, indexSets } from './generations.js';
+import { type BackendSet, type ServiceTables, type Sets, serviceTables } from './service-entries.js';
+import { groupSlices, type SliceGroups } from './slice-groups.js';
+import { canonical } from './table.js';
+import { listUnits, type Unit, type UnitContext } from './unit.js';
 
-/** What stands behind an id. */
-export interface CompiledService extends Unit {
+/** A service port in one family, and what stands for it in the maps. */
+export interface CompiledService {
+  readonly unit: Unit;
   readonly id: number;
-  readonly generation: number;
+  readonly sets: Sets;
+  readonly tables: ServiceTables;
+}
+
+/** All ports and families of one Service. */
+export interface CompiledGroup {
+  readonly service: Service;
+  readonly slices: readonly EndpointSlice[];
+  readonly list: readonly CompiledService[];
+}
+
+export interface CompiledServices {
+  /** By name of the Service, in name order. A group is the same object as long as nothing of it changed. */
+  readonly groups: ReadonlyMap<string, CompiledGroup>;
+  /** The groups that it was made from, and the names of all that are others or gone. */
+  readonly changes?: { readonly since: CompiledServices['groups']; readonly names: readonly string[] };
+  /** What the next compile compares with. */
+  readonly basis: Basis;
+}
+
+interface Basis {
+  readonly services: Snapshot['services'];
+  readonly slices: SliceGroups;
+  readonly context: UnitContext;
+  readonly contextText: string;
+  readonly highestId: number;
 }
 
 export interface ServicesInput {
   readonly snapshot: Snapshot;
   readonly node: Node;
   readonly serviceIds: ReadonlyMap<string, number>;
-  readonly have: ServiceTables;
+  readonly have: Pick<ServiceTables, 'services' | 'backends'>;
+  /** Only when the maps hold just what it says. */
+  readonly previous: CompiledServices | undefined;
 }
 
-export interface ServiceTables {
-  readonly services: Table<ServiceKey, Service>;
-  readonly backends: Table<BackendKey, Backend>;
+/** With `previous`, only what changed is compiled; the outcome means the same. */
+export function compileServices(input: ServicesInput): CompiledServices {
+  const { previous, snapshot } = input;
+  const context = createContext(input);
+  const contextText = canonical(context);
+  const slices = groupSlices(snapshot.slices, previous?.basis.slices);
+  const basis = { services: snapshot.services, slices, context, contextText };
+  if (previous === undefined || previous.basis.contextText !== contextText) return compileAll(input, basis);
+  return compileChanges(previous, basis);
 }
 
-export interface CompiledServices extends ServiceTables {
-  readonly ids: ReadonlyMap<string, number>;
-  readonly list: readonly CompiledService[];
-}
-
-const FIRST_GENERATION = 1;
-
-export function compileServices({ snapshot, node, serviceIds, have }: ServicesInput): CompiledServices {
-  const units = listUnits(snapshot, node);
-  const ids = allocateServiceIds({ claimants: units, previous: serviceIds, have });
-  const newest = newestValues(have.services);
-  const list = units.map((unit): CompiledService => {
-    const id = ids.get(unit.name) ?? 0;
-    return { ...unit, id, generation: chooseGeneration(unit.backends, newest.get(id), have.backends) };
-  });
+function createContext({ snapshot: { network }, node }: ServicesInput): UnitContext {
   return {
-    services: toTable(list.flatMap(serviceEntries)),
-    backends: toTable(list.flatMap(backendEntries)),
-    ids,
-    list: list.sort((a, b) => a.id - b.id),
+    place: { nodeName: node.name, zone: node.zone ?? '' },
+    nodePortAddresses: network === undefined ? [] : selectNodePortAddresses(network, node),
+    guardsClusterIPs: (network?.serviceCIDRs ?? []).length > 0,
   };
 }
 
-/** The value with the highest generation that any frontend of an id has. */
-function newestValues(services: ServiceTables['services']): Map<number, Service> {
-  const newest = new Map<number, Service>();
-  for (const [, value] of services.values()) {
-    if (value.generation >= (newest.get(value.id)?.generation ?? 0)) newest.set(value.id, value);
-  }
-  return newest;
-}
-
-/**
- * A generation that packets use is never changed: another set of backends is another generation. One that no
- * frontend names yet, because writing it failed half way, is simply written again.
- */
-function chooseGeneration(
-  backends: readonly Backend[],
-  newest: Service | undefined,
-  have: ServiceTables['backends'],
-): number {
-  if (newest === undefined) return FIRST_GENERATION;
-  const { id, generation, backend_count } = newest;
-  const same =
-    backend_count === backends.length &&
-    backends.every((backend, slot) => {
-      const entry = have.get(canonical({ service_id: id, generation, slot } satisfies BackendKey));
-      return entry !== undefined && canonical(entry[1]) === canonical(backend);
+function compileAll({ serviceIds, previous, have }: ServicesInput, basis: Omit<Basis, 'highestId'>): CompiledServices {
+  const drafts = inNameOrder(basis.services).map(([name, service]) => {
+    const slices = basis.slices.groups.get(name) ?? NO_SLICES;
+    return { name, service, slices, units: listUnits(service, slices, basis.context) };
+  });
+  const units = drafts.flatMap((draft) => draft.units);
+  const claimants = units.map(({ name, frontends }) => ({
+    name,
+    frontends: frontends.filter(({ kind }) => kind !== 'address').map(({ key }) => key),
+  }));
+  const ids = allocateServiceIds({ claimants, previous: previous ? listIds(previous) : serviceIds, have });
+  const index = indexSets(have.services);
+  const groups = drafts.map(({ name, service, slices, units }): [string, CompiledGroup] => {
+    const list = units.map((unit) => {
+      const id = ids.get(unit.name) ?? 0;
+      return compileUnit(unit, id, findSets(id, index, have.backends));
     });
-  return same ? generation : generation + 1;
+    return [name, { service, slices, list }];
+  });
+  const highest = highestId(new Set(ids.values()), have);
+  return { groups: new Map(groups), basis: { ...basis, highestId: highest } };
 }
 
-function serviceEntries({ id, generation, frontends, backends }: CompiledService): [ServiceKey, Service][] {
-  return frontends.map((key) => [key, { id, generation, backend_count: backends.length }]);
+const NO_SLICES: readonly EndpointSlice[] = [];
+
+function compileUnit(unit: Unit, id: number, known: readonly BackendSet[]): CompiledService {
+  const sets = chooseSets(unit.selection, known);
+  return { unit, id, sets, tables: serviceTables({ unit, id, sets }) };
 }
 
-function backendEntries({ id, generation, backends }: CompiledService): [BackendKey, Backend][] {
-  return backends.map((backend, slot) => [{ service_id: id, generation, slot }, backend]);
+/** Names of the Services to compile anew: their own object or their slices are others. */
+function listChanged(previous: CompiledServices, { services, slices }: Omit<Basis, 'highestId'>): Set<string> {
+  const changed = new Set([...slices.changed].filter((name) => services.has(name)));
+  if (services === previous.basis.services) return changed;
+  for (const [name, service] of services) {
+    if (previous.groups.get(name)?.service !== service) changed.add(name);
+  }
+  return changed;
+}
+
+function compileChanges(previous: CompiledServices, basis: Omit<Basis, 'highestId'>): CompiledServices {
+  const changed = listChanged(previous, basis);
+  const removed = basis.services === previous.basis.services ? [] : listRemoved(previous, basis.services);
+  let { highestId } = previous.basis;
+  const changes = { since: previous.groups, names: [...removed, ...changed] };
+  if (changes.names.length === 0) return { groups: previous.groups, changes, basis: { ...basis, highestId } };
+  const groups = new Map(previous.groups);
+  for (const name of removed) groups.delete(name);
+  // An id that was given up is not handed out again while the maps may still bear it.
+  for (const name of changed)
+    groups.set(
+      name,
+      compileGroup(name, previous.groups.get(name), basis, () => ++highestId),
+    );
+  return { groups, changes, basis: { ...basis, highestId } };
+}
+
+function listRemoved({ groups }: CompiledServices, services: Snapshot['services']): string[] {
+  return [...groups.keys()].filter((name) => !services.has(name));
+}
+
+function compileGroup(
+  name: string,
+  before: CompiledGroup | undefined,
+  { services, slices: { groups }, context }: Omit<Basis, 'highestId'>,
+  newId: () => number,
+): CompiledGroup {
+  const service = services.get(name) as Service;
+  const slices = groups.get(name) ?? NO_SLICES;
+  const list = listUnits(service, slices, context).map((unit) => {
+    const former = before?.list.find((one) => one.unit.name === unit.name);
+    const known = former === undefined ? [] : [former.sets.cluster, former.sets.local];
+    return compileUnit(unit, former?.id ?? newId(), known);
+  });
+  return { service, slices, list };
+}
+
+/** Ids by name of the unit. */
+export function listIds(services: Pick<CompiledServices, 'groups'>): Map<string, number> {
+  return new Map(Array.from(listCompiled(services), ({ unit, id }) => [unit.name, id]));
+}
+
+/** Every unit of every Service. */
+export function* listCompiled({ groups }: Pick<CompiledServices, 'groups'>): Generator<CompiledService> {
+  for (const { list } of groups.values()) yield* list;
 }

@@ -1,6 +1,20 @@
 // Generated from the BTF of bpf/datapath.bpf.c by `npm run gen`: change bpf/lib/types.h instead.
 // Names are those of C. Fields are what the codecs of src/btf/codec.ts make of them.
 
+/** struct affinity */
+export interface Affinity {
+  readonly address: string;
+  readonly port: number;
+  readonly slot: number;
+  readonly seen: number;
+}
+
+/** struct affinity_key */
+export interface AffinityKey {
+  readonly client: string;
+  readonly service_id: number;
+}
+
 /** struct backend */
 export interface Backend {
   readonly address: string;
@@ -12,6 +26,12 @@ export interface BackendKey {
   readonly service_id: number;
   readonly generation: number;
   readonly slot: number;
+}
+
+/** struct backend_set */
+export interface BackendSet {
+  readonly generation: number;
+  readonly backend_count: number;
 }
 
 /** struct config */
@@ -45,6 +65,8 @@ export interface Config {
   readonly cut_ifindex: number;
   readonly flow_limit: number;
   readonly unanswered_limit: number;
+  readonly service_cidrs: readonly Prefix[];
+  readonly service_cidr_count: number;
 }
 
 /** enum cut_size */
@@ -55,6 +77,14 @@ export const CUT_SIZE = {
   CUT_MEDIUM: 1280,
   CUT_LARGE: 1500,
 } as const;
+
+/** struct datagram_peer_key */
+export interface DatagramPeerKey {
+  readonly cookie: bigint;
+  readonly address: string;
+  readonly port: number;
+  readonly side: number;
+}
 
 /** struct detour_budget */
 export interface DetourBudget {
@@ -128,7 +158,10 @@ export type DropReason =
   | 'DROP_DETOUR_STRAY'
   | 'DROP_PORT_BLOCK_WANTED'
   | 'DROP_FLOW_LIMIT'
-  | 'DROP_FLOW_PRESSURE';
+  | 'DROP_FLOW_PRESSURE'
+  | 'DROP_NO_LOCAL_BACKEND'
+  | 'DROP_SOURCE_RANGE'
+  | 'DROP_NO_SERVICE';
 export const DROP_REASON = {
   DROP_NONE: 0,
   DROP_TRUNCATED: 1,
@@ -159,6 +192,9 @@ export const DROP_REASON = {
   DROP_PORT_BLOCK_WANTED: 26,
   DROP_FLOW_LIMIT: 27,
   DROP_FLOW_PRESSURE: 28,
+  DROP_NO_LOCAL_BACKEND: 29,
+  DROP_SOURCE_RANGE: 30,
+  DROP_NO_SERVICE: 31,
 } as const;
 
 /** struct endpoint */
@@ -310,6 +346,25 @@ export interface FragmentKey {
   readonly ordered: number;
 }
 
+/** struct maglev_chunk */
+export interface MaglevChunk {
+  readonly slots: readonly number[];
+}
+
+/** struct maglev_key */
+export interface MaglevKey {
+  readonly service_id: number;
+  readonly generation: number;
+  readonly chunk: number;
+}
+
+/** enum maglev_limits */
+export type MaglevLimits = 'MAGLEV_SLOTS' | 'MAGLEV_CHUNK';
+export const MAGLEV_LIMITS = {
+  MAGLEV_SLOTS: 16381,
+  MAGLEV_CHUNK: 512,
+} as const;
+
 /** struct mapping */
 export interface Mapping {
   readonly address: string;
@@ -402,6 +457,14 @@ export interface Sample {
   readonly sent: number;
 }
 
+/** enum scope */
+export type Scope = 'SCOPE_INTERNAL' | 'SCOPE_EXTERNAL' | 'SCOPE_COUNT';
+export const SCOPE = {
+  SCOPE_INTERNAL: 0,
+  SCOPE_EXTERNAL: 1,
+  SCOPE_COUNT: 2,
+} as const;
+
 /** struct scratch */
 export interface Scratch {
   readonly key: FlowKey;
@@ -446,15 +509,40 @@ export interface Segment {
 /** struct service */
 export interface Service {
   readonly id: number;
-  readonly generation: number;
-  readonly backend_count: number;
+  readonly flags: number;
+  readonly affinity: number;
+  readonly sets: readonly BackendSet[];
 }
+
+/** enum service_flags */
+export type ServiceFlags =
+  | 'SERVICE_DROP_INTERNAL'
+  | 'SERVICE_DROP_EXTERNAL'
+  | 'SERVICE_SOURCE_RANGES'
+  | 'SERVICE_MAGLEV'
+  | 'SERVICE_SERVING'
+  | 'SERVICE_ADDRESS';
+export const SERVICE_FLAGS = {
+  SERVICE_DROP_INTERNAL: 1,
+  SERVICE_DROP_EXTERNAL: 2,
+  SERVICE_SOURCE_RANGES: 4,
+  SERVICE_MAGLEV: 8,
+  SERVICE_SERVING: 16,
+  SERVICE_ADDRESS: 32,
+} as const;
 
 /** struct service_key */
 export interface ServiceKey {
   readonly address: string;
   readonly port: number;
   readonly protocol: number;
+}
+
+/** struct serving_key */
+export interface ServingKey {
+  readonly address: string;
+  readonly service_id: number;
+  readonly port: number;
 }
 
 /** struct shortage */
@@ -511,6 +599,22 @@ export const SHORTAGE_LIMITS = {
   SHORTAGE_FORGET: 10,
 } as const;
 
+/** struct socket_peer */
+export interface SocketPeer {
+  readonly frontend: string;
+  readonly backend: string;
+  readonly frontend_port: number;
+  readonly backend_port: number;
+  readonly more: number;
+}
+
+/** struct source_range_key */
+export interface SourceRangeKey {
+  readonly prefix_length: number;
+  readonly service_id: number;
+  readonly prefix: string;
+}
+
 /** struct sweep */
 export interface Sweep {
   readonly last: number;
@@ -550,7 +654,9 @@ export interface Way {
 
 /** Key and value of every map; a per-CPU map has one value a possible CPU. */
 export interface Maps {
+  readonly affinities: { readonly key: AffinityKey; readonly value: Affinity };
   readonly backends: { readonly key: BackendKey; readonly value: Backend };
+  readonly datagram_peers: { readonly key: DatagramPeerKey; readonly value: SocketPeer };
   readonly detour_sources: { readonly key: string; readonly value: DetourSource };
   readonly detour_totals: { readonly key: number; readonly value: DetourBudget };
   readonly drops: { readonly key: DropKey; readonly value: readonly DropCounter[] };
@@ -561,6 +667,7 @@ export interface Maps {
   readonly flows: { readonly key: FlowKey; readonly value: Flow };
   readonly fragment_stats: { readonly key: number; readonly value: readonly FragmentCounter[] };
   readonly fragments: { readonly key: FragmentKey; readonly value: Fragment };
+  readonly maglev: { readonly key: MaglevKey; readonly value: MaglevChunk };
   readonly mappings: { readonly key: MappingKey; readonly value: Mapping };
   readonly nat_counters: { readonly key: number; readonly value: readonly NatCounter[] };
   readonly node_mtus: { readonly key: number; readonly value: readonly NodeMtu[] };
@@ -568,7 +675,10 @@ export interface Maps {
   readonly samples: { readonly key: DropKey; readonly value: Sample };
   readonly scratches: { readonly key: number; readonly value: readonly Scratch[] };
   readonly services: { readonly key: ServiceKey; readonly value: Service };
+  readonly serving: { readonly key: ServingKey; readonly value: number };
   readonly shortages: { readonly key: ShortageKey; readonly value: Shortage };
+  readonly socket_peers: { readonly key: number; readonly value: SocketPeer };
+  readonly source_ranges: { readonly key: SourceRangeKey; readonly value: number };
   readonly sweeps: { readonly key: number; readonly value: Sweep };
   readonly walks: { readonly key: number; readonly value: Walk };
   readonly ways: { readonly key: number; readonly value: readonly Way[] };

@@ -2,6 +2,7 @@
 import type { Family } from '../model/address.js';
 import { FAMILIES } from '../model/address.js';
 import type { Mode } from '../model/network.js';
+import type { SocketsChoice } from '../testbed/node.js';
 import type { LabPlan } from './plan.js';
 import { clusterOf, FABRIC_MTU, NARROW_MTU } from './plan.js';
 
@@ -10,7 +11,7 @@ export type CaseProtocol = 'TCP' | 'UDP' | 'ICMP';
 /**
  * What the server must see.
  * own: the address of the one who asks. block: his node's address and a port of his block.
- * gateway: an address of the node that took the packet in. inside: own or block, both are right for a hairpin.
+ * gateway: an address of the node that took the packet in. inside: own or block, both are right where a service of the own cluster is reached by packets.
  * reply: an answer is all that can be seen. refused: no answer but a quick refusal.
  */
 export type ExpectedSource = 'own' | 'block' | 'gateway' | 'inside' | 'reply' | 'refused';
@@ -53,7 +54,10 @@ interface CaseTemplate {
   readonly protocols: readonly CaseProtocol[];
   readonly from: string;
   readonly to: string;
-  readonly expectedSource: ExpectedSource | Readonly<Record<Mode, ExpectedSource>>;
+  readonly expectedSource:
+    | ExpectedSource
+    | Readonly<Record<Mode, ExpectedSource>>
+    | Readonly<Record<SocketsChoice, ExpectedSource>>;
   readonly action?: CaseAction;
   readonly mtu?: number;
   readonly hops?: readonly string[];
@@ -61,12 +65,16 @@ interface CaseTemplate {
   readonly mode?: Mode;
   /** Only this one. */
   readonly family?: Family;
+  /** Only where services are for sockets or where they are not. */
+  readonly sockets?: SocketsChoice;
 }
 
 const ALL: readonly CaseProtocol[] = ['TCP', 'UDP', 'ICMP'];
 const PORTS: readonly CaseProtocol[] = ['TCP', 'UDP'];
 /** A pod's packets to the outside. */
 const LEAVING = { Island: 'block', Flat: 'own' } as const;
+/** To a service of the own cluster: the socket goes straight to the backend, a packet is translated. */
+const STAYING = { auto: 'own', never: 'inside' } as const;
 
 // biome-ignore format: one case a line
 const REACH: readonly CaseTemplate[] = [
@@ -96,12 +104,19 @@ const SERVICES: readonly CaseTemplate[] = [
   { name: "pod to the other cluster's service", protocols: PORTS, from: 'c1/a', to: 'vip:c2/web', expectedSource: LEAVING },
   { name: "pod to the other cluster's service", protocols: PORTS, from: 'c2/c', to: 'vip:c1/pair', expectedSource: LEAVING },
   { name: "other cluster's service, other node's pod", protocols: PORTS, from: 'c2/b', to: 'vip:c1/far', expectedSource: 'gateway' },
-  { name: 'pod to cluster IP, same node', protocols: PORTS, from: 'c1/b', to: 'clusterip:c1/web', expectedSource: 'inside' },
-  { name: 'pod to cluster IP, other node', protocols: PORTS, from: 'c1/c', to: 'clusterip:c1/web', expectedSource: 'inside' },
-  { name: 'hairpin: pod to its service by VIP', protocols: PORTS, from: 'c1/b', to: 'vip:c1/pair', expectedSource: 'inside' },
-  { name: 'hairpin: the only backend is the pod', protocols: PORTS, from: 'c1/a', to: 'vip:c1/web', expectedSource: 'inside' },
-  { name: 'hairpin: from the other node', protocols: PORTS, from: 'c1/c', to: 'vip:c1/web', expectedSource: 'inside' },
-  { name: 'hairpin: cluster IP, only the pod', protocols: PORTS, from: 'c1/a', to: 'clusterip:c1/web', expectedSource: 'inside' },
+  { name: 'pod to cluster IP, same node', protocols: PORTS, from: 'c1/b', to: 'clusterip:c1/web', expectedSource: STAYING },
+  { name: 'pod to cluster IP, other node', protocols: PORTS, from: 'c1/c', to: 'clusterip:c1/web', expectedSource: STAYING },
+  { name: 'hairpin: pod to its service by VIP', protocols: PORTS, from: 'c1/b', to: 'vip:c1/pair', expectedSource: STAYING },
+  { name: 'hairpin: the only backend is the pod', protocols: PORTS, from: 'c1/a', to: 'vip:c1/web', expectedSource: STAYING },
+  { name: 'hairpin: from the other node', protocols: PORTS, from: 'c1/c', to: 'vip:c1/web', expectedSource: STAYING },
+  { name: 'hairpin: cluster IP, only the pod', protocols: PORTS, from: 'c1/a', to: 'clusterip:c1/web', expectedSource: STAYING },
+  { name: 'pod to NodePort of its node', protocols: PORTS, from: 'c1/b', to: 'nodeport:c1-n1/web', expectedSource: STAYING },
+  { name: 'pod to NodePort of its node, other node', protocols: PORTS, from: 'c1/c', to: 'nodeport:c1-n2/web', expectedSource: STAYING },
+  { name: 'node to cluster IP, its own pod', protocols: PORTS, from: 'c1-n1', to: 'clusterip:c1/web', expectedSource: 'own', sockets: 'auto' },
+  { name: 'node to cluster IP, other node', protocols: PORTS, from: 'c1-n2', to: 'clusterip:c1/web', expectedSource: 'own', sockets: 'auto' },
+  { name: 'node to VIP of its cluster', protocols: PORTS, from: 'c1-n2', to: 'vip:c1/pair', expectedSource: 'own', sockets: 'auto' },
+  { name: 'node to its own NodePort', protocols: PORTS, from: 'c1-n1', to: 'nodeport:c1-n1/far', expectedSource: 'own', sockets: 'auto' },
+  { name: 'service without endpoints', protocols: PORTS, from: 'c1-n1', to: 'clusterip:c1/empty', expectedSource: 'refused', sockets: 'auto' },
   { name: 'service without endpoints', protocols: PORTS, from: 'client', to: 'vip:c1/empty', expectedSource: 'refused' },
   { name: 'service without endpoints', protocols: PORTS, from: 'c1/a', to: 'vip:c1/empty', expectedSource: 'refused' },
   { name: 'service without endpoints', protocols: PORTS, from: 'c1/c', to: 'clusterip:c1/empty', expectedSource: 'refused' },
@@ -159,18 +174,24 @@ const TRACES: readonly CaseTemplate[] = [
 ];
 
 /** Every check of the lab: the templates for each family in the mode that its cluster has, and for each protocol. */
-export function listCases(plan: LabPlan): LabCase[] {
+export function listCases(plan: LabPlan, sockets: SocketsChoice): LabCase[] {
   return [...REACH, ...SERVICES, ...LARGE, ...PATH_MTU, ...REORDERED, ...TRACES].flatMap((template) =>
-    FAMILIES.flatMap((family) => expand(template, family, clusterOf(plan, 'c1').modes[family])),
+    FAMILIES.flatMap((family) => expand(template, { family, mode: clusterOf(plan, 'c1').modes[family], sockets })),
   );
 }
 
-function expand(template: CaseTemplate, family: Family, mode: Mode): LabCase[] {
-  if (template.mode && template.mode !== mode) return [];
-  if (template.family && template.family !== family) return [];
+interface Circumstances {
+  readonly family: Family;
+  readonly mode: Mode;
+  readonly sockets: SocketsChoice;
+}
+
+function expand(template: CaseTemplate, circumstances: Circumstances): LabCase[] {
+  const { family, mode, sockets } = circumstances;
+  if ((template.mode ?? mode) !== mode || (template.sockets ?? sockets) !== sockets) return [];
+  if ((template.family ?? family) !== family) return [];
   const { name, from, to, action = 'who', mtu, hops } = template;
-  const expected =
-    typeof template.expectedSource === 'string' ? template.expectedSource : template.expectedSource[mode];
+  const expected = expectedOf(template, circumstances);
   return template.protocols.map((protocol) => ({
     name,
     family,
@@ -183,4 +204,9 @@ function expand(template: CaseTemplate, family: Family, mode: Mode): LabCase[] {
     ...(mtu === undefined ? {} : { mtu }),
     ...(hops === undefined ? {} : { hops }),
   }));
+}
+
+function expectedOf({ expectedSource }: CaseTemplate, { mode, sockets }: Circumstances): ExpectedSource {
+  if (typeof expectedSource === 'string') return expectedSource;
+  return 'auto' in expectedSource ? expectedSource[sockets] : expectedSource[mode];
 }

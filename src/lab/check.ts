@@ -23,7 +23,7 @@ export async function checkLab(record: LabRecord, { narrate, signal }: Progress)
   const plan = planLab(record.mode);
   const directory = await openDirectory(plan, record);
   const places = placesOf(plan);
-  const cases = listCases(plan);
+  const cases = listCases(plan, record.choices.sockets);
   narrate(`${cases.length} cases, ${CONCURRENCY} at a time`);
   const leaks = await watchLeaks(plan);
   const run = (one: LabCase): Promise<Row> => runCase(directory, places, one);
@@ -36,8 +36,8 @@ export async function checkLab(record: LabRecord, { narrate, signal }: Progress)
   requireSame(record);
   const limits = await checkLimits(directory, places);
   narrate('long connections while every agent is killed and replaced in turn');
-  const continuity = await checkContinuity(directory, { attach: record.attach, places, progress: narrate });
-  const invariants = await checkInvariants(directory, record.attach);
+  const continuity = await checkContinuity(directory, { choices: record.choices, places, progress: narrate });
+  const invariants = await checkInvariants(directory, record.choices);
   requireSame(record);
   const all = [...rows, ...limits, ...continuity, ...(await leaks.stop()), ...invariants];
   return summarize(record.mode, all, (performance.now() - started) / 1000);

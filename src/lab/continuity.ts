@@ -5,7 +5,7 @@ import type { Family } from '../model/address.js';
 import { FAMILIES } from '../model/address.js';
 import { capture, enter, pause } from '../testbed/command.js';
 import { PROBE } from '../testbed/files.js';
-import type { AttachChoice } from '../testbed/node.js';
+import type { AgentChoices } from '../testbed/node.js';
 import { restartAgent } from '../testbed/node-agent.js';
 import { bpffsOf } from '../testbed/node-home.js';
 import type { CaseProtocol } from './cases.js';
@@ -31,12 +31,12 @@ interface RunningFlow extends LongFlow {
 }
 
 export interface ContinuityOptions {
-  readonly attach: AttachChoice;
+  readonly choices: AgentChoices;
   readonly places: ReadonlyMap<string, Place>;
   readonly progress: (what: string) => void;
 }
 
-/** Each in both families: ten TCP connections and two datagram streams, over every kind of path. */
+/** Each in both families: eleven TCP connections and three datagram streams, over every kind of path. */
 const FLOWS: readonly LongFlow[] = [
   { protocol: 'TCP', from: 'c1/a', to: 'server' },
   { protocol: 'TCP', from: 'c2/c', to: 'server' },
@@ -48,7 +48,9 @@ const FLOWS: readonly LongFlow[] = [
   { protocol: 'TCP', from: 'c2/a', to: 'server' },
   { protocol: 'TCP', from: 'client', to: 'vip:c1/far' },
   { protocol: 'TCP', from: 'client', to: 'nodeport:c2-n2/web' },
+  { protocol: 'TCP', from: 'c1/c', to: 'clusterip:c1/web' },
   { protocol: 'UDP', from: 'c1/a', to: 'server' },
+  { protocol: 'UDP', from: 'c1/b', to: 'clusterip:c1/far' },
   { protocol: 'UDP', from: 'client', to: 'vip:c2/web' },
 ];
 
@@ -99,7 +101,7 @@ async function replacePrograms(node: LabNode, options: ContinuityOptions): Promi
   options.progress(`kill -9 of the agent of ${node.name}, then a new one`);
   const started = performance.now();
   const before = await programIds(node);
-  const failure = await restartAgent(node, options.attach, DOWN_MS).then(
+  const failure = await restartAgent(node, options.choices, DOWN_MS).then(
     () => '',
     (error: Error) => error.message,
   );

@@ -2,7 +2,7 @@
 import type { Attachment } from '../api/protocol.js';
 import { capture } from '../testbed/command.js';
 import { PROBE } from '../testbed/files.js';
-import type { AttachChoice } from '../testbed/node.js';
+import type { AgentChoices, AttachChoice, SocketsChoice } from '../testbed/node.js';
 import { askAgent } from '../testbed/node-agent.js';
 import { cgroupOf } from '../testbed/node-home.js';
 import type { Directory } from './directory.js';
@@ -11,11 +11,12 @@ import { allNodes } from './plan.js';
 import type { Row } from './row.js';
 
 /** One row for each node and invariant. */
-export async function checkInvariants(directory: Directory, attach: AttachChoice): Promise<Row[]> {
+export async function checkInvariants(directory: Directory, { attach, sockets }: AgentChoices): Promise<Row[]> {
   const rows: Row[] = [];
   for (const node of allNodes(directory.plan)) {
     rows.push(await checkNftables(node), await checkLegacy(node), await checkConntrack(node));
     rows.push(await checkBindGuard(node, directory), await checkAttachments(node, attach));
+    rows.push(await checkSockets(node, sockets));
   }
   return rows;
 }
@@ -70,6 +71,14 @@ async function checkAttachments(node: LabNode, attach: AttachChoice): Promise<Ro
   const expected = attach === 'auto' ? 'tcx or clsact' : attach;
   const ok = kinds.size === 1 && (attach === 'auto' || saw === attach);
   return row(node, { name: 'programs attached', expected, saw, ok, detail: describeAttachments(attachments) });
+}
+
+/** As above: without the programs for sockets, pods would reach services all the same. */
+async function checkSockets(node: LabNode, choice: SocketsChoice): Promise<Row> {
+  const { mode, reason = '' } = (await askAgent(node))?.state.sockets ?? {};
+  const expected = choice === 'auto' ? 'sockets' : 'packets';
+  const saw = mode ?? 'none';
+  return row(node, { name: 'where services begin', expected, saw, ok: saw === expected, detail: reason });
 }
 
 function describeAttachments(attachments: readonly Attachment[]): string {

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { writeAtomically } from '../testbed/atomic-file.js';
 import { TestbedError } from '../testbed/error.js';
-import type { AddressPair, AttachChoice } from '../testbed/node.js';
+import type { AddressPair, AgentChoices } from '../testbed/node.js';
 import type { LabMode } from './plan.js';
 import { LAB_DIR } from './plan.js';
 
@@ -11,7 +11,7 @@ export interface LabRecord {
   /** Tells this lab from one that is built after it: a reaper removes only its own. */
   readonly id: string;
   readonly mode: LabMode;
-  readonly attach: AttachChoice;
+  readonly choices: AgentChoices;
   /** RFC 3339. */
   readonly created: string;
   /** By pod id; empty until the pods are wired. */
@@ -24,8 +24,8 @@ export class LabError extends TestbedError {
 
 const RECORD = `${LAB_DIR}/lab.json`;
 
-export function newRecord(mode: LabMode, attach: AttachChoice, id: string = randomUUID()): LabRecord {
-  return { id, mode, attach, created: new Date().toISOString(), pods: {} };
+export function newRecord(mode: LabMode, choices: AgentChoices, id: string = randomUUID()): LabRecord {
+  return { id, mode, choices, created: new Date().toISOString(), pods: {} };
 }
 
 /** undefined when no lab is up, or when only an unreadable half of one is left. */

@@ -46,7 +46,7 @@ export async function bringUp(record: LabRecord, { narrate, signal }: Progress):
 
 async function startAgents(plan: LabPlan, record: LabRecord): Promise<void> {
   for (const cluster of plan.clusters) writeManifests(cluster);
-  const started = allNodes(plan).map((node) => ({ node, pid: startAgent(node, record.attach) }));
+  const started = allNodes(plan).map((node) => ({ node, pid: startAgent(node, record.choices) }));
   await Promise.all(started.map(({ node, pid }) => waitForAgent(node, pid)));
 }
 

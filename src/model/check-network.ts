@@ -1,5 +1,5 @@
 // What a ClusterNetwork must satisfy in itself, beyond the shape of its fields.
-import { FAMILIES } from './address.js';
+import { FAMILIES, overlaps } from './address.js';
 import type { ClusterNetwork, PortRange } from './network.js';
 import { countBlocks, isUsable, NODE_BLOCK } from './port-blocks.js';
 
@@ -11,6 +11,8 @@ export interface NetworkFault {
 
 /** As many pod CIDRs, of both families together, as the datapath's configuration has room for. */
 export const POD_CIDRS_MAX = 8;
+/** As many service CIDRs, of both families together. */
+export const SERVICE_CIDRS_MAX = 4;
 /** Ports below are for servers (RFC 6335), never for translation. */
 const FIRST_EPHEMERAL_PORT = 1024;
 /** As many blocks of a pod, and reserved ranges, as the datapath has room for. */
@@ -20,7 +22,12 @@ export const RESERVED_RANGES_MAX = 8;
 /** The first broken rule, or undefined. */
 export function checkNetwork(network: ClusterNetwork): NetworkFault | undefined {
   return (
-    checkPorts(network) ?? checkBlocks(network) ?? checkReserved(network) ?? checkQuotas(network) ?? checkCidrs(network)
+    checkPorts(network) ??
+    checkBlocks(network) ??
+    checkReserved(network) ??
+    checkQuotas(network) ??
+    checkCidrs(network) ??
+    checkServiceCidrs(network)
   );
 }
 
@@ -80,6 +87,19 @@ function checkCidrs({ families }: ClusterNetwork): NetworkFault | undefined {
   const count = FAMILIES.reduce((sum, family) => sum + (families[family]?.podCIDRs.length ?? 0), 0);
   if (count <= POD_CIDRS_MAX) return undefined;
   return { path: ['spec'], reason: `${count} pod CIDRs, but at most ${POD_CIDRS_MAX} of both families together` };
+}
+
+function checkServiceCidrs({ families, serviceCIDRs = [] }: ClusterNetwork): NetworkFault | undefined {
+  const path = ['spec', 'serviceCIDRs'];
+  if (serviceCIDRs.length > SERVICE_CIDRS_MAX) {
+    return { path, reason: `${serviceCIDRs.length} service CIDRs, but at most ${SERVICE_CIDRS_MAX}` };
+  }
+  const podCIDRs = FAMILIES.flatMap((family) => families[family]?.podCIDRs ?? []);
+  for (const cidr of serviceCIDRs) {
+    const pods = podCIDRs.find((other) => overlaps(cidr, other));
+    if (pods !== undefined) return { path, reason: `${cidr} overlaps the pod CIDR ${pods}` };
+  }
+  return undefined;
 }
 
 function text(range: PortRange): string {

@@ -1,8 +1,16 @@
 // What a Service must satisfy beside the ClusterNetwork, the nodes and the other services.
+import type { IpAddress } from './address.js';
 import type { CidrSet } from './cidr-set.js';
 import type { ClusterNetwork } from './network.js';
 import type { Node } from './node.js';
 import type { Service, ServicePort } from './service.js';
+
+interface InsideFault {
+  readonly network: ClusterNetwork | undefined;
+  readonly fault: string | undefined;
+}
+
+const insideFaults = new WeakMap<Service, InsideFault>();
 
 /** Accepts services one after the other; cluster IPs and frontends of an accepted one are taken. */
 export class ServiceCheck {
@@ -34,10 +42,11 @@ export class ServiceCheck {
   }
 
   /** Every frontend of a port, once. An external address that is a node's meets the node ports of the others. */
-  #claims({ clusterIPs, externalAddresses }: Service, { port, protocol, nodePort }: ServicePort): string[] {
-    const claims = [...clusterIPs, ...externalAddresses].map((address) => frontendText(address, port, protocol));
+  #claims(service: Service, { port, protocol, nodePort }: ServicePort): string[] {
+    const external = externalAddresses(service);
+    const claims = [...service.clusterIPs, ...external].map((address) => frontendText(address, port, protocol));
     if (nodePort !== undefined) claims.push(nodePortText(nodePort, protocol));
-    const onNode = externalAddresses.some((address) => this.#nodeAddresses.has(address));
+    const onNode = external.some((address) => this.#nodeAddresses.has(address));
     if (onNode && this.#isNodePort(port)) claims.push(nodePortText(port, protocol));
     return [...new Set(claims)];
   }
@@ -47,8 +56,17 @@ export class ServiceCheck {
     return range === undefined || (port >= range.first && port <= range.last);
   }
 
-  #insideFault({ clusterIPs, externalAddresses }: Service): string | undefined {
-    for (const address of [...clusterIPs, ...externalAddresses]) {
+  /** Once for an object: it is most of the work, and depends on the ClusterNetwork alone. */
+  #insideFault(service: Service): string | undefined {
+    const known = insideFaults.get(service);
+    if (known !== undefined && known.network === this.#network) return known.fault;
+    const fault = this.#findInside(service);
+    insideFaults.set(service, { network: this.#network, fault });
+    return fault;
+  }
+
+  #findInside(service: Service): string | undefined {
+    for (const address of [...service.clusterIPs, ...externalAddresses(service)]) {
       const pods = this.#inside.find(address);
       if (pods !== undefined) return `its address ${address} lies inside the pod CIDR ${pods.cidr} of the cluster`;
     }
@@ -72,6 +90,10 @@ export class ServiceCheck {
     const twice = claims.find((text, index) => claims.indexOf(text) !== index);
     return twice && `two of its ports are ${twice}`;
   }
+}
+
+function externalAddresses({ externalIPs, loadBalancerIPs }: Service): IpAddress[] {
+  return [...externalIPs, ...loadBalancerIPs];
 }
 
 function frontendText(address: string, port: number, protocol: string): string {

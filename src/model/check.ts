@@ -23,27 +23,54 @@ export function checkSnapshot(snapshot: Snapshot, whereOf: WhereOf = (object) =>
   const network = fault === undefined ? snapshot.network : undefined;
 
   const nodeCheck = new NodeCheck(network);
-  const nodes = acceptAll(snapshot.nodes, (name, node) => {
-    const reason = nodeCheck.accept(node);
-    if (reason !== undefined) report(`Node ${name}`, reason);
-    else for (const gap of nodeCheck.gaps(node)) report(`Node ${name}`, gap, 'the rest of it');
-    return reason === undefined;
+  const nodes = unlessClean(snapshot.nodes, [network], problems, () =>
+    acceptAll(snapshot.nodes, (name, node) => {
+      const reason = nodeCheck.accept(node);
+      if (reason !== undefined) report(`Node ${name}`, reason);
+      else for (const gap of nodeCheck.gaps(node)) report(`Node ${name}`, gap, 'the rest of it');
+      return reason === undefined;
+    }),
+  );
+
+  const egressPools = unlessClean(snapshot.egressPools, [network, nodes], problems, () => {
+    const poolCheck = new PoolCheck(nodeCheck.inside, [...nodes.values()]);
+    return acceptAll(snapshot.egressPools, (name, pool) => {
+      const reason = poolCheck.accept(pool);
+      if (reason !== undefined) report(`EgressPool ${name}`, reason);
+      return reason === undefined;
+    });
   });
 
-  const poolCheck = new PoolCheck(nodeCheck.inside, [...nodes.values()]);
-  const egressPools = acceptAll(snapshot.egressPools, (name, pool) => {
-    const reason = poolCheck.accept(pool);
-    if (reason !== undefined) report(`EgressPool ${name}`, reason);
-    return reason === undefined;
-  });
-
-  const serviceCheck = new ServiceCheck(network, nodeCheck.inside, [...nodes.values()]);
-  const services = acceptAll(snapshot.services, (name, service) => {
-    const reason = serviceCheck.accept(service);
-    if (reason !== undefined) report(`Service ${name}`, reason);
-    return reason === undefined;
+  const services = unlessClean(snapshot.services, [network, nodes], problems, () => {
+    const serviceCheck = new ServiceCheck(network, nodeCheck.inside, [...nodes.values()]);
+    return acceptAll(snapshot.services, (name, service) => {
+      const reason = serviceCheck.accept(service);
+      if (reason !== undefined) report(`Service ${name}`, reason);
+      return reason === undefined;
+    });
   });
   return { ...snapshot, network, nodes, egressPools, services, problems };
+}
+
+/** What was found good, by the map that it came from, and what it was checked against. */
+const clean = new WeakMap<object, { readonly against: readonly unknown[]; readonly accepted: unknown }>();
+
+/**
+ * Most changes are of other kinds: what was good as a whole, and is the same map as then, is not checked again. Also
+ * the outcome is the same map then, so that whoever compares sees at once that nothing changed.
+ */
+function unlessClean<T>(
+  objects: ReadonlyMap<string, T>,
+  against: readonly unknown[],
+  problems: readonly Problem[],
+  check: () => ReadonlyMap<string, T>,
+): ReadonlyMap<string, T> {
+  const known = clean.get(objects);
+  if (known?.against.every((value, index) => value === against[index])) return known.accepted as ReadonlyMap<string, T>;
+  const before = problems.length;
+  const accepted = check();
+  if (problems.length === before) clean.set(objects, { against, accepted });
+  return accepted;
 }
 
 function acceptAll<T>(objects: ReadonlyMap<string, T>, accept: (name: string, object: T) => boolean): Map<string, T> {

@@ -94,6 +94,10 @@ export interface ClusterNetwork {
   readonly nodePorts: PortRange;
   readonly timeouts: Timeouts;
   readonly flowLimits: FlowLimits;
+  /** Where cluster IPs come from: of an address in there, only a service's ports answer. */
+  readonly serviceCIDRs?: readonly Cidr[];
+  /** Which of a node's addresses serve node ports; absent: all. */
+  readonly nodePortAddresses?: readonly (Cidr | 'primary')[];
 }
 
 export const DEFAULT_TIMEOUTS: Timeouts = {

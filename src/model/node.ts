@@ -8,4 +8,6 @@ export interface Node {
   readonly podCIDRs: readonly Cidr[];
   /** What selectors ask for; none when absent. */
   readonly labels?: Readonly<Record<string, string>>;
+  /** The label topology.kubernetes.io/zone. */
+  readonly zone?: string;
 }

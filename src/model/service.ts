@@ -1,5 +1,5 @@
 // A Service and the backends behind it, as far as the datapath needs them.
-import type { IpAddress } from './address.js';
+import type { Cidr, IpAddress } from './address.js';
 
 export type Protocol = 'TCP' | 'UDP' | 'SCTP';
 
@@ -11,27 +11,64 @@ export interface ServicePort {
   readonly nodePort?: number;
 }
 
+/** Whose backends may be used: everybody's, or only this node's. */
+export type TrafficPolicy = 'Cluster' | 'Local';
+
+/** How one of several backends is chosen: any of them, or the same one on every node. */
+export type LoadBalancing = 'Random' | 'Maglev';
+
 export interface Service {
   readonly namespace: string;
   readonly name: string;
   readonly clusterIPs: readonly IpAddress[];
-  /** Addresses of status.loadBalancer.ingress and spec.externalIPs. */
-  readonly externalAddresses: readonly IpAddress[];
+  readonly externalIPs: readonly IpAddress[];
+  /** Addresses of status.loadBalancer.ingress that every node answers (ipMode VIP). */
+  readonly loadBalancerIPs: readonly IpAddress[];
   readonly ports: readonly ServicePort[];
+  /** Of what is sent to the cluster IPs. */
+  readonly internalTrafficPolicy: TrafficPolicy;
+  /** Of what comes from outside to node ports, external IPs and load balancer IPs. */
+  readonly externalTrafficPolicy: TrafficPolicy;
+  /** Seconds that a client keeps its backend, counted from its last new connection; 0: no affinity. */
+  readonly affinityTimeout: number;
+  /** Who may use the load balancer IPs; empty: everybody. Of both families. */
+  readonly sourceRanges: readonly Cidr[];
+  readonly loadBalancing: LoadBalancing;
+  readonly healthCheckNodePort?: number;
 }
 
-/** One address and port that answers a service's port. */
+/** Whether anybody outside the cluster can reach a port of the Service. */
+export function isExternallyAccessible(service: Service, { nodePort }: ServicePort): boolean {
+  return nodePort !== undefined || service.externalIPs.length > 0 || service.loadBalancerIPs.length > 0;
+}
+
+/** One address and port that may answer a service's port. */
 export interface Backend {
   readonly address: IpAddress;
   readonly port: number;
   readonly ready: boolean;
+  /** Answers, whether or not it is terminating. */
+  readonly serving: boolean;
+  readonly terminating: boolean;
+  /** The node that it is on; '' when nobody says. */
+  readonly nodeName: string;
+  readonly zone: string;
+  /** The zones, and the nodes, whose clients it should be used by; empty: no hint. */
+  readonly zoneHints: readonly string[];
+  readonly nodeHints: readonly string[];
 }
 
-/** An EndpointSlice: the backends of one address type of one Service, by port name. */
+/** An EndpointSlice: the backends of one address type of one Service. */
 export interface EndpointSlice {
   readonly namespace: string;
   readonly name: string;
   /** The label kubernetes.io/service-name. */
   readonly serviceName: string;
+  /** By portKey(). */
   readonly backends: Readonly<Record<string, readonly Backend[]>>;
+}
+
+/** What joins a port of a Service with a port of its slices: `http/TCP`, or `/TCP` for an unnamed port. */
+export function portKey(name: string, protocol: Protocol): string {
+  return `${name}/${protocol}`;
 }

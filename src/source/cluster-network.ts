@@ -57,6 +57,8 @@ const schema = z.looseObject({
       })
       .prefault({}),
     timeouts: z.strictObject(timeoutFields()).prefault({}),
+    serviceCIDRs: z.array(cidr).optional(),
+    nodePortAddresses: z.array(z.literal('primary').or(cidr)).min(1).optional(),
   }),
 });
 
@@ -81,6 +83,8 @@ export function convertClusterNetwork(object: unknown): ClusterNetwork {
     nodePorts: spec.nat.nodePorts,
     timeouts: spec.timeouts,
     flowLimits: { perPod: spec.nat.flowsPerPod, unansweredPerPod: spec.nat.unansweredPerPod },
+    ...(spec.serviceCIDRs && { serviceCIDRs: spec.serviceCIDRs }),
+    ...(spec.nodePortAddresses && { nodePortAddresses: spec.nodePortAddresses }),
   };
   // Here and not only beside the other objects: a source keeps the last good state of what it cannot convert.
   const fault = checkNetwork(network);

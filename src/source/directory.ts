@@ -4,7 +4,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Problem, Snapshot } from '../model/snapshot.js';
 import { type Manifest, readManifest } from './manifest.js';
-import { type InForce, mergeManifests } from './merge.js';
+import { type Before, mergeManifests } from './merge.js';
 import { type Source, SourceError } from './source.js';
 
 /** Hidden names are temporary files of editors, and the moving parts of a mounted ConfigMap. */
@@ -27,7 +27,7 @@ export class DirectorySource implements Source {
   readonly #options: Required<DirectorySourceOptions>;
   #onSnapshot: (snapshot: Snapshot) => void = () => undefined;
   #readings: ReadonlyMap<string, Reading> = new Map();
-  #inForce: InForce = new Map();
+  #before: Before = { inForce: new Map() };
   #faults = '';
   #watcher: FSWatcher | undefined;
   #watched: bigint | undefined;
@@ -96,9 +96,9 @@ export class DirectorySource implements Source {
     if (this.#closed || (same && !always)) return;
     [this.#readings, this.#faults] = [readings, faultText];
     const manifests = [...readings.values()].map(({ manifest }) => manifest);
-    const { inForce, snapshot } = mergeManifests(manifests, this.#inForce, faults);
-    this.#inForce = inForce;
-    this.#onSnapshot(snapshot);
+    const merged = mergeManifests(manifests, this.#before, faults);
+    this.#before = merged;
+    this.#onSnapshot(merged.snapshot);
   }
 
   /** What cannot be read stays as it was read last, and is a fault. */

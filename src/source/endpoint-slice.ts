@@ -1,38 +1,40 @@
 // EndpointSlice (discovery.k8s.io/v1) to the model.
 import { z } from 'zod';
-import { familyOf, type IpAddress } from '../model/address.js';
-import type { Backend, EndpointSlice } from '../model/service.js';
-import { address, metadata, port, validate } from './schema.js';
+import { familyOf } from '../model/address.js';
+import { type Backend, type EndpointSlice, portKey } from '../model/service.js';
+import { address, metadata, port, protocol, validate } from './schema.js';
 
 const SERVICE_NAME = 'kubernetes.io/service-name';
 /** Slices of headless Services carry it, since no proxy needs them. */
 const HEADLESS = 'service.kubernetes.io/headless';
 
-const schema = z
-  .looseObject({
-    metadata: metadata.refine((value) => value.labels?.[SERVICE_NAME] !== undefined, {
-      path: ['labels', SERVICE_NAME],
-      error: 'is missing: expected the name of the Service',
-    }),
-    addressType: z.enum(['IPv4', 'IPv6']),
-    endpoints: z
-      .array(
-        z.looseObject({
-          addresses: z.array(address).min(1),
-          conditions: z.looseObject({ ready: z.boolean().nullish() }).nullish(),
-        }),
-      )
-      .nullish(),
-    ports: z.array(z.looseObject({ name: z.string().nullish(), port: port.nullish() })).nullish(),
-  })
-  .superRefine(({ addressType, endpoints }, context) => {
-    for (const [index, { addresses }] of (endpoints ?? []).entries()) {
-      const wrong = addresses.findIndex((text) => familyOf(text) !== addressType.toLowerCase());
-      if (wrong < 0) continue;
-      const message = `${addresses[wrong]} is not an address of addressType ${addressType}`;
-      context.addIssue({ code: 'custom', path: ['endpoints', index, 'addresses', wrong], message });
-    }
-  });
+const named = z.array(z.looseObject({ name: z.string() })).nullish();
+
+const endpoint = z.looseObject({
+  addresses: z.array(address).min(1),
+  conditions: z
+    .looseObject({
+      ready: z.boolean().nullish(),
+      serving: z.boolean().nullish(),
+      terminating: z.boolean().nullish(),
+    })
+    .nullish(),
+  nodeName: z.string().nullish(),
+  zone: z.string().nullish(),
+  hints: z.looseObject({ forZones: named, forNodes: named }).nullish(),
+});
+
+const schema = z.looseObject({
+  metadata: metadata.refine((value) => value.labels?.[SERVICE_NAME] !== undefined, {
+    path: ['labels', SERVICE_NAME],
+    error: 'is missing: expected the name of the Service',
+  }),
+  addressType: z.enum(['IPv4', 'IPv6']),
+  endpoints: z.array(endpoint).nullish(),
+  ports: z
+    .array(z.looseObject({ name: z.string().nullish(), protocol, port: port.or(z.literal(0)).nullish() }))
+    .nullish(),
+});
 
 /** undefined for a slice of names (FQDN) or of a headless Service. Throws ConvertError. */
 export function convertEndpointSlice(object: unknown): EndpointSlice | undefined {
@@ -40,18 +42,32 @@ export function convertEndpointSlice(object: unknown): EndpointSlice | undefined
   if (addressType === 'FQDN') return undefined;
   const { metadata, endpoints, ports } = validate(schema, object);
   if (metadata.labels?.[HEADLESS] !== undefined) return undefined;
-  // An endpoint's addresses are alike and a proxy needs one of them; a port without number is for other readers.
-  const targets = (endpoints ?? []).map(({ addresses: [first = ''], conditions }) => ({
-    address: first as IpAddress,
-    ready: conditions?.ready ?? true,
-  }));
-  const backends = (ports ?? []).flatMap(({ name, port }): [string, Backend[]][] =>
-    port == null ? [] : [[name ?? '', targets.map((target) => ({ ...target, port }))]],
+  const targets = (endpoints ?? [])
+    .map(convertEndpoint)
+    .filter((target) => familyOf(target.address) === addressType.toLowerCase());
+  // A port without a number is for other readers; one without a name has the API's default name.
+  const backends = (ports ?? []).flatMap(({ name, protocol, port }): [string, Backend[]][] =>
+    port ? [[portKey(name ?? '', protocol), targets.map((target) => ({ ...target, port }))]] : [],
   );
   return {
     namespace: metadata.namespace,
     name: metadata.name,
     serviceName: metadata.labels?.[SERVICE_NAME] ?? '',
     backends: Object.fromEntries(backends),
+  };
+}
+
+/** An endpoint's addresses are alike, and a proxy needs one of them. */
+function convertEndpoint({ addresses, conditions, nodeName, zone, hints }: z.infer<typeof endpoint>) {
+  const [address = ''] = addresses;
+  return {
+    address,
+    ready: conditions?.ready ?? true,
+    serving: conditions?.serving ?? true,
+    terminating: conditions?.terminating ?? false,
+    nodeName: nodeName ?? '',
+    zone: zone ?? '',
+    zoneHints: (hints?.forZones ?? []).map(({ name }) => name),
+    nodeHints: (hints?.forNodes ?? []).map(({ name }) => name),
   };
 }

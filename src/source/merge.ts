@@ -11,6 +11,16 @@ export type InForce = ReadonlyMap<string, Accepted>;
 export interface Merged {
   readonly inForce: InForce;
   readonly snapshot: Snapshot;
+  /** The same before it was checked. */
+  readonly unchecked: Unchecked;
+}
+
+export type Unchecked = Omit<Snapshot, 'problems'>;
+
+/** What came out last. */
+export interface Before {
+  readonly inForce: InForce;
+  readonly unchecked?: Unchecked;
 }
 
 /**
@@ -18,7 +28,7 @@ export interface Merged {
  * A refused object keeps its last good state. A file that holds something illegible loses no object:
  * what is illegible may be any of those it had.
  */
-export function mergeManifests(manifests: readonly Manifest[], before: InForce, faults: readonly Problem[]): Merged {
+export function mergeManifests(manifests: readonly Manifest[], before: Before, faults: readonly Problem[]): Merged {
   const ordered = [...manifests].sort((a, b) => compareText(a.file, b.file));
   const inForce = new Map<string, Accepted>();
   const problems: Problem[] = [...faults];
@@ -27,13 +37,14 @@ export function mergeManifests(manifests: readonly Manifest[], before: InForce, 
     if (first === undefined) inForce.set(object.name, object);
     else problems.push(definedTwice(object, first));
   }
-  for (const name of keptNames(ordered, before)) {
-    const last = before.get(name);
+  for (const name of keptNames(ordered, before.inForce)) {
+    const last = before.inForce.get(name);
     if (last !== undefined && !inForce.has(name)) inForce.set(name, last);
   }
-  for (const manifest of ordered) problems.push(...refusals(manifest, inForce));
-  const snapshot = checkSnapshot({ ...toSnapshot(inForce), problems }, (name) => inForce.get(name)?.where ?? name);
-  return { inForce, snapshot };
+  for (const manifest of ordered) if (manifest.refused.length > 0) problems.push(...refusals(manifest, inForce));
+  const unchecked = shareMaps(toSnapshot(inForce), before.unchecked);
+  const snapshot = checkSnapshot({ ...unchecked, problems }, (name) => inForce.get(name)?.where ?? name);
+  return { inForce, snapshot, unchecked };
 }
 
 function definedTwice({ name, where }: Accepted, first: Accepted): Problem {
@@ -70,7 +81,25 @@ function fileOf(where: string): string {
   return where.slice(0, where.lastIndexOf(':'));
 }
 
-function toSnapshot(inForce: InForce): Omit<Snapshot, 'problems'> {
+/** A map of the same objects as before is the same map: whoever compares sees at once that nothing changed. */
+function shareMaps(now: Unchecked, before: Unchecked | undefined): Unchecked {
+  if (before === undefined) return now;
+  return {
+    network: now.network,
+    nodes: sameEntries(now.nodes, before.nodes) ? before.nodes : now.nodes,
+    egressPools: sameEntries(now.egressPools, before.egressPools) ? before.egressPools : now.egressPools,
+    services: sameEntries(now.services, before.services) ? before.services : now.services,
+    slices: sameEntries(now.slices, before.slices) ? before.slices : now.slices,
+  };
+}
+
+function sameEntries<T>(a: ReadonlyMap<string, T>, b: ReadonlyMap<string, T>): boolean {
+  if (a.size !== b.size) return false;
+  for (const [key, value] of a) if (b.get(key) !== value) return false;
+  return true;
+}
+
+function toSnapshot(inForce: InForce): Unchecked {
   const objects = [...inForce.values()].map(({ converted }) => converted);
   return {
     network: objects.find((converted) => converted.kind === 'ClusterNetwork')?.object,

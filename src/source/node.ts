@@ -12,6 +12,8 @@ const statusAddress = z
     error: (issue) => `not an IP address: '${(issue.input as { address: string }).address}'`,
   });
 
+const ZONE = 'topology.kubernetes.io/zone';
+
 const schema = z.looseObject({
   metadata: z.looseObject({ name: z.string().min(1), labels: z.record(z.string(), z.string()).nullish() }),
   spec: z.looseObject({ podCIDR: cidr.optional(), podCIDRs: z.array(cidr).optional() }).prefault({}),
@@ -21,12 +23,14 @@ const schema = z.looseObject({
 /** A node that has no address or no pod CIDR yet is a node all the same. Throws ConvertError. */
 export function convertNode(object: unknown): Node {
   const { metadata, spec, status } = validate(schema, object);
+  const zone = metadata.labels?.[ZONE];
   const internal = status.addresses.filter(({ type }) => type === 'InternalIP');
   return {
     name: metadata.name,
     addresses: [...new Set(internal.map(({ address }) => parseAddress(address)))],
     podCIDRs: [...new Set(spec.podCIDRs ?? (spec.podCIDR === undefined ? [] : [spec.podCIDR]))],
     ...(metadata.labels == null ? {} : { labels: metadata.labels }),
+    ...(zone && { zone }),
   };
 }
 

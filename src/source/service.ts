@@ -1,21 +1,41 @@
 // Service (v1) to the model.
 import { z } from 'zod';
-import type { Service, ServicePort } from '../model/service.js';
-import { address, addressOr, metadata, port, protocol, validate } from './schema.js';
+import type { IpAddress } from '../model/address.js';
+import type { LoadBalancing, Service, ServicePort } from '../model/service.js';
+import { address, addressOr, cidr, metadata, port, protocol, validate } from './schema.js';
 
 /** The label that gives a Service to another service proxy. */
 const OTHER_PROXY = 'service.kubernetes.io/service-proxy-name';
+/** The label that says that no proxy is needed. */
+const HEADLESS_LABEL = 'service.kubernetes.io/headless';
+const LOAD_BALANCING = 'isthmus.dev/load-balancing';
 const HEADLESS = 'None';
+const DEFAULT_AFFINITY_SECONDS = 10_800;
+const AFFINITY_SECONDS_MAX = 86_400;
 
 const clusterIP = addressOr('', HEADLESS);
+const policy = z.enum(['Cluster', 'Local']).nullish();
 
 const schema = z.looseObject({
-  metadata,
+  metadata: metadata.extend({
+    annotations: z.looseObject({ [LOAD_BALANCING]: z.enum(['Random', 'Maglev']).default('Random') }).nullish(),
+  }),
   spec: z.looseObject({
     type: z.enum(['ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName']).default('ClusterIP'),
     clusterIP: clusterIP.optional(),
     clusterIPs: z.array(clusterIP).optional(),
     externalIPs: z.array(address).nullish(),
+    internalTrafficPolicy: policy,
+    externalTrafficPolicy: policy.or(z.literal('')),
+    sessionAffinity: z.enum(['None', 'ClientIP', '']).nullish(),
+    sessionAffinityConfig: z
+      .looseObject({
+        clientIP: z.looseObject({ timeoutSeconds: z.int().min(1).max(AFFINITY_SECONDS_MAX).nullish() }).nullish(),
+      })
+      .nullish(),
+    loadBalancerSourceRanges: z.array(z.string().trim().pipe(cidr)).nullish(),
+    /** 0: none. */
+    healthCheckNodePort: port.or(z.literal(0)).nullish(),
     ports: z
       .array(
         z.looseObject({
@@ -32,7 +52,7 @@ const schema = z.looseObject({
     .looseObject({
       loadBalancer: z
         .looseObject({
-          ingress: z.array(z.looseObject({ ip: address.optional(), ipMode: z.string().optional() })).nullish(),
+          ingress: z.array(z.looseObject({ ip: addressOr('').optional(), ipMode: z.string().nullish() })).nullish(),
         })
         .nullish(),
     })
@@ -44,23 +64,42 @@ type Manifest = z.infer<typeof schema>;
 /** undefined for a Service without frontends of ours: headless, ExternalName, another proxy's. Throws ConvertError. */
 export function convertService(object: unknown): Service | undefined {
   const { metadata, spec, status } = validate(schema, object);
-  const clusterIPs = spec.clusterIPs ?? (spec.clusterIP === undefined ? [] : [spec.clusterIP]);
-  if (spec.type === 'ExternalName' || clusterIPs.includes(HEADLESS)) return undefined;
-  if (metadata.labels?.[OTHER_PROXY] !== undefined) return undefined;
+  const clusterIPs = new Set(spec.clusterIPs ?? (spec.clusterIP === undefined ? [] : [spec.clusterIP]));
+  clusterIPs.delete('');
+  if (spec.type === 'ExternalName' || clusterIPs.size === 0 || clusterIPs.has(HEADLESS)) return undefined;
+  const { labels } = metadata;
+  if (labels?.[OTHER_PROXY] !== undefined || labels?.[HEADLESS_LABEL] !== undefined) return undefined;
+  const { healthCheckNodePort } = spec;
   return {
     namespace: metadata.namespace,
     name: metadata.name,
-    clusterIPs: [...new Set(clusterIPs.filter((text) => text !== ''))],
-    externalAddresses: [...new Set([...ingressAddresses(status), ...(spec.externalIPs ?? [])])],
+    clusterIPs: [...clusterIPs],
+    ...externalAddresses(spec, status),
     ports: (spec.ports ?? []).map(convertPort),
+    internalTrafficPolicy: spec.internalTrafficPolicy ?? 'Cluster',
+    externalTrafficPolicy: spec.externalTrafficPolicy || 'Cluster',
+    affinityTimeout: affinityTimeout(spec),
+    sourceRanges: [...new Set(spec.loadBalancerSourceRanges ?? [])],
+    loadBalancing: (metadata.annotations?.[LOAD_BALANCING] ?? 'Random') as LoadBalancing,
+    ...(healthCheckNodePort && { healthCheckNodePort }),
   };
 }
 
+/** An address that is both is the load balancer's, which may be restricted. */
+function externalAddresses(spec: Manifest['spec'], status: Manifest['status']) {
+  const loadBalancerIPs = [...new Set(ingressAddresses(status))];
+  const externalIPs = [...new Set(spec.externalIPs ?? [])].filter((ip) => !loadBalancerIPs.includes(ip));
+  return { externalIPs, loadBalancerIPs };
+}
+
 /** An ingress of mode Proxy is reached at the load balancer itself (KEP-1860), one with only a hostname by its name. */
-function ingressAddresses(status: Manifest['status']): string[] {
-  return (status?.loadBalancer?.ingress ?? []).flatMap(({ ip, ipMode }) =>
-    ip === undefined || ipMode === 'Proxy' ? [] : [ip],
-  );
+function ingressAddresses(status: Manifest['status']): IpAddress[] {
+  return (status?.loadBalancer?.ingress ?? []).flatMap(({ ip, ipMode }) => (!ip || ipMode === 'Proxy' ? [] : [ip]));
+}
+
+function affinityTimeout({ sessionAffinity, sessionAffinityConfig }: Manifest['spec']): number {
+  if (sessionAffinity !== 'ClientIP') return 0;
+  return sessionAffinityConfig?.clientIP?.timeoutSeconds ?? DEFAULT_AFFINITY_SECONDS;
 }
 
 function convertPort({ name, protocol, port, nodePort }: NonNullable<Manifest['spec']['ports']>[number]): ServicePort {

@@ -6,7 +6,7 @@ import { SOCKET_NAME } from '../api/protocol.js';
 import { pause, start, until } from './command.js';
 import { TestbedError } from './error.js';
 import { ISTHMUS } from './files.js';
-import type { AttachChoice, TestNode } from './node.js';
+import type { AgentChoices, TestNode } from './node.js';
 import { UPLINK } from './node.js';
 import { bpffsOf, cgroupOf } from './node-home.js';
 
@@ -18,7 +18,7 @@ export function socketOf(node: TestNode): string {
 }
 
 /** Starts the agent and returns at once. Its log is `agent.log` in the state directory. */
-export function startAgent(node: TestNode, attach: AttachChoice): number {
+export function startAgent(node: TestNode, { attach, sockets }: AgentChoices): number {
   const options = {
     node: node.name,
     source: `${node.stateDir}/manifests`,
@@ -27,6 +27,7 @@ export function startAgent(node: TestNode, attach: AttachChoice): number {
     device: UPLINK,
     cgroup: cgroupOf(node),
     attach,
+    sockets,
   };
   const flags = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);
   const pid = start([process.execPath, ISTHMUS, 'agent', ...flags], {
@@ -72,10 +73,10 @@ export async function killAgent(node: TestNode): Promise<void> {
 }
 
 /** Kills the agent, leaves the node alone for a while, and starts another one that adopts what is pinned. */
-export async function restartAgent(node: TestNode, attach: AttachChoice, downMs: number): Promise<number> {
+export async function restartAgent(node: TestNode, choices: AgentChoices, downMs: number): Promise<number> {
   await killAgent(node);
   await pause(downMs);
-  const pid = startAgent(node, attach);
+  const pid = startAgent(node, choices);
   await waitForAgent(node, pid);
   return pid;
 }

@@ -4,6 +4,14 @@ import type { Cidr, Family, IpAddress } from '../model/address.js';
 export type AddressPair = Readonly<Record<Family, IpAddress>>;
 export type CidrPair = Readonly<Record<Family, Cidr>>;
 export type AttachChoice = 'auto' | 'tcx' | 'clsact';
+export type SocketsChoice = 'auto' | 'never';
+
+/** What the agents of a testbed are told beside their places. */
+export interface AgentChoices {
+  readonly attach: AttachChoice;
+  /** Whether services are for sockets too. */
+  readonly sockets: SocketsChoice;
+}
 
 /** The uplink's name inside every node and outside host. */
 export const UPLINK = 'eth0';

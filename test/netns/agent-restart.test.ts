@@ -4,6 +4,7 @@ import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { BIND_HOOKS, SOCKET_HOOKS } from '../../src/datapath/cgroup-hooks.js';
 import type { Endpoint } from '../../src/model/endpoint.js';
 import { AgentNode } from '../support/agent-node.js';
 import { nodeObject } from '../support/node-manifests.js';
@@ -179,11 +180,12 @@ test('a link whose pin was removed by somebody is attached anew', async () => {
   await node.endAgent('SIGTERM');
   rmSync(join(node.bpffs, 'links'), { recursive: true });
   await node.startAgent();
-  expect(Object.keys(await node.programs())).toEqual(
-    ['bind4', 'bind6', 'from_container-', 'from_netdev-eth0'].map((name) =>
-      name === 'from_container-' ? `${name}${record('container-a-eth0.json').hostInterface}` : name,
-    ),
-  );
+  const links = [
+    ...Object.keys({ ...BIND_HOOKS, ...SOCKET_HOOKS }),
+    `from_container-${record('container-a-eth0.json').hostInterface}`,
+    'from_netdev-eth0',
+  ];
+  expect(Object.keys(await node.programs())).toEqual(links.sort());
   expect(sawOf(await who('ipv4')).address).toBe(NODE.ipv4);
 });
 

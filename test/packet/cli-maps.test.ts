@@ -7,6 +7,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openPinnedMap } from '../../src/bpf/map.js';
 import { loadNative } from '../../src/bpf/native.js';
 import { BpfObject } from '../../src/bpf/object.js';
+import { monotonicSeconds } from '../../src/cli/time.js';
+import { SERVICE_FLAGS } from '../../src/datapath/types.gen.js';
 import { runCli } from '../support/cli.js';
 import { blocks } from '../support/datapath.js';
 import { agentState, createStateDir } from '../support/fake-agent.js';
@@ -16,7 +18,7 @@ const ROOT = join(import.meta.dirname, '../..');
 const MAIN = join(ROOT, 'build/src/cli/main.js');
 const PINS = `/sys/fs/bpf/ist-cli-${process.pid}`;
 const MAPS = [
-  ...['endpoints', 'routes', 'services', 'backends', 'flows'],
+  ...['endpoints', 'routes', 'services', 'backends', 'affinities', 'flows'],
   ...['flow_totals', 'flow_counts', 'drops', 'nat_counters', 'shortages'],
 ];
 const MANY = 20_000;
@@ -44,7 +46,8 @@ beforeAll(async () => {
   writeCounters(object);
   writeCounts(object);
   dir.writeEndpoint(anEndpoint({ addresses: ['10.244.1.2'] }));
-  const web = { id: 7, namespace: 'shop', name: 'web', port: 'http', type: 'NodePort' } as const;
+  const policies = { internalTrafficPolicy: 'Cluster', externalTrafficPolicy: 'Local' } as const;
+  const web = { id: 7, namespace: 'shop', name: 'web', port: 'http', type: 'NodePort', ...policies } as const;
   dir.writeState(agentState({ bpffs: PINS, services: [web] }));
 });
 
@@ -75,7 +78,25 @@ function writePods(object: BpfObject): void {
 
 function writeServices(object: BpfObject): void {
   using services = object.map('services');
-  services.set({ address: '192.0.2.11', port: 30080, protocol: 6 }, { id: 7, generation: 2, backend_count: 1 });
+  const internal = { generation: 2, backend_count: 1 };
+  const external = { generation: 0, backend_count: 0 };
+  const flags = SERVICE_FLAGS.SERVICE_DROP_EXTERNAL | SERVICE_FLAGS.SERVICE_SOURCE_RANGES;
+  services.set(
+    { address: '192.0.2.11', port: 30080, protocol: 6 },
+    { id: 7, flags, affinity: 10_800, sets: [internal, external] },
+  );
+  services.set(
+    { address: '10.96.0.1', port: 0, protocol: 0 },
+    { id: 7, flags: SERVICE_FLAGS.SERVICE_ADDRESS, affinity: 0, sets: [external, external] },
+  );
+  using affinities = object.map('affinities');
+  const now = monotonicSeconds();
+  for (const [client, ago] of [
+    ['198.51.100.9', 800],
+    ['198.51.100.10', 11_000],
+  ] as const) {
+    affinities.set({ client, service_id: 7 }, { address: '10.244.1.2', port: 8080, slot: 0, seen: (now - ago) >>> 0 });
+  }
   using backends = object.map('backends');
   backends.set({ service_id: 7, generation: 2, slot: 0 }, { address: '10.244.1.2', port: 8080 });
   backends.set({ service_id: 7, generation: 1, slot: 0 }, { address: '10.244.9.9', port: 8080 });
@@ -242,8 +263,26 @@ test('services have the backends of their generation', async () => {
       frontend: { address: '192.0.2.11', port: 30_080 },
       backendCount: 1,
       backends: [{ address: '10.244.1.2', port: 8080 }],
+      generation: 2,
+      external: { backendCount: 0, backends: [] },
+      policy: { internal: 'Cluster', external: 'Local' },
+      affinitySeconds: 10_800,
+      flags: ['drop_external', 'source_ranges'],
     },
   ]);
+});
+
+test('clients are listed that a service remembers, until their time is over', async () => {
+  const [item, ...rest] = await items('affinity', 'list');
+  expect(rest).toEqual([]);
+  expect(item).toMatchObject({
+    client: '198.51.100.9',
+    service: { namespace: 'shop', name: 'web' },
+    backend: { address: '10.244.1.2', port: 8080 },
+  });
+  const { ageSeconds, remainingSeconds } = item as { ageSeconds: number; remainingSeconds: number };
+  expect(ageSeconds).toBeGreaterThanOrEqual(800);
+  expect(ageSeconds + remainingSeconds).toBe(10_800);
 });
 
 test('an endpoint is ready when the datapath has its addresses', async () => {

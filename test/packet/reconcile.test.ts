@@ -9,7 +9,7 @@ import { type DatapathMaps, Reconciler } from '../../src/datapath/reconcile.js';
 import { type Config, type Maps, ROUTE_TYPE } from '../../src/datapath/types.gen.js';
 import type { Snapshot } from '../../src/model/snapshot.js';
 import { aNetwork, aNode, anEndpoint, aService, aSlice, aSnapshot, backends } from '../support/objects.js';
-import { resolveFrontends, tableLines } from '../support/tables.js';
+import { desiredTables, resolveFrontends, tableLines } from '../support/tables.js';
 
 const ROOT = join(import.meta.dirname, '../..');
 
@@ -28,16 +28,31 @@ beforeAll(async () => {
     routes: object.map('routes'),
     services: object.map('services'),
     backends: object.map('backends'),
+    maglev: object.map('maglev'),
+    source_ranges: object.map('source_ranges'),
+    serving: object.map('serving'),
   };
 }, 60_000);
 afterAll(() => object?.close());
 
 const ports = [{ name: 'http', protocol: 'TCP', port: 80, nodePort: 30080 }] as const;
-const services = [aService('web', { clusterIPs: ['10.96.0.1', 'fd00:96::1:0:0:1'], ports })];
+const everything = {
+  clusterIPs: ['10.96.0.7'],
+  loadBalancerIPs: ['203.0.113.5', '2001:db8:f::5'],
+  sourceRanges: ['198.51.100.0/24', '2001:db8:9::/48', '0.0.0.0/0'],
+  loadBalancing: 'Maglev',
+  affinityTimeout: 60,
+  ports: [{ name: 'dns', protocol: 'UDP', port: 53 }],
+} as const;
+const services = [
+  aService('web', { clusterIPs: ['10.96.0.1', 'fd00:96::1:0:0:1'], ports }),
+  aService('all', everything),
+];
 const nodes = [aNode(1), aNode(2)];
 const ready = backends('10.244.1.2:8080', '10.244.2.2:8080', '[fd00:1:1:2::]:8080');
 const network = aNetwork();
-const first = aSnapshot({ network, nodes, services, slices: [aSlice('a', 'web', { http: ready })] });
+const dns = aSlice('b', 'all', { 'dns/UDP': backends('10.244.1.2:53', '10.244.2.2:53') });
+const first = aSnapshot({ network, nodes, services, slices: [aSlice('a', 'web', { http: ready }), dns] });
 const second = aSnapshot({ network, nodes, services, slices: [aSlice('a', 'web', { http: ready.slice(1) })] });
 
 function compileOn(snapshot: Snapshot, reconciler?: Reconciler) {
@@ -60,8 +75,10 @@ it('everything that is compiled is in the maps, and another agent reads the same
   const desired = compileOn(first, reconciler);
   expect(await reconciler.reconcile(desired)).toMatchObject({ failures: [], postponed: [] });
   const { have } = await adopted();
-  for (const name of ['endpoints', 'routes', 'services', 'backends'] as const) {
-    expect(tableLines<unknown, unknown>(have[name])).toEqual(tableLines<unknown, unknown>(desired[name]));
+  const tables = desiredTables(desired);
+  for (const name of Object.keys(tables) as (keyof typeof tables)[]) {
+    expect(tables[name].size).toBeGreaterThan(0);
+    expect(tableLines<unknown, unknown>(have[name])).toEqual(tableLines<unknown, unknown>(tables[name]));
   }
 });
 
@@ -76,11 +93,14 @@ it('a change of backends leaves no old ones behind', async () => {
   const { have } = await adopted();
   expect(resolveFrontends(have)).toEqual([
     '10.96.0.1:80/6 -> 10.244.2.2:8080',
+    '10.96.0.7:53/17 ->  affinity=60 maglev',
     '198.51.100.1:30080/6 -> 10.244.2.2:8080',
     '2001:db8::1:30080/6 -> fd00:1:1:2:::8080',
+    '2001:db8:f::5:53/17 ->  affinity=60 maglev restricted',
+    '203.0.113.5:53/17 ->  affinity=60 maglev restricted',
     'fd00:96::1:0:0:1:80/6 -> fd00:1:1:2:::8080',
   ]);
-  expect(have.backends.size).toBe(2);
+  expect([have.backends.size, have.maglev.size, have.serving.size]).toEqual([2, 0, 0]);
 });
 
 it('the kernel finds the longest route of an address', () => {

@@ -51,6 +51,10 @@ type MapName =
   | 'routes'
   | 'services'
   | 'backends'
+  | 'maglev'
+  | 'source_ranges'
+  | 'serving'
+  | 'affinities'
   | 'flows'
   | 'flow_totals'
   | 'flow_counts'
@@ -63,21 +67,23 @@ type MapName =
 type KernelMaps = { readonly [N in MapName]: KernelMap<Maps[N]['key'], Maps[N]['value']> };
 
 const MAP_NAMES: readonly MapName[] = [
-  ...([
-    'endpoints',
-    'routes',
-    'services',
-    'backends',
-    'flows',
-    'flow_totals',
-    'flow_counts',
-    'mappings',
-    'fragments',
-    'drops',
-    'samples',
-    'shortages',
-    'sweeps',
-  ] as const),
+  'endpoints',
+  'routes',
+  'services',
+  'backends',
+  'maglev',
+  'source_ranges',
+  'serving',
+  'affinities',
+  'flows',
+  'flow_totals',
+  'flow_counts',
+  'mappings',
+  'fragments',
+  'drops',
+  'samples',
+  'shortages',
+  'sweeps',
 ];
 
 export class TestDatapath implements Disposable {
@@ -158,7 +164,7 @@ export class TestDatapath implements Disposable {
       this.maps.backends.set({ service_id: id, generation: 1, slot }, backend);
     });
     for (const frontend of frontends) {
-      this.maps.services.set(frontend, { id, generation: 1, backend_count: backends.length });
+      this.maps.services.set(frontend, aFrontend(id, { backend_count: backends.length }));
     }
   }
 
@@ -230,6 +236,15 @@ export function blocks(size: number, ...firsts: readonly number[]): BlockFields 
 
 type BlockFields = Pick<Maps['endpoints']['value'], 'block_size' | 'block_count' | 'blocks'>;
 
+/** A value of the map `services` with one set of backends for everybody. */
+export function aFrontend(
+  id: number,
+  { generation = 1, backend_count = 0, flags = 0, affinity = 0 } = {},
+): Maps['services']['value'] {
+  const set = { generation, backend_count };
+  return { id, flags, affinity, sets: [set, set] };
+}
+
 let world: Record<Device, number> | undefined;
 
 function tuple(at: { source: string; source_port: number; destination: string; destination_port: number }): string {
@@ -288,6 +303,8 @@ function defaultConfig({ uplink }: Readonly<Record<Device, number>>): Config {
     reserved_count: 0,
     loaded: 0,
     cut_ifindex: 0,
+    service_cidrs: Array.from({ length: 4 }, () => ({ address: '::', mask: '::' })),
+    service_cidr_count: 0,
     timeouts: {
       tcp_opening: tcpOpening,
       tcp_established: tcpEstablished,

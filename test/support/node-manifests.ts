@@ -6,9 +6,10 @@ export interface NetworkSpec {
   readonly ipv6?: object;
   readonly nat?: object;
   readonly timeouts?: object;
+  readonly serviceCIDRs?: readonly string[];
 }
 
-export function network({ ipv4 = {}, ipv6 = {}, nat, timeouts }: NetworkSpec = {}): object {
+export function network({ ipv4 = {}, ipv6 = {}, nat, timeouts, serviceCIDRs }: NetworkSpec = {}): object {
   return {
     apiVersion: 'isthmus.dev/v1alpha1',
     kind: 'ClusterNetwork',
@@ -20,6 +21,7 @@ export function network({ ipv4 = {}, ipv6 = {}, nat, timeouts }: NetworkSpec = {
       // So that a test knows which ports a pod has, whoever had them before.
       nat: { blockOrder: 'Sequential', reuseHold: 0, blocksPerPod: { maximum: 1 }, ...nat },
       ...(timeouts === undefined ? {} : { timeouts }),
+      ...(serviceCIDRs === undefined ? {} : { serviceCIDRs }),
     },
   };
 }

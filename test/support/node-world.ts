@@ -104,7 +104,7 @@ export class NodeWorld implements AsyncDisposable {
 
   /** Runs a program in a namespace and in the node's cgroup, or in one below it for pods. */
   exec(name: string, argv: readonly string[], timeout = 20_000): Promise<CommandResult> {
-    return capture(argv, { netns: this.netns(name), cgroup: this.#cgroupOf(name), timeout });
+    return capture(argv, { netns: this.netns(name), cgroup: this.cgroupOf(name), timeout });
   }
 
   /** One line of the probe, run in a namespace. */
@@ -116,7 +116,7 @@ export class NodeWorld implements AsyncDisposable {
 
   /** The probe in the background; its report when it has ended, or was told to by SIGTERM. */
   startProbe(name: string, ...words: string[]): RunningProbe {
-    const argv = enter([PROBE, ...words], { netns: this.netns(name), cgroup: this.#cgroupOf(name) });
+    const argv = enter([PROBE, ...words], { netns: this.netns(name), cgroup: this.cgroupOf(name) });
     const [file = '', ...args] = argv;
     const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     const { promise, resolve } = Promise.withResolvers<ProbeReport>();
@@ -133,7 +133,7 @@ export class NodeWorld implements AsyncDisposable {
   /** Opens many TCP connections from a namespace; they stay until `close`. */
   async holdConnections(name: string, address: string, count: number): Promise<HeldConnections> {
     const script = [process.execPath, HOLD_CONNECTIONS, address, String(PORT), String(count)];
-    const [file = '', ...args] = enter(script, { netns: this.netns(name), cgroup: this.#cgroupOf(name) });
+    const [file = '', ...args] = enter(script, { netns: this.netns(name), cgroup: this.cgroupOf(name) });
     const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
     const { promise, resolve, reject } = Promise.withResolvers<HoldReport>();
@@ -154,7 +154,7 @@ export class NodeWorld implements AsyncDisposable {
   async startServer(name: string): Promise<void> {
     start([PROBE, 'serve', '--port', String(PORT)], {
       netns: this.netns(name),
-      cgroup: this.#cgroupOf(name),
+      cgroup: this.cgroupOf(name),
       log: join(this.directory, 'servers.log'),
     });
     const words = ['tcp', '127.0.0.1', String(PORT), 'who', '--timeout', '500'];
@@ -162,7 +162,8 @@ export class NodeWorld implements AsyncDisposable {
       throw new Error(`no server in ${name}`);
   }
 
-  #cgroupOf(name: string): string {
+  /** Of the node itself, or one below it for each pod. */
+  cgroupOf(name: string): string {
     if (name === 'node') return this.cgroup;
     const cgroup = join(this.cgroup, name);
     mkdirSync(cgroup, { recursive: true });

@@ -54,22 +54,54 @@ export function aService(name: string, fields: Partial<Service> = {}): Service {
     namespace: 'shop',
     name,
     clusterIPs: ['10.96.0.10'],
-    externalAddresses: [],
+    externalIPs: [],
+    loadBalancerIPs: [],
     ports: [{ name: 'http', protocol: 'TCP', port: 80 }],
+    internalTrafficPolicy: 'Cluster',
+    externalTrafficPolicy: 'Cluster',
+    affinityTimeout: 0,
+    sourceRanges: [],
+    loadBalancing: 'Random',
     ...fields,
   };
 }
 
-/** `10.244.1.2:8080`, with `!` behind it when it is not ready. */
+export function aBackend(fields: Partial<Backend> = {}): Backend {
+  return {
+    address: '10.244.1.2',
+    port: 8080,
+    ready: true,
+    serving: true,
+    terminating: false,
+    nodeName: '',
+    zone: '',
+    zoneHints: [],
+    nodeHints: [],
+    ...fields,
+  };
+}
+
+/** `10.244.1.2:8080`, with `!` behind it when it is not ready, `~` when it serves and terminates; `@node-1` where. */
 export function backends(...texts: string[]): Backend[] {
   return texts.map((text) => {
-    const [, address = '', port = ''] = /^\[?(.*?)\]?:(\d+)!?$/.exec(text) ?? [];
-    return { address, port: Number(port), ready: !text.endsWith('!') };
+    const [, address = '', port = '', state = '', nodeName = ''] =
+      /^\[?(.*?)\]?:(\d+)([!~]?)(?:@(.*))?$/.exec(text) ?? [];
+    const ready = state === '';
+    return aBackend({
+      address,
+      port: Number(port),
+      ready,
+      serving: state !== '!',
+      terminating: state === '~',
+      nodeName,
+    });
   });
 }
 
+/** Ports by name for TCP, or by name and protocol: `dns/UDP`. */
 export function aSlice(name: string, serviceName: string, ports: EndpointSlice['backends']): EndpointSlice {
-  return { namespace: 'shop', name, serviceName, backends: ports };
+  const keyed = Object.entries(ports).map(([port, list]) => [port.includes('/') ? port : `${port}/TCP`, list]);
+  return { namespace: 'shop', name, serviceName, backends: Object.fromEntries(keyed) };
 }
 
 export function anEndpoint(fields: Partial<Endpoint> = {}): Endpoint {

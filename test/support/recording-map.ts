@@ -1,6 +1,25 @@
 // A fake map that tells what is written to it and in which order; single keys can be made to fail.
+import type { WritableMap } from '../../src/datapath/managed-map.js';
+import type { DatapathMaps } from '../../src/datapath/reconcile.js';
 import { canonical, type Table, toTable } from '../../src/datapath/table.js';
 import { FakeMap, FakeMapError } from './fake-map.js';
+
+export type RecordingMaps = {
+  [Name in keyof DatapathMaps]: DatapathMaps[Name] extends WritableMap<infer K, infer V> ? RecordingMap<K, V> : never;
+};
+
+/** All maps that the agent writes; `onWrite` is told of every write. */
+export function recordingMaps(onWrite?: (write: string) => void): RecordingMaps {
+  return {
+    endpoints: new RecordingMap('endpoints', onWrite),
+    routes: new RecordingMap('routes', onWrite),
+    services: new RecordingMap('services', onWrite),
+    backends: new RecordingMap('backends', onWrite),
+    maglev: new RecordingMap('maglev', onWrite),
+    source_ranges: new RecordingMap('source_ranges', onWrite),
+    serving: new RecordingMap('serving', onWrite),
+  };
+}
 
 export class RecordingMap<K, V> extends FakeMap<K, V> {
   /** Canonical texts of keys that the map refuses. */

@@ -46,6 +46,10 @@ export interface SmallNode extends AsyncDisposable {
   killAgent(): Promise<void>;
   /** Gives a namespace its pod network and returns its addresses. */
   addPod(short: string): Readonly<Record<Family, string>>;
+  /** Takes it away again. */
+  deletePod(short: string): void;
+  /** More manifests, in a file of their own that replaces the one of the same name. */
+  apply(name: string, documents: readonly object[]): void;
   /** Puts a pod behind the service. */
   serve(address: Readonly<Record<Family, string>>): Promise<void>;
   /** Starts a server of the probe and waits until it answers. */
@@ -161,13 +165,27 @@ class RunningNode {
   }
 
   addPod(short: string): Readonly<Record<Family, string>> {
+    const { ips } = JSON.parse(this.#cni('ADD', short)) as { ips: { address: string }[] };
+    const [ipv4 = '', ipv6 = ''] = ips.map(({ address }) => address.split('/')[0] ?? '');
+    return { ipv4, ipv6 };
+  }
+
+  deletePod(short: string): void {
+    this.#cni('DEL', short);
+  }
+
+  apply(name: string, documents: readonly object[]): void {
+    writeDocuments(this.stateDir, name, documents);
+  }
+
+  #cni(command: 'ADD' | 'DEL', short: string): string {
     const configuration = { cniVersion: '1.0.0', name: 'isthmus', type: 'isthmus-cni' };
     const { status, stdout, stderr } = spawnSync(CNI, {
       input: JSON.stringify(configuration),
       encoding: 'utf8',
       env: {
         ISTHMUS_SOCKET: join(this.stateDir, 'agent.sock'),
-        CNI_COMMAND: 'ADD',
+        CNI_COMMAND: command,
         CNI_CONTAINERID: `test-${short}`,
         CNI_NETNS: this.namespaces.path(short),
         CNI_IFNAME: 'eth0',
@@ -175,10 +193,8 @@ class RunningNode {
         CNI_PATH: '/opt/cni/bin',
       },
     });
-    if (status !== 0) throw new Error(`CNI ADD of ${short} failed: ${stdout}${stderr}\n${this.#log}`);
-    const { ips } = JSON.parse(stdout) as { ips: { address: string }[] };
-    const [ipv4 = '', ipv6 = ''] = ips.map(({ address }) => address.split('/')[0] ?? '');
-    return { ipv4, ipv6 };
+    if (status !== 0) throw new Error(`CNI ${command} of ${short} failed: ${stdout}${stderr}\n${this.#log}`);
+    return stdout;
   }
 
   async serve(address: Readonly<Record<Family, string>>): Promise<void> {

@@ -1,21 +1,65 @@
 // Map contents as sorted lines of text.
-import type { Tables } from '../../src/datapath/compile.js';
+import type { Desired, Tables } from '../../src/datapath/compile.js';
+import { mergeTables } from '../../src/datapath/service-diff.js';
+import type { ServiceTables } from '../../src/datapath/service-entries.js';
+import { listCompiled } from '../../src/datapath/services.js';
 import { canonical, type Table } from '../../src/datapath/table.js';
+import { SERVICE_FLAGS, type Service } from '../../src/datapath/types.gen.js';
 
 export function tableLines<K, V>(table: Table<K, V>): string[] {
   return [...table].map(([text, [, value]]) => `${text} -> ${canonical(value)}`).sort();
 }
 
-/** What each frontend leads to, whatever the ids and generations are; throws when a backend is missing. */
-export function resolveFrontends({ services, backends }: Pick<Tables, 'services' | 'backends'>): string[] {
-  return [...services.values()]
-    .map(([{ address, port, protocol }, { id, generation, backend_count }]) => {
-      const targets = Array.from({ length: backend_count }, (_, slot) => {
-        const entry = backends.get(canonical({ service_id: id, generation, slot }));
-        if (entry === undefined) throw new Error(`frontend ${address}:${port} lacks backend ${slot} of service ${id}`);
-        return `${entry[1].address}:${entry[1].port}`;
-      });
-      return `${address}:${port}/${protocol} -> ${targets.join(' ')}`;
+/** Everything that the maps shall hold. */
+export function desiredTables({
+  endpoints,
+  routes,
+  services,
+}: Pick<Desired, 'endpoints' | 'routes' | 'services'>): Tables {
+  const all = [...listCompiled(services)];
+  const merge = <K, V>(pick: (tables: ServiceTables) => Table<K, V>) =>
+    mergeTables(all.map(({ tables }) => pick(tables)));
+  return {
+    endpoints,
+    routes,
+    services: merge(({ services }) => services),
+    backends: merge(({ backends }) => backends),
+    maglev: merge(({ maglev }) => maglev),
+    source_ranges: merge(({ source_ranges }) => source_ranges),
+    serving: merge(({ serving }) => serving),
+  };
+}
+
+/**
+ * What each frontend leads to, whatever the ids and generations are; throws when a backend is missing. Where what comes
+ * from the wire goes elsewhere than what this node's pods send, that follows behind a bar.
+ */
+export function resolveFrontends(tables: Pick<Tables, 'services' | 'backends'>): string[] {
+  return [...tables.services.values()]
+    .filter(([, { flags }]) => !(flags & SERVICE_FLAGS.SERVICE_ADDRESS))
+    .map(([{ address, port, protocol }, service]) => {
+      const [internal = '', external = ''] = [0, 1].map((scope) => targetsOf(service, scope, tables.backends));
+      const targets = internal === external ? internal : `${internal} | ${external}`;
+      return `${address}:${port}/${protocol} -> ${targets}${traits(service)}`;
     })
     .sort();
+}
+
+function targetsOf({ id, flags, sets }: Service, scope: number, backends: Tables['backends']): string {
+  const { generation, backend_count } = sets[scope] ?? { generation: 0, backend_count: 0 };
+  const drop = [SERVICE_FLAGS.SERVICE_DROP_INTERNAL, SERVICE_FLAGS.SERVICE_DROP_EXTERNAL][scope] ?? 0;
+  if (backend_count === 0) return flags & drop ? 'dropped' : '';
+  return Array.from({ length: backend_count }, (_, slot) => {
+    const entry = backends.get(canonical({ service_id: id, generation, slot }));
+    if (entry === undefined) throw new Error(`backend ${slot} of service ${id}, generation ${generation}, is missing`);
+    return `${entry[1].address}:${entry[1].port}`;
+  }).join(' ');
+}
+
+function traits({ flags, affinity }: Service): string {
+  return (
+    (affinity > 0 ? ` affinity=${affinity}` : '') +
+    (flags & SERVICE_FLAGS.SERVICE_MAGLEV ? ' maglev' : '') +
+    (flags & SERVICE_FLAGS.SERVICE_SOURCE_RANGES ? ' restricted' : '')
+  );
 }

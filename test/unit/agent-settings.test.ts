@@ -19,12 +19,13 @@ test('everything has a default, and says so', () => {
     attach: 'auto',
     flowEntries: 1_048_576,
     fragments: 'auto',
+    sockets: 'auto',
     journalDir: '/run/isthmus/journal',
     journalMaxBytes: 67_108_864,
     journalMaxAgeDays: 90,
     logLevel: 'info',
   });
-  expect(origins.map(({ origin }) => origin)).toEqual(Array(14).fill('default'));
+  expect(origins.map(({ origin }) => origin)).toEqual(Array(15).fill('default'));
 });
 
 test('the environment is before the default, and a flag before both', () => {
@@ -49,6 +50,7 @@ test.each<[AgentFlags, string]>([
   [{ stateDir: '' }, 'state-dir is empty; leave it out to get its default'],
   [{ bpffs: '' }, 'bpffs is empty; leave it out to get its default'],
   [{ compile: 'sometimes' }, "compile 'sometimes' is none of auto, always, never"],
+  [{ sockets: 'always' }, "sockets 'always' is none of auto, never"],
   [{ attach: 'xdp' }, "attach 'xdp' is none of auto, tcx, clsact"],
   [{ logLevel: 'loud' }, "log-level 'loud' is none of trace, debug, info, warn, error, fatal"],
   [{ flowEntries: '1' }, "flow-entries '1' is not a number from 2 to 67108864"],

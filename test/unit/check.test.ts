@@ -81,10 +81,7 @@ test('a node without an address of a family is in force, and what cannot be reac
 });
 
 test('a service address inside a pod CIDR is refused', () => {
-  const services = [
-    aService('a', { clusterIPs: ['10.244.0.10'] }),
-    aService('b', { externalAddresses: ['fd00:1:1::10'] }),
-  ];
+  const services = [aService('a', { clusterIPs: ['10.244.0.10'] }), aService('b', { externalIPs: ['fd00:1:1::10'] })];
   expect(problemsOf(aSnapshot({ network, services }))).toEqual([
     'Service shop/a: its address 10.244.0.10 lies inside the pod CIDR 10.244.0.0/16 of the cluster [nothing of it]',
     'Service shop/b: its address fd00:1:1::10 lies inside the pod CIDR fd00:1:1::/48 of the cluster [nothing of it]',
@@ -95,11 +92,11 @@ test('of two services with one cluster IP, frontend or node port the first in na
   const port = { name: '', protocol: 'TCP', port: 80 } as const;
   const services = [
     aService('d', { clusterIPs: [], ports: [{ ...port, nodePort: 30080 }] }),
-    aService('c', { clusterIPs: ['10.96.0.3'], externalAddresses: ['192.0.2.1'], ports: [port] }),
+    aService('c', { clusterIPs: ['10.96.0.3'], externalIPs: ['192.0.2.1'], ports: [port] }),
     aService('b', { clusterIPs: ['10.96.0.1'], ports: [{ ...port, port: 81 }] }),
     aService('a', {
       clusterIPs: ['10.96.0.1'],
-      externalAddresses: ['192.0.2.1'],
+      externalIPs: ['192.0.2.1'],
       ports: [{ ...port, nodePort: 30080 }],
     }),
   ];
@@ -111,7 +108,7 @@ test('of two services with one cluster IP, frontend or node port the first in na
 });
 
 test('services may share an external address on different ports and protocols', () => {
-  const shared = { clusterIPs: [], externalAddresses: ['192.0.2.1'] };
+  const shared = { clusterIPs: [], externalIPs: ['192.0.2.1'] };
   const services = [
     aService('a', { ...shared, ports: [{ name: '', protocol: 'TCP', port: 53 }] }),
     aService('b', { ...shared, ports: [{ name: '', protocol: 'UDP', port: 53 }] }),
@@ -125,7 +122,7 @@ test("a node's address as external address meets the node ports", () => {
     aService('a', { clusterIPs: [], ports: [{ name: '', protocol: 'TCP', port: 80, nodePort: 30080 }] }),
     aService('b', {
       clusterIPs: [],
-      externalAddresses: ['198.51.100.1'],
+      externalIPs: ['198.51.100.1'],
       ports: [{ name: '', protocol: 'TCP', port: 30080 }],
     }),
   ];

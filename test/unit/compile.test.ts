@@ -1,9 +1,10 @@
 // The whole desired state to map contents, as sorted lines.
 import { describe, expect, test } from 'vitest';
 import { type CompileInput, compile } from '../../src/datapath/compile.js';
+import { listCompiled, listIds } from '../../src/datapath/services.js';
 import { ENDPOINT_FLAGS } from '../../src/datapath/types.gen.js';
 import { aNetwork, aNode, anEndpoint, aPool, aService, aSlice, aSnapshot, backends, nat } from '../support/objects.js';
-import { resolveFrontends, tableLines } from '../support/tables.js';
+import { desiredTables, resolveFrontends, tableLines } from '../support/tables.js';
 
 const nothing = { services: new Map(), backends: new Map() };
 const network = aNetwork();
@@ -136,7 +137,7 @@ describe('routes', () => {
 
 describe('services', () => {
   const ports = [{ name: 'http', protocol: 'TCP', port: 80, nodePort: 30080 }] as const;
-  const web = aService('web', { clusterIPs: ['10.96.0.1', 'fd00:96::1'], externalAddresses: ['192.0.2.5'], ports });
+  const web = aService('web', { clusterIPs: ['10.96.0.1', 'fd00:96::1'], externalIPs: ['192.0.2.5'], ports });
   const slices = [
     aSlice('web-1', 'web', { http: backends('10.244.2.3:8080', '10.244.1.2:8080', '10.244.1.9:8080!') }),
     aSlice('web-2', 'web', { http: backends('10.244.1.2:8080', '10.244.1.2:80'), other: backends('10.244.1.7:9') }),
@@ -147,16 +148,16 @@ describe('services', () => {
 
   test('have an entry for each frontend, and ready backends of their port and family, each once', () => {
     const desired = compileOn({ snapshot });
-    expect(tableLines(desired.services)).toMatchInlineSnapshot(`
+    expect(tableLines(desiredTables(desired).services)).toMatchInlineSnapshot(`
       [
-        "address=10.96.0.1 port=80 protocol=6 -> backend_count=3 generation=1 id=1",
-        "address=192.0.2.5 port=80 protocol=6 -> backend_count=3 generation=1 id=1",
-        "address=198.51.100.1 port=30080 protocol=6 -> backend_count=3 generation=1 id=1",
-        "address=2001:db8::1 port=30080 protocol=6 -> backend_count=1 generation=1 id=2",
-        "address=fd00:96::1 port=80 protocol=6 -> backend_count=1 generation=1 id=2",
+        "address=10.96.0.1 port=80 protocol=6 -> affinity=0 flags=0 id=1 sets=[backend_count=3 generation=1 backend_count=3 generation=1]",
+        "address=192.0.2.5 port=80 protocol=6 -> affinity=0 flags=0 id=1 sets=[backend_count=3 generation=1 backend_count=3 generation=1]",
+        "address=198.51.100.1 port=30080 protocol=6 -> affinity=0 flags=0 id=1 sets=[backend_count=3 generation=1 backend_count=3 generation=1]",
+        "address=2001:db8::1 port=30080 protocol=6 -> affinity=0 flags=0 id=2 sets=[backend_count=1 generation=1 backend_count=1 generation=1]",
+        "address=fd00:96::1 port=80 protocol=6 -> affinity=0 flags=0 id=2 sets=[backend_count=1 generation=1 backend_count=1 generation=1]",
       ]
     `);
-    expect(tableLines(desired.backends)).toMatchInlineSnapshot(`
+    expect(tableLines(desiredTables(desired).backends)).toMatchInlineSnapshot(`
       [
         "generation=1 service_id=1 slot=0 -> address=10.244.1.2 port=80",
         "generation=1 service_id=1 slot=1 -> address=10.244.1.2 port=8080",
@@ -164,7 +165,7 @@ describe('services', () => {
         "generation=1 service_id=2 slot=0 -> address=fd00:1:1:1::2 port=8080",
       ]
     `);
-    expect(desired.serviceList.map(({ id, name }) => `${id} ${name}`)).toEqual([
+    expect([...listCompiled(desired.services)].map(({ id, unit }) => `${id} ${unit.name}`)).toEqual([
       '1 shop/web:http/TCP/ipv4',
       '2 shop/web:http/TCP/ipv6',
     ]);
@@ -173,7 +174,7 @@ describe('services', () => {
   test('without a ready backend have their frontends all the same', () => {
     const none = [aSlice('web-1', 'web', { http: backends('10.244.1.9:8080!') })];
     const desired = compileOn({ snapshot: aSnapshot({ network, nodes, services: [aService('web')], slices: none }) });
-    expect(resolveFrontends(desired)).toEqual(['10.96.0.10:80/6 -> ']);
+    expect(resolveFrontends(desiredTables(desired))).toEqual(['10.96.0.10:80/6 -> ']);
   });
 
   test('of several protocols and ports are kept apart', () => {
@@ -184,9 +185,9 @@ describe('services', () => {
         { name: 'sctp', protocol: 'SCTP', port: 53 },
       ],
     });
-    const slice = aSlice('dns', 'dns', { udp: backends('10.244.1.2:1'), tcp: backends('10.244.1.2:2') });
+    const slice = aSlice('dns', 'dns', { 'udp/UDP': backends('10.244.1.2:1'), tcp: backends('10.244.1.2:2') });
     const desired = compileOn({ snapshot: aSnapshot({ network, nodes, services: [dns], slices: [slice] }) });
-    expect(resolveFrontends(desired)).toEqual([
+    expect(resolveFrontends(desiredTables(desired))).toEqual([
       '10.96.0.10:53/132 -> ',
       '10.96.0.10:53/17 -> 10.244.1.2:1',
       '10.96.0.10:53/6 -> 10.244.1.2:2',
@@ -195,15 +196,15 @@ describe('services', () => {
 
   test('that do not change keep ids and generations; a changed one gets the next generation', () => {
     const first = compileOn({ snapshot });
-    const again = compileOn({ snapshot, have: first, serviceIds: first.serviceIds });
-    expect([again.services, again.backends]).toEqual([first.services, first.backends]);
+    const again = compileOn({ snapshot, have: desiredTables(first), serviceIds: listIds(first.services) });
+    expect(desiredTables(again)).toEqual(desiredTables(first));
     const moved = [aSlice('web-1', 'web', { http: backends('10.244.2.9:8080') }), ...slices.slice(2)];
     const changed = compileOn({
       snapshot: aSnapshot({ network, nodes, services: [web], slices: moved }),
-      have: first,
-      serviceIds: first.serviceIds,
+      have: desiredTables(first),
+      serviceIds: listIds(first.services),
     });
-    expect(changed.serviceList.map(({ id, generation }) => [id, generation])).toEqual([
+    expect([...listCompiled(changed.services)].map(({ id, sets }) => [id, sets.cluster.generation])).toEqual([
       [1, 2],
       [2, 1],
     ]);
@@ -212,9 +213,9 @@ describe('services', () => {
   test('keep their ids when only the maps remember them', () => {
     const first = compileOn({ snapshot });
     const more = aSnapshot({ network, nodes, services: [aService('api'), web], slices });
-    const restarted = compileOn({ snapshot: more, have: first });
-    expect(restarted.serviceIds.get('shop/web:http/TCP/ipv4')).toBe(1);
-    expect(restarted.serviceIds.get('shop/api:http/TCP/ipv4')).toBe(3);
+    const restarted = compileOn({ snapshot: more, have: desiredTables(first) });
+    expect(listIds(restarted.services).get('shop/web:http/TCP/ipv4')).toBe(1);
+    expect(listIds(restarted.services).get('shop/api:http/TCP/ipv4')).toBe(3);
   });
 
   test('keep their ids when their addresses change', () => {
@@ -222,11 +223,13 @@ describe('services', () => {
     const elsewhere = {
       ...web,
       clusterIPs: ['10.96.0.77'],
-      externalAddresses: [],
+      externalIPs: [],
       ports: [{ ...ports[0], nodePort: 30999 }],
     };
     const moved = aSnapshot({ network, nodes, services: [elsewhere], slices });
-    const ids = compileOn({ snapshot: moved, have: first, serviceIds: first.serviceIds }).serviceIds;
+    const ids = listIds(
+      compileOn({ snapshot: moved, have: desiredTables(first), serviceIds: listIds(first.services) }).services,
+    );
     expect(ids.get('shop/web:http/TCP/ipv4')).toBe(1);
   });
 
@@ -234,8 +237,10 @@ describe('services', () => {
     const first = compileOn({ snapshot });
     const services = [aService('api', { clusterIPs: ['10.96.0.1'] }), { ...web, clusterIPs: ['10.96.0.2'] }];
     const swapped = aSnapshot({ network, nodes, services, slices });
-    for (const serviceIds of [first.serviceIds, new Map()]) {
-      const ids = [...compileOn({ snapshot: swapped, have: first, serviceIds }).serviceIds.values()];
+    for (const serviceIds of [listIds(first.services), new Map()]) {
+      const ids = [
+        ...listIds(compileOn({ snapshot: swapped, have: desiredTables(first), serviceIds }).services).values(),
+      ];
       expect(new Set(ids).size).toBe(ids.length);
     }
   });
@@ -243,7 +248,7 @@ describe('services', () => {
   test('never get an id that an entry still bears', () => {
     const first = compileOn({ snapshot });
     const other = aSnapshot({ network, nodes, services: [aService('api', { clusterIPs: ['10.96.0.99'] })] });
-    expect([...compileOn({ snapshot: other, have: first }).serviceIds.values()]).toEqual([3]);
+    expect([...listIds(compileOn({ snapshot: other, have: desiredTables(first) }).services).values()]).toEqual([3]);
   });
 });
 
@@ -358,6 +363,25 @@ test('config says what the snapshot knows', () => {
         },
       ],
       "reserved_count": 0,
+      "service_cidr_count": 0,
+      "service_cidrs": [
+        {
+          "address": "::",
+          "mask": "::",
+        },
+        {
+          "address": "::",
+          "mask": "::",
+        },
+        {
+          "address": "::",
+          "mask": "::",
+        },
+        {
+          "address": "::",
+          "mask": "::",
+        },
+      ],
       "tcp_endpoint_independent": 0,
       "timeouts": {
         "icmp": 60,

@@ -1,7 +1,9 @@
 // API objects to the model.
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import type { EndpointSlice } from '../../src/model/service.js';
 import { convert, identify } from '../../src/source/convert.js';
+import { aBackend } from '../support/objects.js';
 
 const convertYaml = (text: string) => convert(parse(text))?.object;
 const refusal = (text: string) => {
@@ -126,6 +128,11 @@ describe('Node', () => {
     });
   });
 
+  test('is converted with its zone (K23)', () => {
+    const text = '{apiVersion: v1, kind: Node, metadata: {name: a, labels: {topology.kubernetes.io/zone: z1}}}';
+    expect(convertYaml(text)).toMatchObject({ zone: 'z1' });
+  });
+
   test('may have no address and no pod CIDR yet', () => {
     expect(convertYaml(node('spec: {}'))).toEqual({ name: 'a', addresses: [], podCIDRs: [] });
   });
@@ -154,26 +161,74 @@ describe('Service', () => {
       namespace: 'shop',
       name: 'web',
       clusterIPs: ['10.96.0.1', 'fd00:96::1'],
-      externalAddresses: ['192.0.2.5', '203.0.113.9'],
+      externalIPs: ['203.0.113.9'],
+      loadBalancerIPs: ['192.0.2.5'],
       ports: [
         { name: 'http', protocol: 'TCP', port: 80, nodePort: 30080 },
         { name: 'dns', protocol: 'UDP', port: 53 },
       ],
+      internalTrafficPolicy: 'Cluster',
+      externalTrafficPolicy: 'Cluster',
+      affinityTimeout: 0,
+      sourceRanges: [],
+      loadBalancing: 'Random',
     });
   });
 
   test.each([
-    ['headless', 'clusterIP: None, ports: [{port: 80}]'],
-    ['headless in the list', 'clusterIPs: [None], ports: [{port: 80}]'],
-    ['an ExternalName', 'type: ExternalName, externalName: example.com'],
+    ['headless (K2)', 'clusterIP: None, ports: [{port: 80}]'],
+    ['headless in the list (K2)', 'clusterIPs: [None], ports: [{port: 80}]'],
+    ['without an address yet (K2)', 'clusterIP: "", ports: [{port: 80}]'],
+    ['an ExternalName (K2)', 'type: ExternalName, externalName: example.com'],
   ])('is ignored when it is %s', (_, spec) => {
     expect(convertYaml(service(spec))).toBeUndefined();
   });
 
-  test('is ignored when it is given to another proxy', () => {
-    const labels = '{service.kubernetes.io/service-proxy-name: other}';
-    const text = `{apiVersion: v1, kind: Service, metadata: {name: web, labels: ${labels}}, spec: {clusterIP: 10.96.0.1}}`;
-    expect(convertYaml(text)).toBeUndefined();
+  test.each(['service-proxy-name: other', 'service-proxy-name: ""', 'headless: ""'])(
+    'is ignored with the label service.kubernetes.io/%s (K1)',
+    (label) => {
+      const labels = `{service.kubernetes.io/${label}}`;
+      const text = `{apiVersion: v1, kind: Service, metadata: {name: web, labels: ${labels}}, spec: {clusterIP: 10.96.0.1}}`;
+      expect(convertYaml(text)).toBeUndefined();
+    },
+  );
+
+  test('is converted with policies, affinity, source ranges and health check port (K5, K20, K26, K42)', () => {
+    const spec = `type: LoadBalancer, clusterIP: 10.96.0.1, internalTrafficPolicy: Local, externalTrafficPolicy: Local,
+      sessionAffinity: ClientIP, sessionAffinityConfig: {clientIP: {timeoutSeconds: 60}}, healthCheckNodePort: 31000,
+      loadBalancerSourceRanges: [" 203.0.113.9/24 ", "2001:DB8::/32"]`;
+    expect(convertYaml(service(spec))).toMatchObject({
+      internalTrafficPolicy: 'Local',
+      externalTrafficPolicy: 'Local',
+      affinityTimeout: 60,
+      sourceRanges: ['203.0.113.0/24', '2001:db8::/32'],
+      healthCheckNodePort: 31000,
+    });
+    expect(convertYaml(service('clusterIP: 10.96.0.1, sessionAffinity: ClientIP'))).toMatchObject({
+      affinityTimeout: 10_800,
+    });
+  });
+
+  test.each([
+    ['{ip: 192.0.2.5}', ['192.0.2.5']],
+    ['{ip: 192.0.2.5, ipMode: VIP}', ['192.0.2.5']],
+    ['{ip: 192.0.2.5, ipMode: Proxy}', []],
+    ['{hostname: lb.example.com}', []],
+    ['{ip: "", hostname: lb.example.com}', []],
+  ])('with the ingress %s captures %j (K11)', (ingress, captured) => {
+    const status = `, status: {loadBalancer: {ingress: [${ingress}]}}`;
+    expect(convertYaml(service('type: LoadBalancer, clusterIP: 10.96.0.1', status))).toMatchObject({
+      loadBalancerIPs: captured,
+    });
+  });
+
+  test('is converted with the way to choose a backend, which must be one that is known', () => {
+    const text = (way: string) =>
+      `{apiVersion: v1, kind: Service, metadata: {name: web, annotations: {isthmus.dev/load-balancing: ${way}}}, spec: {clusterIP: 10.96.0.1}}`;
+    expect(convertYaml(text('Maglev'))).toMatchObject({ loadBalancing: 'Maglev' });
+    expect(refusal(text('Magic'))).toBe(
+      'metadata.annotations["isthmus.dev/load-balancing"]: Invalid option: expected one of "Random"|"Maglev"',
+    );
   });
 
   test('is refused with every violation in one sentence each', () => {
@@ -190,28 +245,38 @@ describe('EndpointSlice', () => {
 {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: web-1, namespace: shop,
   labels: {kubernetes.io/service-name: web}}, ${rest}}`;
 
-  test('is converted to backends by port name', () => {
-    const endpoints = `[{addresses: [10.244.1.2]}, {addresses: [10.244.1.3], conditions: {ready: false}},
-      {addresses: [10.244.1.4], conditions: {}}]`;
+  test('is converted to backends by port name and protocol (K4, K6)', () => {
+    const endpoints = `[{addresses: [10.244.1.2], nodeName: a, zone: z1}, {addresses: [10.244.1.3, 10.244.9.9],
+      conditions: {ready: false, serving: true, terminating: true}}, {addresses: [10.244.1.4], conditions: {},
+      hints: {forZones: [{name: z1}], forNodes: [{name: a}, {name: b}]}}]`;
     expect(convertYaml(slice(`addressType: IPv4, endpoints: ${endpoints}, ports: [{name: http, port: 8080}]`))).toEqual(
       {
         namespace: 'shop',
         name: 'web-1',
         serviceName: 'web',
         backends: {
-          http: [
-            { address: '10.244.1.2', port: 8080, ready: true },
-            { address: '10.244.1.3', port: 8080, ready: false },
-            { address: '10.244.1.4', port: 8080, ready: true },
+          'http/TCP': [
+            aBackend({ nodeName: 'a', zone: 'z1' }),
+            aBackend({ address: '10.244.1.3', ready: false, terminating: true }),
+            aBackend({ address: '10.244.1.4', zoneHints: ['z1'], nodeHints: ['a', 'b'] }),
           ],
         },
       },
     );
   });
 
-  test('has one empty port name when the port has none, and no port without a number', () => {
-    const text = slice('addressType: IPv6, endpoints: [{addresses: ["FD00::2"]}], ports: [{port: 80}, {name: any}]');
-    expect(convertYaml(text)).toMatchObject({ backends: { '': [{ address: 'fd00::2', port: 80, ready: true }] } });
+  test('keeps ports of one name and several protocols apart (K3, K13)', () => {
+    const ports = '[{name: dns, port: 53}, {name: dns, protocol: UDP, port: 54}]';
+    expect(
+      convertYaml(slice(`addressType: IPv4, endpoints: [{addresses: [10.244.1.2]}], ports: ${ports}`)),
+    ).toMatchObject({ backends: { 'dns/TCP': [{ port: 53 }], 'dns/UDP': [{ port: 54 }] } });
+  });
+
+  test('has one empty port name when the port has none, and no port without a number (K3)', () => {
+    const ports = '[{port: 80}, {name: any}, {name: zero, port: 0}]';
+    const text = slice(`addressType: IPv6, endpoints: [{addresses: ["FD00::2"]}], ports: ${ports}`);
+    expect(convertYaml(text)).toMatchObject({ backends: { '/TCP': [{ address: 'fd00::2', port: 80, ready: true }] } });
+    expect(Object.keys((convertYaml(text) as EndpointSlice).backends)).toEqual(['/TCP']);
   });
 
   test('may have no endpoints', () => {
@@ -222,10 +287,17 @@ describe('EndpointSlice', () => {
     expect(convertYaml(slice('addressType: FQDN, endpoints: [{addresses: [example.com]}]'))).toBeUndefined();
   });
 
-  test('is refused when an address is of the other family', () => {
-    expect(refusal(slice('addressType: IPv4, endpoints: [{addresses: ["fd00::2"]}]'))).toBe(
-      'endpoints[0].addresses[0]: fd00::2 is not an address of addressType IPv4',
-    );
+  test('skips endpoints of the other family (K5)', () => {
+    const endpoints = '[{addresses: ["fd00::2"]}, {addresses: [10.244.1.2]}]';
+    expect(convertYaml(slice(`addressType: IPv4, endpoints: ${endpoints}, ports: [{port: 80}]`))).toMatchObject({
+      backends: { '/TCP': [{ address: '10.244.1.2' }] },
+    });
+  });
+
+  test('is ignored when it belongs to a headless Service (K1)', () => {
+    const labels = '{kubernetes.io/service-name: web, service.kubernetes.io/headless: ""}';
+    const text = `{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: x, labels: ${labels}}, addressType: IPv4}`;
+    expect(convertYaml(text)).toBeUndefined();
   });
 
   test('is refused without the name of its Service', () => {

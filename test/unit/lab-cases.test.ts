@@ -8,6 +8,8 @@ import type { AddressPair } from '../../src/testbed/node.js';
 
 const MODES: readonly LabMode[] = ['island', 'flat'];
 
+const VARIANTS = MODES.flatMap((mode) => (['auto', 'never'] as const).map((sockets) => [mode, sockets] as const));
+
 function directoryOf(mode: LabMode): Directory {
   const plan = planLab(mode);
   const nodes = new Map(allNodes(plan).map((node) => [node.name, node]));
@@ -28,9 +30,9 @@ function directoryOf(mode: LabMode): Directory {
   return { plan, addresses, nodeOf: nodes, blocks };
 }
 
-describe.each(MODES)('every case of the %s lab', (mode) => {
+describe.each(VARIANTS)('every case of the %s lab, sockets %s', (mode, sockets) => {
   const directory = directoryOf(mode);
-  const cases = listCases(directory.plan);
+  const cases = listCases(directory.plan, sockets);
 
   test('has a target and, where the server tells the source, an expectation', () => {
     for (const one of cases) {
@@ -61,7 +63,7 @@ describe.each(MODES)('every case of the %s lab', (mode) => {
 
 test('an island pod must leave by its node with a port of its own block', () => {
   const directory = directoryOf('island');
-  const one = listCases(directory.plan).find((each) => each.to === 'server' && each.family === 'ipv4');
+  const one = listCases(directory.plan, 'auto').find((each) => each.to === 'server' && each.family === 'ipv4');
   const [source] = one ? expectedSources(directory, one) : [];
   if (!source) throw new Error('no expectation');
   expect(formatSource(source)).toBe('192.0.2.11:37120-37375');

@@ -53,10 +53,10 @@ test.each(['island', 'flat'] as const)('the manifests of the %s lab are accepted
 
 test('a service has its VIPs, and its slices the addresses of its pods', async () => {
   const snapshot = await readCluster('island');
-  expect(snapshot.services.get('default/web')?.externalAddresses).toEqual(['203.0.113.1', '2001:db8:f1::1']);
-  expect(snapshot.slices.get('default/pair-ipv4')?.backends.tcp?.map(({ address }) => address)).toEqual([
+  expect(snapshot.services.get('default/web')?.loadBalancerIPs).toEqual(['203.0.113.1', '2001:db8:f1::1']);
+  expect(snapshot.slices.get('default/pair-ipv4')?.backends['tcp/TCP']?.map(({ address }) => address)).toEqual([
     '10.244.1.2',
     '10.244.1.3',
   ]);
-  expect(snapshot.slices.get('default/empty-ipv4')?.backends.tcp ?? []).toEqual([]);
+  expect(snapshot.slices.get('default/empty-ipv4')?.backends['tcp/TCP'] ?? []).toEqual([]);
 });

@@ -1,29 +1,20 @@
 // What is written to the maps, in which order, and what happens when a write fails.
 import { beforeEach, expect, test } from 'vitest';
 import { compile, type Desired } from '../../src/datapath/compile.js';
-import type { WritableMap } from '../../src/datapath/managed-map.js';
-import { type DatapathMaps, Reconciler } from '../../src/datapath/reconcile.js';
+import { Reconciler } from '../../src/datapath/reconcile.js';
 import type { Backend } from '../../src/model/service.js';
 import type { Snapshot } from '../../src/model/snapshot.js';
 import { aNetwork, aNode, anEndpoint, aService, aSlice, aSnapshot, backends } from '../support/objects.js';
-import { RecordingMap } from '../support/recording-map.js';
+import { type RecordingMaps, recordingMaps } from '../support/recording-map.js';
 import { resolveFrontends } from '../support/tables.js';
 
-type RecordingMapOf<M> = M extends WritableMap<infer K, infer V> ? RecordingMap<K, V> : never;
-
 let log: string[];
-let maps: { [Name in keyof DatapathMaps]: RecordingMapOf<DatapathMaps[Name]> };
+let maps: RecordingMaps;
 let reconciler: Reconciler;
 
 beforeEach(() => {
   log = [];
-  const note = (write: string) => log.push(write);
-  maps = {
-    endpoints: new RecordingMap('endpoints', note),
-    routes: new RecordingMap('routes', note),
-    services: new RecordingMap('services', note),
-    backends: new RecordingMap('backends', note),
-  };
+  maps = recordingMaps((write) => log.push(write));
   reconciler = new Reconciler(maps);
 });
 
@@ -54,14 +45,14 @@ const two = snapshotWith(...backends('10.244.1.2:80', '10.244.2.2:80'));
 test('everything is written in an order in which no entry leads to one that is missing', async () => {
   const report = await apply(two);
   expect(order()).toEqual(['endpoints set', 'routes set', 'backends set', 'services set']);
-  expect(report).toEqual({ written: log.length, removed: 0, failures: [], postponed: [] });
+  expect(report).toEqual({ written: log.length, removed: 0, failures: [], postponed: [], retired: 0, enlisted: 0 });
   expect(inMaps()).toEqual(['10.96.0.10:80/6 -> 10.244.1.2:80 10.244.2.2:80']);
 });
 
 test('what is there already is not written again', async () => {
   await apply(two);
   log.length = 0;
-  expect(await apply(two)).toEqual({ written: 0, removed: 0, failures: [], postponed: [] });
+  expect(await apply(two)).toEqual({ written: 0, removed: 0, failures: [], postponed: [], retired: 0, enlisted: 0 });
   expect(log).toEqual([]);
 });
 
@@ -133,7 +124,7 @@ test('a service keeps its old backends while a new one cannot be written', async
   expect(report.failures.map(({ key }) => key)).toEqual(['generation=2 service_id=1 slot=1']);
   expect(inMaps()).toEqual(['10.96.0.10:80/6 -> 10.244.1.2:80']);
   maps.backends.refused.clear();
-  expect(await apply(two)).toMatchObject({ failures: [], postponed: [] });
+  expect(await apply(two)).toMatchObject({ failures: [], postponed: [], retired: 0, enlisted: 0 });
   expect(inMaps()).toEqual(['10.96.0.10:80/6 -> 10.244.1.2:80 10.244.2.2:80']);
   expect(maps.backends.contents.size).toBe(2);
 });

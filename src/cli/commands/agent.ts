@@ -10,7 +10,7 @@ export function register(command: Command): void {
     .option('--state-dir <dir>', 'socket and state (default: /run/isthmus)')
     .option('--bpffs <dir>', 'where maps and links are pinned (default: /sys/fs/bpf/isthmus)')
     .option('--device <name>', 'uplink (default: the device of the default route)')
-    .option('--cgroup <path>', 'cgroup whose sockets are kept from the NAT ports')
+    .option('--cgroup <path>', 'cgroup whose sockets reach services, and are kept from the NAT ports')
     .addOption(
       new Option('--compile <when>', 'compile the C programs (default: auto)').choices(['auto', 'always', 'never']),
     )
@@ -19,6 +19,12 @@ export function register(command: Command): void {
       new Option('--fragments <how>', 'put fragments in order, or only pass those that are (default: auto)').choices([
         'auto',
         'cache',
+      ]),
+    )
+    .addOption(
+      new Option('--sockets <when>', 'services at the socket, or by packets only (default: auto)').choices([
+        'auto',
+        'never',
       ]),
     )
     .option('--flow-entries <n>', 'size of the flow table, two entries a flow (default: 1048576)')

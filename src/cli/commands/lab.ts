@@ -4,20 +4,18 @@ import type { LabMode } from '../../lab/plan.js';
 import type { LabRecord } from '../../lab/record.js';
 import type { LabCheck, Row } from '../../lab/row.js';
 import type { LabStatus } from '../../lab/status.js';
-import type { AttachChoice } from '../../testbed/node.js';
+import type { AgentChoices } from '../../testbed/node.js';
 import { createOutput } from '../context.js';
 import { EXIT } from '../exit.js';
 import { addGlobalOptions, type GlobalOptions, globalOptions } from '../options.js';
 import { type Noun, printList } from '../output.js';
 
-interface UpOptions {
+interface UpOptions extends AgentChoices {
   readonly mode: LabMode;
-  readonly attach: AttachChoice;
 }
 
-interface RunOptions {
+interface RunOptions extends AgentChoices {
   readonly mode: LabMode | 'both';
-  readonly attach: AttachChoice;
 }
 
 interface DownOptions {
@@ -85,6 +83,7 @@ export function register(command: Command): void {
   addGlobalOptions(command.command('run').description('up, the picture, check, down; one mode after the other'))
     .addOption(new Option('--mode <mode>', 'how IPv4 pods are addressed').choices([...MODES, 'both']).default('island'))
     .addOption(attachOption())
+    .addOption(socketsOption())
     .addHelpText('after', '\nExit code 0: all checks are good; 1: at least one is not.')
     .action((options: RunOptions, self: Command) => run(options, globalOptions(self)));
 }
@@ -92,17 +91,24 @@ export function register(command: Command): void {
 function addUpOptions(command: Command): Command {
   return command
     .addOption(new Option('--mode <mode>', 'how IPv4 pods are addressed').choices(MODES).default('island'))
-    .addOption(attachOption());
+    .addOption(attachOption())
+    .addOption(socketsOption());
 }
 
 function attachOption(): Option {
   return new Option('--attach <how>', 'kind of attachment').choices(['auto', 'tcx', 'clsact']).default('auto');
 }
 
-async function up({ mode, attach }: UpOptions): Promise<void> {
+function socketsOption(): Option {
+  return new Option('--sockets <when>', 'services at the socket, or by packets only')
+    .choices(['auto', 'never'])
+    .default('auto');
+}
+
+async function up({ mode, attach, sockets }: UpOptions): Promise<void> {
   const { bringUp } = await import('../../lab/up.js');
   const { newRecord } = await import('../../lab/record.js');
-  const record = newRecord(mode, attach);
+  const record = newRecord(mode, { attach, sockets });
   await owned(record, true, async (signal) => {
     const built = await bringUp(record, { narrate, signal });
     await printPicture(built);
@@ -110,10 +116,10 @@ async function up({ mode, attach }: UpOptions): Promise<void> {
   });
 }
 
-async function run({ mode, attach }: RunOptions, options: GlobalOptions): Promise<void> {
+async function run({ mode, attach, sockets }: RunOptions, options: GlobalOptions): Promise<void> {
   const results: LabCheck[] = [];
   for (const one of mode === 'both' ? MODES : [mode]) {
-    const result = await runOne({ mode: one, attach }, options);
+    const result = await runOne({ mode: one, attach, sockets }, options);
     if (result === undefined) return;
     results.push(result);
   }
@@ -123,11 +129,11 @@ async function run({ mode, attach }: RunOptions, options: GlobalOptions): Promis
 }
 
 /** undefined when a signal ended it. */
-async function runOne({ mode, attach }: UpOptions, options: GlobalOptions): Promise<LabCheck | undefined> {
+async function runOne({ mode, attach, sockets }: UpOptions, options: GlobalOptions): Promise<LabCheck | undefined> {
   const { bringUp } = await import('../../lab/up.js');
   const { checkLab } = await import('../../lab/check.js');
   const { newRecord } = await import('../../lab/record.js');
-  const record = newRecord(mode, attach);
+  const record = newRecord(mode, { attach, sockets });
   let result: LabCheck | undefined;
   const done = await owned(record, false, async (signal) => {
     const built = await bringUp(record, { narrate, signal });

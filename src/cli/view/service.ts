@@ -2,6 +2,7 @@
 import type { ServiceName } from '../../api/protocol.js';
 import type { IpAddress } from '../../model/address.js';
 import type { AddressPort } from '../address-port.js';
+import type { FlagDecoder } from './flags.js';
 import { protocolName } from './flow.js';
 import type { PodName } from './pods.js';
 
@@ -15,8 +16,11 @@ export interface ServiceKey {
 /** struct service, as decoded. */
 export interface ServiceValue {
   readonly id: number;
-  readonly generation: number;
-  readonly backend_count: number;
+  readonly flags: number;
+  /** Seconds. */
+  readonly affinity: number;
+  /** By enum scope: for this node's pods, and for what comes from the wire. */
+  readonly sets: readonly { readonly generation: number; readonly backend_count: number }[];
 }
 
 /** struct backend_key, as decoded. */
@@ -32,18 +36,29 @@ export interface BackendValue {
   readonly port: number;
 }
 
+/** What packets of one scope get. */
+export interface ServedItem {
+  readonly backendCount: number;
+  readonly backends: readonly AddressPort[];
+  readonly generation: number;
+}
+
 /** An item of ServiceList. */
-export interface ServiceItem {
+export interface ServiceItem extends ServedItem {
   /** Absent when the agent's state has no name for the id. */
   readonly service?: PodName;
   readonly portName?: string;
   readonly type?: string;
   readonly protocol: string;
   readonly frontend: AddressPort;
-  readonly backendCount: number;
-  readonly backends: readonly AddressPort[];
+  /** What comes from the wire gets these; the other fields tell what this node's pods get. */
+  readonly external: ServedItem;
+  /** Absent when the agent's state does not say it. */
+  readonly policy?: { readonly internal: string; readonly external: string };
+  readonly affinitySeconds?: number;
+  /** enum service_flags. */
+  readonly flags: readonly string[];
   readonly id: number;
-  readonly generation: number;
 }
 
 /** Backends by service and generation, in order of their slots. */
@@ -65,26 +80,42 @@ export interface ServiceRow {
   readonly value: ServiceValue;
 }
 
-/** `names`: by id. */
-export function viewService(
-  row: ServiceRow,
-  names: ReadonlyMap<number, ServiceName>,
-  index: BackendIndex,
-): ServiceItem {
-  const { key, value } = row;
+export interface ServiceViewer {
+  /** By id. */
+  readonly names: ReadonlyMap<number, ServiceName>;
+  readonly index: BackendIndex;
+  readonly flags: FlagDecoder;
+}
+
+export function viewService({ key, value }: ServiceRow, { names, index, flags }: ServiceViewer): ServiceItem {
   const name = names.get(value.id);
-  const backends = index.get(`${value.id}.${value.generation}`) ?? [];
+  const [internal = NOBODY, external = internal] = value.sets.map((set) => viewSet(value.id, set, index));
   return {
     ...(name === undefined ? {} : nameFields(name)),
     protocol: protocolName(key.protocol),
     frontend: { address: key.address, port: key.port },
-    backendCount: value.backend_count,
-    backends: backends.slice(0, value.backend_count).filter((backend) => backend !== undefined),
+    ...internal,
+    external,
+    ...(value.affinity > 0 ? { affinitySeconds: value.affinity } : {}),
+    flags: flags(value.flags),
     id: value.id,
-    generation: value.generation,
   };
 }
 
-function nameFields({ namespace, name, port, type }: ServiceName): Pick<ServiceItem, 'service' | 'portName' | 'type'> {
-  return { service: { namespace, name }, portName: port, type };
+const NOBODY: ServedItem = { backendCount: 0, backends: [], generation: 0 };
+
+function viewSet(id: number, set: ServiceValue['sets'][number], index: BackendIndex): ServedItem {
+  const { generation, backend_count: backendCount } = set;
+  const backends = backendCount === 0 ? [] : (index.get(`${id}.${generation}`) ?? []);
+  return {
+    backendCount,
+    backends: backends.slice(0, backendCount).filter((backend) => backend !== undefined),
+    generation,
+  };
+}
+
+function nameFields(name: ServiceName): Pick<ServiceItem, 'service' | 'portName' | 'type' | 'policy'> {
+  const { namespace, port, type, internalTrafficPolicy: internal, externalTrafficPolicy: external } = name;
+  const policy = internal === undefined || external === undefined ? {} : { policy: { internal, external } };
+  return { service: { namespace, name: name.name }, portName: port, type, ...policy };
 }

@@ -97,10 +97,12 @@ function agentReasons({ agentError, status, state }: Instance): string[] {
   const unsynced = `the source ${status.source.where} is not read yet; the maps hold the last state`;
   const detached = 'no program is attached: packets of pods are not forwarded';
   const disordered = `fragments that arrive out of order are dropped: ${state.fragments?.reason}`;
+  const bypassed = `services are reached by packets only, not by processes of the node: ${state.sockets?.reason}`;
   return [
     ...(status.source.synced ? [] : [unsynced]),
     ...(state.attachments.length > 0 ? [] : [detached]),
     ...(state.fragments?.reason === undefined ? [] : [disordered]),
+    ...(state.sockets?.reason === undefined ? [] : [bypassed]),
   ];
 }
 

@@ -1,6 +1,6 @@
 // Inside the cluster: nothing is translated, no flow is kept, and what cannot be delivered is answered.
 import { expect, it } from 'vitest';
-import { icmpAnswer } from '../../support/answers.js';
+import { icmpAnswer, resetAnswer } from '../../support/answers.js';
 import { describeDatapath, type PacketCase, testCases } from '../../support/packet-case.js';
 import { type Device, FAMILIES, from, into, V4, V6 } from '../../support/world.js';
 
@@ -80,6 +80,40 @@ describeDatapath({ name: 'forward', file: import.meta.filename }, (get) => {
           out: icmpAnswer('uplink', refused, { kind: 'hostUnreachable', from: w.node }),
         };
       }),
+      ...(
+        [
+          ['a', 'a', 'unowned'],
+          ['a', 'a', 'nobody'],
+          ['uplink', 'far', 'nobody'],
+          ['uplink', 'otherNode', 'nobody'],
+        ] as const
+      ).map(([device, sender, who]): PacketCase => {
+        const segment = ip(device, w[sender], w[who]).tcp(SEGMENT).payload('more');
+        return {
+          name: `${family}: a connection of ${sender} to an address that is gone (${who}) is reset`,
+          ...unreachable,
+          from: device,
+          in: segment,
+          out: resetAnswer(device, segment),
+        };
+      }),
+      {
+        name: `${family}: outside nobody is told by an inside address`,
+        ...unreachable,
+        from: 'uplink',
+        in: ip('uplink', w.remote, w.nobody).tcp(SEGMENT),
+        out: icmpAnswer('uplink', ip('uplink', w.remote, w.nobody).tcp(SEGMENT), {
+          kind: 'hostUnreachable',
+          from: w.node,
+        }),
+      },
+      {
+        name: `${family}: a reset is never answered`,
+        from: 'a',
+        in: ip('a', w.a, w.nobody).tcp({ ...SYN, flags: 'R' }),
+        verdict: 'drop',
+        drops: { DROP_NO_ENDPOINT: 1 },
+      },
       ...[0, 1].flatMap((ttl) =>
         (['b', 'far', 'remote'] as const).map((who): PacketCase => {
           const expired = ip('a', w.a, w[who], ttl).tcp(SYN);

@@ -1,7 +1,7 @@
 // Services: from every kind of frontend to every kind of backend, and the whole way back.
 import { expect, it } from 'vitest';
 import { icmpAnswer, resetAnswer } from '../../support/answers.js';
-import type { TestDatapath } from '../../support/datapath.js';
+import { aFrontend, type TestDatapath } from '../../support/datapath.js';
 import { type FlowPair, flowPair } from '../../support/flow-text.js';
 import type { Packet } from '../../support/packet.js';
 import { describeDatapath, expectOutcome, testCases } from '../../support/packet-case.js';
@@ -110,10 +110,7 @@ describeDatapath({ name: 'service', file: import.meta.filename }, (get) => {
     const ask = (device: Device) => from(device).ip({ source: device === 'a' ? w.a : w.remote, destination: w.vip });
     const given = (backends: number) => (datapath: TestDatapath) => {
       for (const protocol of [6, 17])
-        datapath.maps.services.set(
-          { address: w.vip, port: 80, protocol },
-          { id: 1, generation: 1, backend_count: backends },
-        );
+        datapath.maps.services.set({ address: w.vip, port: 80, protocol }, aFrontend(1, { backend_count: backends }));
     };
     const none = { verdict: 'redirect', drops: { DROP_NO_BACKEND: 1 } } as const;
     const tcp = { source: CLIENT, destination: 80 };
@@ -164,7 +161,7 @@ describeDatapath({ name: 'service', file: import.meta.filename }, (get) => {
         name: `${family}: SCTP cannot be translated`,
         from: 'uplink',
         given: ({ maps }) =>
-          maps.services.set({ address: w.vip, port: 0, protocol: 132 }, { id: 1, generation: 1, backend_count: 1 }),
+          maps.services.set({ address: w.vip, port: 0, protocol: 132 }, aFrontend(1, { backend_count: 1 })),
         in: sctp(w),
         verdict: 'drop',
         drops: { DROP_UNSUPPORTED_PROTOCOL: 1 },

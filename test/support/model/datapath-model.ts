@@ -14,6 +14,7 @@ import {
   isNodePort,
   longestMatch,
   type ModelEndpoint,
+  type ModelFrontend,
   type ModelNode,
 } from './node.js';
 import { type Choice, judgeChoice, judgeRefusal, type Wish, WrongChoice } from './port-choice.js';
@@ -159,7 +160,7 @@ export class DatapathModel {
     const { destination, destinationPort } = view.tuple;
     if (destination !== this.#nodeAddress(view.six) || isIcmp(view) || view.fragment !== undefined) return false;
     const isOurs = isNatPort(this.#node, destinationPort) || isNodePort(this.#node, destinationPort);
-    return !isOurs && this.#backendsOf(view) === undefined;
+    return !isOurs && this.#frontendOf(view) === undefined;
   }
 
   /** To the host's stack, but for ports that no process there can own. */
@@ -188,9 +189,23 @@ export class DatapathModel {
     const endpoint = this.#node.endpoints.get(destination);
     if (endpoint !== undefined) return this.#send(at, this.#wayInto(endpoint), at.view.tuple);
     const route = longestMatch(this.#node.routes, destination)?.value;
+    if (route !== 'node') return this.#toNobody(at);
     // What came from the wire does not go back to it.
-    if (route !== 'node' || at.device === 'uplink') return this.#refuse(at, 'DROP_NO_ENDPOINT', 'hostUnreachable');
+    if (at.device === 'uplink') return this.#refuse(at, 'DROP_NO_ENDPOINT', 'hostUnreachable');
     return this.#send(at, { device: 'uplink', mac: undefined, mtu: this.#node.config.uplink_mtu }, at.view.tuple);
+  }
+
+  /** A connection to a pod that is gone ends at once, if its sender may know of pods. */
+  #toNobody(at: Arrival): Ruling {
+    const { view } = at;
+    const isOpen = view.tcp !== undefined && (view.tcp.flags & TCP.syn) === 0 && !isLater(view);
+    if (!isOpen || !this.#showsInside(view)) return this.#refuse(at, 'DROP_NO_ENDPOINT', 'hostUnreachable');
+    return answered(at.device, 'DROP_NO_ENDPOINT', reset(at.frame, view));
+  }
+
+  #showsInside({ six, tuple: { source } }: View): boolean {
+    if (!this.#node.config.island[six ? 1 : 0] || this.#isInside(source)) return true;
+    return longestMatch(this.#node.routes, source)?.value === 'native';
   }
 
   #linkLocal({ device, frame, view }: Arrival): Ruling | undefined {
@@ -361,13 +376,14 @@ export class DatapathModel {
 
   // --- services
 
-  #backendsOf({ tuple: { protocol, destination, destinationPort } }: View): readonly Backend[] | undefined {
+  #frontendOf({ tuple: { protocol, destination, destinationPort } }: View): ModelFrontend | undefined {
     return this.#node.services.get(frontendText(protocol, destination, destinationPort));
   }
 
   #service(at: Arrival, sender: ModelEndpoint | undefined): Ruling | undefined {
-    const backends = this.#backendsOf(at.view);
-    if (backends === undefined) return undefined;
+    const frontend = this.#frontendOf(at.view);
+    if (frontend === undefined) return undefined;
+    const backends = at.device === 'uplink' ? frontend.external : frontend.internal;
     const refused = this.#checkOpens(at);
     if (refused !== undefined) return refused;
     if (backends.length === 0) return this.#refuseService(at);

@@ -1,7 +1,7 @@
 // What the model knows of the node: who is where, what leads where, and what may be translated.
 import { execFileSync } from 'node:child_process';
 import type { Config } from '../../../src/datapath/types.gen.js';
-import { ENDPOINT_FLAGS, ROUTE_TYPE } from '../../../src/datapath/types.gen.js';
+import { ENDPOINT_FLAGS, ROUTE_TYPE, SCOPE } from '../../../src/datapath/types.gen.js';
 import { cidrBytes } from '../../../src/model/address.js';
 import type { TestDatapath } from '../datapath.js';
 import { PROTOCOL } from '../packet-layer.js';
@@ -33,9 +33,14 @@ export interface ModelNode {
   readonly routes: readonly Prefix<ClusterRoute>[];
   /** The host's routing table: a device, or undefined for what is not forwarded. */
   readonly host: readonly Prefix<string | undefined>[];
-  /** Backends by frontend. */
-  readonly services: ReadonlyMap<string, readonly Backend[]>;
+  /** Backends by frontend: for pods of this node, and for what comes from the wire. */
+  readonly services: ReadonlyMap<string, ModelFrontend>;
   readonly deviceOf: (ifindex: number) => string;
+}
+
+export interface ModelFrontend {
+  readonly internal: readonly Backend[];
+  readonly external: readonly Backend[];
 }
 
 export interface Backend {
@@ -98,14 +103,16 @@ function readRoutes({ maps }: TestDatapath): Prefix<ClusterRoute>[] {
   });
 }
 
-function readServices({ maps }: TestDatapath): Map<string, Backend[]> {
-  const backends = [...maps.backends.scan()];
+function readServices({ maps }: TestDatapath): Map<string, ModelFrontend> {
+  const entries = [...maps.backends.scan()];
+  const backendsOf = (id: number, { generation = 0 } = {}): Backend[] =>
+    entries
+      .filter(([key]) => key.service_id === id && key.generation === generation)
+      .map(([, { address, port }]) => ({ address: addressOf(address), port }));
   return new Map(
-    [...maps.services.scan()].map(([{ address, port, protocol }, { id, generation }]) => [
+    [...maps.services.scan()].map(([{ address, port, protocol }, { id, sets }]) => [
       frontendText(protocol, addressOf(address), port),
-      backends
-        .filter(([key]) => key.service_id === id && key.generation === generation)
-        .map(([, backend]) => ({ address: addressOf(backend.address), port: backend.port })),
+      { internal: backendsOf(id, sets[SCOPE.SCOPE_INTERNAL]), external: backendsOf(id, sets[SCOPE.SCOPE_EXTERNAL]) },
     ]),
   );
 }
