@@ -15,8 +15,8 @@ import {
   sharedPorts,
 } from '../support/flow-facts.js';
 import { describeIsolated, mountBpffs } from '../support/isolated.js';
-import type { Batch } from '../support/packet-worker.js';
-import { openPinnedCpu, type PinnedCpu } from '../support/pinned-cpu.js';
+import type { Batch, BatchResult } from '../support/packet-worker.js';
+import { openPinnedCpu, overlapOf, type PinnedCpu } from '../support/pinned-cpu.js';
 import { withPorts } from '../support/port-blocks.js';
 import { HOOKS, V4, V6 } from '../support/world.js';
 
@@ -30,19 +30,20 @@ const SETTINGS = {
 };
 /** Ports of a pod. */
 const PORTS = 5;
-/** A history of two CPUs is repeated so often: the moments that matter are short. */
-const ROUNDS = [1, 20];
+/** A history of two CPUs is repeated for so long: the moments that matter are short. */
+const TOGETHER_MS = 10;
+const TOGETHER_NS = BigInt(TOGETHER_MS) * 1_000_000n;
 
-/** What nobody has answered, and what is closed, is dead at once: sweeps and new flows take it all the time. */
-const DEAD_AT_ONCE = {
-  ...{ tcp_opening: 0, tcp_established: 7440, tcp_closing: 0 },
-  ...{ udp_one_way: 0, udp_two_way: 300, udp_well_known: 0, icmp: 0 },
+/** TCP that is closed is dead at once, and what nobody has answered nearly so: new flows and sweeps take it. */
+const SHORT = {
+  ...{ tcp_opening: 1, tcp_established: 7440, tcp_closing: 0 },
+  ...{ udp_one_way: 300, udp_two_way: 300, udp_well_known: 300, icmp: 300 },
 };
 
 const SETUPS: Readonly<Record<string, Setup>> = {
   'ports shared by remotes': {},
   'endpoint-independent': { config: { udp_endpoint_independent: 1, tcp_endpoint_independent: 1, filtering: 2 } },
-  'ports shared by remotes, dead at once': { config: { timeouts: DEAD_AT_ONCE } },
+  'ports shared by remotes, dead at once': { config: { timeouts: SHORT } },
 };
 const PROGRAMS = ['from_container', 'from_netdev', 'sweep_flows'];
 
@@ -77,7 +78,7 @@ describeIsolated('allocator', import.meta.filename, () => {
         for (const one of actions) {
           const before = entriesOf(datapath).filter((entry) => isEstablished(entry) && !aged.has(entryName(entry)));
           act(datapath, one, aged);
-          expectFacts(datapath, setup);
+          expectFacts(datapath, setup, aged);
           if (one.do !== 'delete') expectStill(datapath, before);
           seen.add(one.do);
         }
@@ -87,14 +88,14 @@ describeIsolated('allocator', import.meta.filename, () => {
     });
 
     it('keeps them while two CPUs open, answer, close and sweep', { timeout: 3_600_000 }, async () => {
-      const load = fc.array(blindAction, { minLength: 20, maxLength: 60, size: 'max' });
+      const load = fc.array(blindAction, { minLength: 5, maxLength: 60, size: 'max' });
       const totals: Record<string, number> = {};
-      const property = fc.asyncProperty(load, load, fc.constantFrom(...ROUNDS), async (one, other, rounds) => {
+      let overlap = 0;
+      const property = fc.asyncProperty(load, load, async (...loads) => {
         prepare(datapath);
-        const start = Date.now() + 5;
-        const batches = [one, other].map((actions) => ({ runs: runsOf(datapath, actions, pin), rounds, start }));
-        const counts = await Promise.all(batches.map((batch, cpu) => cpus[cpu]?.run(batch)));
-        for (const [verdict, times] of counts.flatMap((each) => Object.entries(each ?? {})))
+        const [one, other] = await runBoth(loads.map((actions) => runsOf(datapath, actions, pin)));
+        overlap += overlapOf(one, other);
+        for (const [verdict, times] of [one, other].flatMap(({ verdicts }) => Object.entries(verdicts)))
           totals[verdict] = (totals[verdict] ?? 0) + times;
         expectFacts(datapath, setup);
       });
@@ -103,7 +104,15 @@ describeIsolated('allocator', import.meta.filename, () => {
       // Redirected, or a walk that ended well.
       expect(totals[7]).toBeGreaterThan(1000);
       expect(totals[0]).toBeGreaterThan(10);
+      expect(overlap).toBeGreaterThan(TOGETHER_MS);
     });
+
+    async function runBoth(loads: readonly Batch['runs'][]): Promise<[BatchResult, BatchResult]> {
+      const now = process.hrtime.bigint();
+      const times = { start: String(now + 8_000_000n), end: String(now + 8_000_000n + TOGETHER_NS) };
+      const results = await Promise.all(cpus.map((cpu, index) => cpu.run({ runs: loads[index] ?? [], ...times })));
+      return results as [BatchResult, BatchResult];
+    }
   });
 });
 
@@ -122,15 +131,17 @@ function entriesOf({ maps }: TestDatapath): FlowEntry[] {
   return [...maps.flows.scan()];
 }
 
-function expectFacts(datapath: TestDatapath, { config = {} }: Setup): void {
+function expectFacts(datapath: TestDatapath, { config = {} }: Setup, aged: ReadonlySet<string> = new Set()): void {
   const entries = entriesOf(datapath);
+  // The mapping of a flow that is dead, but not swept yet, may have been given to another socket.
+  const mapped = entries.filter((entry) => isMapped(entry) && !aged.has(entryName(entry)));
   const endpoints = new Map(datapath.maps.endpoints.scan());
   expect({
     halfPairs: halfPairs(entries),
     sharedAnswers: sharedAnswers(entries),
     foreignPorts: foreignPorts(entries, endpoints),
     brokenMappings: brokenMappings([...datapath.maps.mappings.scan()]),
-    sharedPorts: config.tcp_endpoint_independent ? sharedPorts(entries.filter(isMapped)) : [],
+    sharedPorts: config.tcp_endpoint_independent ? sharedPorts(mapped) : [],
   }).toEqual({ halfPairs: [], sharedAnswers: [], foreignPorts: [], brokenMappings: [], sharedPorts: [] });
 }
 
