@@ -56,8 +56,18 @@ type MapName =
 type KernelMaps = { readonly [N in MapName]: KernelMap<Maps[N]['key'], Maps[N]['value']> };
 
 const MAP_NAMES: readonly MapName[] = [
-  ...(['endpoints', 'routes', 'services', 'backends', 'flows', 'mappings'] as const),
-  ...(['fragments', 'drops', 'samples', 'sweeps'] as const),
+  ...([
+    'endpoints',
+    'routes',
+    'services',
+    'backends',
+    'flows',
+    'mappings',
+    'fragments',
+    'drops',
+    'samples',
+    'sweeps',
+  ] as const),
 ];
 
 export class TestDatapath implements Disposable {
