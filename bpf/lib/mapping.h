@@ -42,6 +42,26 @@ static __always_inline bool mapping_find(struct scratch *s)
 	return true;
 }
 
+/* The mapping that was found lives on with the flow that is being made. */
+static __noinline int mapping_renew(struct scratch *s)
+{
+	seconds expires;
+
+	/* The verifier asks for it. */
+	if (!s)
+		return 0;
+	expires = s->reply.seen + flow_timeout(&s->reply_key, &s->reply);
+	s->mapping_key.side = MAPPING_INSIDE;
+	s->mapping_key.address = s->reply.destination;
+	s->mapping_key.port = s->reply.destination_port;
+	mapping_touch(&s->mapping_key, &s->mapping.address, s->mapping.port, expires);
+	s->mapping_key.side = MAPPING_OUTSIDE;
+	s->mapping_key.address = s->mapping.address;
+	s->mapping_key.port = s->mapping.port;
+	mapping_touch(&s->mapping_key, &s->reply.destination, s->reply.destination_port, expires);
+	return 0;
+}
+
 /* Reserves an outside port for the socket of the flow being made. */
 static __always_inline bool mapping_reserve(struct scratch *s, __u16 port)
 {

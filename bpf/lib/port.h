@@ -151,6 +151,7 @@ static __always_inline int port_search(struct scratch *s, const struct endpoint 
 	s->best = s->worst = 0;
 	s->result = PORT_CONFLICT;
 	if (s->independent && mapping_find(s)) {
+		mapping_renew(s);
 		s->reply_key.destination_port = s->flow.source_port = s->mapping.port;
 		return port_reserve(s) == PORT_CONFLICT ? -DROP_PORTS_EXHAUSTED : 0;
 	}

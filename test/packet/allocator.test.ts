@@ -14,7 +14,7 @@ import {
   sharedAnswers,
   sharedPorts,
 } from '../support/flow-facts.js';
-import { describeIsolated, mountBpffs } from '../support/isolated.js';
+import { describeIsolated, mountBpffs, TEST_SECONDS } from '../support/isolated.js';
 import type { Batch, BatchResult } from '../support/packet-worker.js';
 import { openPinnedCpu, overlapOf, type PinnedCpu } from '../support/pinned-cpu.js';
 import { withPorts } from '../support/port-blocks.js';
@@ -26,7 +26,7 @@ const SEED = process.env.ISTHMUS_ALLOCATOR_SEED;
 const SETTINGS = {
   numRuns: RUNS,
   ...(SEED === undefined ? {} : { seed: Number(SEED) }),
-  interruptAfterTimeLimit: process.env.ISTHMUS_ALLOCATOR_RUNS === undefined ? 12_000 : 3_000_000,
+  interruptAfterTimeLimit: (TEST_SECONDS * 1000) / 12,
 };
 /** Ports of a pod. */
 const PORTS = 5;
@@ -69,7 +69,9 @@ describeIsolated('allocator', import.meta.filename, () => {
       datapath[Symbol.dispose]();
     });
 
-    it('keeps every fact after every packet, and takes nothing from a living flow', { timeout: 3_600_000 }, () => {
+    it('keeps every fact after every packet, and takes nothing from a living flow', {
+      timeout: TEST_SECONDS * 1000,
+    }, () => {
       const seen = new Set<string>();
       const history = fc.array(randomAction, { minLength: 1, maxLength: 60, size: 'max' });
       const property = fc.property(history, (actions) => {
@@ -87,7 +89,7 @@ describeIsolated('allocator', import.meta.filename, () => {
       expect([...seen].sort()).toEqual(['age', 'answer', 'delete', 'send', 'sweep']);
     });
 
-    it('keeps them while two CPUs open, answer, close and sweep', { timeout: 3_600_000 }, async () => {
+    it('keeps them while two CPUs open, answer, close and sweep', { timeout: TEST_SECONDS * 1000 }, async () => {
       const load = fc.array(blindAction, { minLength: 5, maxLength: 60, size: 'max' });
       const totals: Record<string, number> = {};
       let overlap = 0;
