@@ -323,8 +323,11 @@ export class DatapathModel {
   #decide(wish: Wish, original: Tuple): Choice | undefined {
     const choice = this.#chosen(original);
     if (choice === undefined) {
-      // A socket that sends to its own outside name: what answers looks like what was sent.
-      if (isItself(wish, original)) throw new Refused('DROP_NO_FLOW');
+      // A socket that sends to its own outside name: what answers looks like what was sent. Its door is open, though.
+      if (isItself(wish, original)) {
+        this.#contact(wish, { ...wish.translated, sourcePort: original.destinationPort }, original.destination);
+        throw new Refused('DROP_NO_FLOW');
+      }
       judgeRefusal(wish);
       return undefined;
     }
