@@ -217,6 +217,7 @@ test('config says what the snapshot knows', () => {
   expect(compileOn({ snapshot: aSnapshot({ network, nodes }) }).config).toMatchInlineSnapshot(`
     {
       "filtering": 1,
+      "flow_limit": 0,
       "gateway": [
         "169.254.1.1",
         "fe80::1",
@@ -279,6 +280,7 @@ test('config says what the snapshot knows', () => {
         "udp_well_known": 30,
       },
       "udp_endpoint_independent": 1,
+      "unanswered_limit": 1024,
     }
   `);
 });
