@@ -46,6 +46,9 @@ describeDatapath({ name: 'flow', file: import.meta.filename }, (get) => {
       ['uplink', 'FA', 'seen_reply fin_original fin_reply'],
       ['a', 'A', 'seen_reply fin_original fin_reply'],
       ['a', 'S', ''],
+      ['uplink', 'R', 'reset'],
+      ['uplink', 'S', 'seen_reply reset'],
+      ['a', 'S', ''],
     ] as const;
     it(`${family}: both entries know the state of the connection, step by step`, () => {
       for (const [index, [device, flags, state]] of steps.entries()) {
