@@ -12,12 +12,20 @@ static __always_inline bool mapping_is_independent(__u8 protocol)
 	       (protocol == IPPROTO_TCP && config.tcp_endpoint_independent);
 }
 
-static __always_inline void mapping_touch(const struct mapping_key *key, seconds expires)
+static __always_inline void mapping_extend(struct mapping *mapping, seconds expires)
+{
+	if ((__s32)(expires - mapping->expires) > 0)
+		mapping->expires = expires;
+}
+
+/* Extends a mapping that still says so: its port may have been given to another socket since. */
+static __always_inline void mapping_touch(const struct mapping_key *key, const ip_addr *address,
+					  __be16 port, seconds expires)
 {
 	struct mapping *mapping = bpf_map_lookup_elem(&mappings, key);
 
-	if (mapping && (__s32)(expires - mapping->expires) > 0)
-		mapping->expires = expires;
+	if (mapping && address_equals(&mapping->address, address) && mapping->port == port)
+		mapping_extend(mapping, expires);
 }
 
 /* A mapping lives as long as one of its flows: refreshed by both directions, once a second. */
@@ -25,21 +33,30 @@ static __noinline int mapping_refresh(struct packet *pkt, struct flow *flow, sec
 {
 	bool reply = flow->flags & FLOW_REPLY;
 	seconds expires = now + flow_timeout(&pkt->key, flow);
-	struct mapping_key key = {.protocol = pkt->key.protocol};
+	const ip_addr *inside = reply ? &flow->destination : &pkt->key.source;
+	const ip_addr *outside = reply ? &pkt->key.destination : &flow->source;
+	__be16 inside_port = reply ? flow->destination_port : pkt->key.source_port;
+	__be16 outside_port = reply ? pkt->key.destination_port : flow->source_port;
+	struct scratch *s = scratch_get();
+	struct mapping_key *key;
 
-	if (!mapping_is_independent(pkt->key.protocol))
+	if (!s || !mapping_is_independent(pkt->key.protocol))
 		return 0;
-	key.side = MAPPING_INSIDE;
-	key.address = reply ? flow->destination : pkt->key.source;
-	key.port = reply ? flow->destination_port : pkt->key.source_port;
-	mapping_touch(&key, expires);
-	key.side = MAPPING_OUTSIDE;
-	key.address = reply ? pkt->key.destination : flow->source;
-	key.port = reply ? pkt->key.destination_port : flow->source_port;
-	mapping_touch(&key, expires);
-	key.side = MAPPING_CONTACT;
-	key.remote = reply ? flow->source : pkt->key.destination;
-	mapping_touch(&key, expires);
+	key = &s->mapping_key;
+	__builtin_memset(key, 0, sizeof(*key));
+	key->protocol = pkt->key.protocol;
+	key->side = MAPPING_INSIDE;
+	key->address = *inside;
+	key->port = inside_port;
+	mapping_touch(key, outside, outside_port, expires);
+	key->side = MAPPING_OUTSIDE;
+	key->address = *outside;
+	key->port = outside_port;
+	mapping_touch(key, inside, inside_port, expires);
+	key->side = MAPPING_CONTACT;
+	key->remote = reply ? flow->source : pkt->key.destination;
+	__builtin_memset(&s->mapping.address, 0, sizeof(s->mapping.address));
+	mapping_touch(key, &s->mapping.address, 0, expires); /* a contact names nobody */
 	return 0;
 }
 

@@ -8,18 +8,8 @@
 
 #include "established.h"
 
-/* No error is about an error, and of other messages only echoes are translated. */
-static __always_inline bool quote_is_echo(const struct packet *pkt, const struct quote *quote)
-{
-	__u8 type = quote->transport[0];
-
-	if (pkt->family == FAMILY_IPV4)
-		return type == ICMP4_ECHO || type == ICMP4_ECHO_REPLY;
-	return type == ICMP6_ECHO || type == ICMP6_ECHO_REPLY;
-}
-
 /* The ports of a quoted transport header, in the direction of the answers. */
-static __always_inline int quote_ports(const struct packet *pkt, struct quote *quote)
+static __always_inline void quote_ports(struct quote *quote)
 {
 	const __u8 *header = quote->transport;
 	struct flow_key *key = &quote->reply_key;
@@ -27,16 +17,13 @@ static __always_inline int quote_ports(const struct packet *pkt, struct quote *q
 	if (key->protocol != IPPROTO_ICMP && key->protocol != IPPROTO_ICMPV6) {
 		__builtin_memcpy(&key->destination_port, header, 2);
 		__builtin_memcpy(&key->source_port, header + 2, 2);
-		return 0;
+		return;
 	}
-	if (!quote_is_echo(pkt, quote))
-		return -DROP_ICMP_UNSUPPORTED;
 	/* The identifier of an echo request comes back as the reply's destination "port". */
 	if (header[0] == ICMP4_ECHO || header[0] == ICMP6_ECHO)
 		__builtin_memcpy(&key->destination_port, header + 4, 2);
 	else
 		__builtin_memcpy(&key->source_port, header + 4, 2);
-	return 0;
 }
 
 enum quote_bytes {
@@ -109,6 +96,19 @@ static __always_inline int quote_parse_ipv6(struct packet *pkt, struct quote *qu
 	return quote_walk_extensions(pkt, quote, ip->nexthdr);
 }
 
+/* No error is about an error, and of other messages only echoes are translated. */
+static __always_inline bool quote_is_other_icmp(const struct packet *pkt, const struct quote *quote)
+{
+	__u8 protocol = quote->reply_key.protocol;
+	__u8 type = quote->transport[0];
+
+	if (protocol != IPPROTO_ICMP && protocol != IPPROTO_ICMPV6)
+		return false;
+	if (pkt->family == FAMILY_IPV4)
+		return type != ICMP4_ECHO && type != ICMP4_ECHO_REPLY;
+	return type != ICMP6_ECHO && type != ICMP6_ECHO_REPLY;
+}
+
 /* Reads the quoted headers and their reverse tuple. Eight transport bytes are what every error
  * must have (RFC 792); TCP's checksum is translated when it is there. */
 static __always_inline int quote_parse(struct packet *pkt, struct quote *quote)
@@ -128,7 +128,10 @@ static __always_inline int quote_parse(struct packet *pkt, struct quote *quote)
 		if (quote_load(pkt, quote->transport_at, quote->transport, PORTS_BYTES))
 			return -DROP_TRUNCATED;
 	}
-	return quote_ports(pkt, quote);
+	if (quote_is_other_icmp(pkt, quote))
+		return -DROP_ICMP_UNSUPPORTED;
+	quote_ports(quote);
+	return 0;
 }
 
 /* The quoted addresses become what the receiver of the error once sent; returns their difference.

@@ -26,19 +26,6 @@ static __always_inline struct mapping *mapping_lookup(struct scratch *s, const i
 	return bpf_map_lookup_elem(&mappings, &s->mapping_key);
 }
 
-/* The flow being made is outbound traffic: it keeps its mapping alive (RFC 4787 REQ-6). */
-static __noinline int mapping_keep(struct scratch *s)
-{
-	seconds expires = s->reply.seen + flow_timeout(&s->reply_key, &s->reply);
-
-	mapping_touch(&s->mapping_key, expires);
-	s->mapping_key.address = s->reply.destination;
-	s->mapping_key.port = s->reply.destination_port;
-	s->mapping_key.side = MAPPING_INSIDE;
-	mapping_touch(&s->mapping_key, expires);
-	return 0;
-}
-
 /* The socket's mapping into s->mapping, when both of its entries stand and agree. */
 static __always_inline bool mapping_find(struct scratch *s)
 {
@@ -53,32 +40,77 @@ static __always_inline bool mapping_find(struct scratch *s)
 	if (!outside || !address_equals(&outside->address, &s->reply.destination) ||
 	    outside->port != s->reply.destination_port)
 		return false;
-	mapping_keep(s);
 	return true;
 }
 
+/* The mapping that was found lives on with the flow that is being made (RFC 4787 REQ-6). */
+static __noinline int mapping_renew(struct scratch *s)
+{
+	seconds expires;
+
+	/* The verifier asks for it. */
+	if (!s)
+		return 0;
+	expires = s->reply.seen + flow_timeout(&s->reply_key, &s->reply);
+	s->mapping_key.side = MAPPING_INSIDE;
+	s->mapping_key.address = s->reply.destination;
+	s->mapping_key.port = s->reply.destination_port;
+	mapping_touch(&s->mapping_key, &s->mapping.address, s->mapping.port, expires);
+	s->mapping_key.side = MAPPING_OUTSIDE;
+	s->mapping_key.address = s->mapping.address;
+	s->mapping_key.port = s->mapping.port;
+	mapping_touch(&s->mapping_key, &s->reply.destination, s->reply.destination_port, expires);
+	return 0;
+}
+
+enum mapping_reservation {
+	MAPPING_TAKEN = 0, /* the port is another socket's */
+	MAPPING_RESERVED = 1,
+	MAPPING_FOUND = 2, /* another CPU has just mapped the same socket: s->mapping */
+};
+
+/* The socket's own entry decides between two CPUs that map it at once. */
+static __noinline int mapping_claim(struct scratch *s, __u16 port)
+{
+	/* The verifier asks for it. */
+	if (!s)
+		return MAPPING_TAKEN;
+	s->mapping_key.address = s->reply.destination;
+	s->mapping_key.port = s->reply.destination_port;
+	s->mapping_key.side = MAPPING_INSIDE;
+	s->mapping.address = s->flow.source;
+	s->mapping.port = bpf_htons(port);
+	if (!bpf_map_update_elem(&mappings, &s->mapping_key, &s->mapping, BPF_NOEXIST))
+		return MAPPING_RESERVED;
+	if (mapping_find(s)) {
+		mapping_lookup(s, &s->flow.source, bpf_htons(port), MAPPING_OUTSIDE);
+		bpf_map_delete_elem(&mappings, &s->mapping_key);
+		return MAPPING_FOUND;
+	}
+	/* What is left there of a mapping that is gone. */
+	mapping_lookup(s, &s->reply.destination, s->reply.destination_port, MAPPING_INSIDE);
+	s->mapping.address = s->flow.source;
+	s->mapping.port = bpf_htons(port);
+	bpf_map_update_elem(&mappings, &s->mapping_key, &s->mapping, BPF_ANY);
+	return MAPPING_RESERVED;
+}
+
 /* Reserves an outside port for the socket of the flow being made. */
-static __always_inline bool mapping_reserve(struct scratch *s, __u16 port)
+static __always_inline int mapping_reserve(struct scratch *s, __u16 port)
 {
 	struct mapping *taken =
 		mapping_lookup(s, &s->flow.source, bpf_htons(port), MAPPING_OUTSIDE);
 
 	if (taken && !mapping_is_idle(taken, s->reply.seen))
-		return false;
+		return MAPPING_TAKEN;
 	if (taken)
 		bpf_map_delete_elem(&mappings, &s->mapping_key);
 	s->mapping.address = s->reply.destination;
 	s->mapping.port = s->reply.destination_port;
 	s->mapping.expires = s->reply.seen + flow_timeout(&s->reply_key, &s->reply);
 	if (bpf_map_update_elem(&mappings, &s->mapping_key, &s->mapping, BPF_NOEXIST))
-		return false;
-	s->mapping_key.address = s->reply.destination;
-	s->mapping_key.port = s->reply.destination_port;
-	s->mapping_key.side = MAPPING_INSIDE;
-	s->mapping.address = s->flow.source;
-	s->mapping.port = bpf_htons(port);
-	bpf_map_update_elem(&mappings, &s->mapping_key, &s->mapping, BPF_ANY);
-	return true;
+		return MAPPING_TAKEN;
+	return mapping_claim(s, port);
 }
 
 /* Takes back what mapping_reserve() has just put there. */

@@ -71,9 +71,15 @@ static __always_inline void port_judge(struct scratch *s, __u16 port)
 /* A port of an endpoint-independent mapping is one pod's alone, towards every remote. */
 static __always_inline long port_probe_independent(struct scratch *s, __u16 port)
 {
-	if (!mapping_reserve(s, port))
+	int reserved = mapping_reserve(s, port);
+
+	if (reserved == MAPPING_TAKEN)
 		return 0;
+	if (reserved == MAPPING_FOUND)
+		port_set(s, bpf_ntohs(s->mapping.port));
 	s->result = port_reserve(s);
+	if (reserved == MAPPING_FOUND)
+		return 1;
 	if (s->result == PORT_CONFLICT)
 		mapping_release(s);
 	return s->result != PORT_CONFLICT;
@@ -227,6 +233,7 @@ static __always_inline int port_refuse(const struct scratch *s)
 /* The port that the socket's mapping has already, towards one more remote. */
 static __always_inline int port_map(struct scratch *s)
 {
+	mapping_renew(s);
 	s->reply_key.destination_port = s->flow.source_port = s->mapping.port;
 	return port_reserve(s) == PORT_CONFLICT ? port_refuse(s) : 0;
 }

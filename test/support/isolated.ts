@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, it } from 'vitest';
 
+/** Seconds that a test file may take; more of them for a longer look at random histories. */
+export const TEST_SECONDS = Number(process.env.ISTHMUS_TEST_SECONDS ?? 120);
 const ROOT = join(import.meta.dirname, '../..');
 
 /**
@@ -13,7 +15,7 @@ const ROOT = join(import.meta.dirname, '../..');
  */
 export function describeIsolated(name: string, file: string, body: () => void): void {
   if (process.env.ISTHMUS_ISOLATED === namespaces()) describe(name, body);
-  else it(`${name}: in namespaces of its own`, () => runIsolated(file), 120_000);
+  else it(`${name}: in namespaces of its own`, () => runIsolated(file), TEST_SECONDS * 1000);
 }
 
 async function runIsolated(file: string): Promise<void> {

@@ -184,13 +184,13 @@ export class NodeWorld implements AsyncDisposable {
     await run(['ip', '-batch', '-'], {
       input: `link add eth0 netns ${node} type veth peer name eth0 netns ${outside}\n`,
     });
-    await this.#batch('node', [
+    await this.lines('node', [
       'link set lo up',
       `addr add ${NODE.ipv4}/24 dev eth0`,
       `addr add ${NODE.ipv6}/64 dev eth0 nodad`,
       'link set eth0 up',
     ]);
-    await this.#batch('outside', [
+    await this.lines('outside', [
       'link set lo up',
       `addr add ${BEYOND.ipv4}/32 dev lo`,
       `addr add ${BEYOND.ipv6}/128 dev lo nodad`,
@@ -200,10 +200,11 @@ export class NodeWorld implements AsyncDisposable {
       `route add 10.244.0.0/16 via ${NODE.ipv4}`,
       `route add fd00:244::/32 via ${NODE.ipv6}`,
     ]);
-    await this.#batch('node', [`route add default via ${OUTSIDE.ipv4}`, `route add default via ${OUTSIDE.ipv6}`]);
+    await this.lines('node', [`route add default via ${OUTSIDE.ipv4}`, `route add default via ${OUTSIDE.ipv6}`]);
   }
 
-  async #batch(name: string, lines: readonly string[]): Promise<void> {
+  /** Runs `ip` in a namespace, once with many lines. */
+  async lines(name: string, lines: readonly string[]): Promise<void> {
     await run(['ip', '-n', this.netns(name), '-batch', '-'], { input: `${lines.join('\n')}\n` });
   }
 }

@@ -7,9 +7,18 @@ import type { Native, NativeProgram } from '../../src/bpf/native.js';
 /** Programs by pin, packets in base64; a packet without bytes is a call of a syscall program. */
 export interface Batch {
   readonly runs: readonly { readonly program: string; readonly data?: string; readonly context?: string }[];
-  readonly rounds: number;
-  /** Milliseconds of the machine's clock when it begins. */
-  readonly start: number;
+  /** When to begin, and when to begin no other round: nanoseconds of the monotonic clock, as text. */
+  readonly start: string;
+  readonly end: string;
+}
+
+/** What came of it. */
+export interface BatchResult {
+  /** Runs by what they returned. */
+  readonly verdicts: Readonly<Record<string, number>>;
+  /** Nanoseconds of the monotonic clock, as text. */
+  readonly began: string;
+  readonly ended: string;
 }
 
 const native = createRequire(import.meta.url)(process.argv[2] ?? '') as Native;
@@ -21,21 +30,23 @@ function programAt(pin: string): NativeProgram {
   return program;
 }
 
-function run({ runs, rounds, start }: Batch): Record<number, number> {
+function run({ runs, start, end }: Batch): BatchResult {
   const ready = runs.map(({ program, data, context }) => ({
     program: programAt(program),
     options:
       data === undefined ? {} : { data: Buffer.from(data, 'base64'), context: Buffer.from(context ?? '', 'base64') },
   }));
-  const verdicts: Record<number, number> = {};
-  while (Date.now() < start);
-  for (let round = 0; round < rounds; round++) {
+  const verdicts: Record<string, number> = {};
+  const clock = process.hrtime.bigint;
+  while (clock() < BigInt(start));
+  const began = clock();
+  do {
     for (const { program, options } of ready) {
       const { retval } = program.testRun(options);
       verdicts[retval] = (verdicts[retval] ?? 0) + 1;
     }
-  }
-  return verdicts;
+  } while (clock() < BigInt(end));
+  return { verdicts, began: String(began), ended: String(clock()) };
 }
 
 for await (const line of createInterface({ input: process.stdin })) {

@@ -46,7 +46,7 @@ describeDatapath({ name: 'flow', file: import.meta.filename }, (get) => {
       ['uplink', 'FA', 'seen_reply fin_original fin_reply'],
       ['a', 'A', 'seen_reply fin_original fin_reply'],
       ['a', 'S', ''],
-      ['uplink', 'R', 'seen_reply reset'],
+      ['uplink', 'R', 'reset'],
       ['uplink', 'S', 'seen_reply reset'],
       ['a', 'S', ''],
     ] as const;

@@ -36,6 +36,8 @@ describeDatapath(
   },
 );
 
-function clearFlows({ maps: { flows } }: TestDatapath): void {
+function clearFlows({ maps: { flows, flow_totals, flow_counts } }: TestDatapath): void {
   flows.deleteMany([...flows.scan()].map(([key]) => key));
+  flow_counts.deleteMany([...flow_counts.scan()].map(([key]) => key));
+  flow_totals.set(0, { entries: 0 });
 }

@@ -4,7 +4,7 @@ import type { DropName, Verdict } from '../datapath.js';
 import { ETHERTYPE, macBytes, PROTOCOL } from '../packet-layer.js';
 import { type Device, HOOKS, MAC } from '../world.js';
 import { icmpError, macText, reset } from './answers.js';
-import { type Entry, type Flow, FlowTable, MappingTable, observe, type Way } from './flow-table.js';
+import { type Entry, type Flow, FlowTable, MappingTable, observe, type Socket, type Way } from './flow-table.js';
 import { advertisement, arpReply } from './neighbour.js';
 import {
   type Backend,
@@ -37,6 +37,9 @@ export interface Ruling {
 /** What the datapath has chosen for a flow, when it has made it. */
 export type Chosen = (original: Tuple) => Choice | undefined;
 
+/** The outside name that the datapath has given to a socket, when it has. */
+export type Mapped = (protocol: number, inside: Socket) => Socket | undefined;
+
 /** A packet at a hook. */
 interface Arrival {
   readonly device: Device;
@@ -64,10 +67,12 @@ export class DatapathModel {
   readonly #fragments = new Map<string, Ports>();
   readonly #node: ModelNode;
   readonly #chosen: Chosen;
+  readonly #mapped: Mapped;
 
-  constructor(node: ModelNode, chosen: Chosen) {
+  constructor(node: ModelNode, { chosen, mapped }: { readonly chosen: Chosen; readonly mapped: Mapped }) {
     this.#node = node;
     this.#chosen = chosen;
+    this.#mapped = mapped;
   }
 
   /** Rules on a frame that comes in from a device. Throws WrongChoice when the datapath has chosen what it must not. */
@@ -284,7 +289,7 @@ export class DatapathModel {
     const { view, device, frame } = at;
     switch (view.tuple.protocol) {
       case PROTOCOL.tcp:
-        if (((view.tcp?.flags ?? 0) & (TCP.syn | TCP.ack | TCP.rst)) === TCP.syn) return undefined;
+        if (canBegin(view)) return undefined;
         return answered(device, 'DROP_NO_FLOW', reset(frame, view));
       case PROTOCOL.udp:
         return undefined;
@@ -333,8 +338,11 @@ export class DatapathModel {
   #decide(wish: Wish, original: Tuple): Choice | undefined {
     const choice = this.#chosen(original);
     if (choice === undefined) {
-      // A socket that sends to its own outside name: what answers looks like what was sent.
-      if (isItself(wish, original)) throw new Refused('DROP_NO_FLOW');
+      // A socket that sends to its own outside name: what answers looks like what was sent. Its door is open, though.
+      if (isItself(wish, original)) {
+        this.#contact(wish, { ...wish.translated, sourcePort: original.destinationPort }, original.destination);
+        throw new Refused('DROP_NO_FLOW');
+      }
       judgeRefusal(wish);
       return undefined;
     }
@@ -350,7 +358,7 @@ export class DatapathModel {
   }
 
   /** The socket has a mapping from now on, and has sent to this remote. */
-  #contact({ inside }: Wish, { protocol, source, sourcePort }: Tuple, remote: Address): void {
+  #contact({ inside }: Pick<Wish, 'inside'>, { protocol, source, sourcePort }: Tuple, remote: Address): void {
     const outside = { address: source, port: sourcePort };
     const known = this.mappings.byInside(protocol, inside);
     const mapping = known ?? { protocol, inside, outside, contacts: new Set<Address>() };
@@ -430,18 +438,17 @@ export class DatapathModel {
   }
 
   /** Who may use a mapped port that it was not addressed from (RFC 4787 REQ-8): 1 an address that was sent to, 2 all. */
-  #checkFiltering(contacts: ReadonlySet<Address>, remote: Address): void {
+  #isAdmitted(contacts: ReadonlySet<Address>, remote: Address): boolean {
     const { filtering } = this.#node.config;
-    if (filtering === 2 || (filtering === 1 && contacts.has(remote))) return;
-    throw new Refused('DROP_FILTERED');
+    return filtering === 2 || (filtering === 1 && contacts.has(remote));
   }
 
   /** From the wire to a mapped port: as if the pod had sent first. */
   #admitted(at: Arrival): Ruling | undefined {
     const mapping = this.#mappingAt(at.view);
-    if (mapping === undefined) return undefined;
+    if (mapping === undefined || !canBegin(at.view)) return undefined;
     const translated = reverse(at.view.tuple);
-    this.#checkFiltering(mapping.contacts, translated.destination);
+    if (!this.#isAdmitted(mapping.contacts, translated.destination)) throw new Refused('DROP_FILTERED');
     const pod = this.#node.endpoints.get(mapping.inside.address);
     if (pod === undefined) throw new Refused('DROP_NO_ENDPOINT');
     const way = this.#wayTo(translated.destination);
@@ -459,11 +466,30 @@ export class DatapathModel {
   #hairpin(at: Arrival, sender: ModelEndpoint): Ruling | undefined {
     const mapping = this.#mappingAt(at.view);
     if (mapping === undefined) return undefined;
-    this.#checkFiltering(mapping.contacts, sender.natAddress);
+    const refused = this.#checkOpens(at);
+    if (refused !== undefined) return refused;
     const target = this.#node.endpoints.get(mapping.inside.address);
     if (target === undefined) throw new Refused('DROP_NO_ENDPOINT');
+    const { source, sourcePort } = at.view.tuple;
+    const isOwn = mapping.inside.address === source && mapping.inside.port === sourcePort;
+    if (!isOwn && !this.#isAdmitted(mapping.contacts, sender.natAddress)) this.#knockInVain(at, sender);
     const request = { owner: sender, destination: mapping.inside, target, independent: true };
-    return this.#checkOpens(at) ?? this.#translate(at, request, sender);
+    return this.#translate(at, request, sender);
+  }
+
+  /** Refused by the other pod's filtering: the sender's own mapping and contact stand all the same, if it has a port. */
+  #knockInVain({ view: { tuple } }: Arrival, sender: ModelEndpoint): void {
+    const { protocol, source, sourcePort, destination } = tuple;
+    const inside = { address: source, port: sourcePort };
+    const outside = this.#mapped(protocol, inside);
+    if (outside === undefined) return;
+    const known = this.mappings.byInside(protocol, inside)?.outside;
+    const other = this.mappings.byOutside(protocol, outside)?.inside;
+    const isOwn = sender.blocks.some(({ first, count }) => outside.port >= first && outside.port < first + count);
+    const isRight = known === undefined ? other === undefined && isOwn : known.port === outside.port;
+    if (!isRight) throw new WrongChoice(`${outside.port} for a socket of ${source}`);
+    this.#contact({ inside }, { ...tuple, source: outside.address, sourcePort: outside.port }, destination);
+    throw new Refused('DROP_FILTERED');
   }
 
   // --- errors
@@ -512,6 +538,11 @@ function answered(device: Device, drop: DropName, bytes: Buffer | undefined): Ru
 }
 
 /** RFC 1122, RFC 4291: multicast, broadcast, loopback, link-local, and IPv6 that stands for IPv4. */
+/** Whether a packet can be a connection's first. */
+function canBegin({ tuple, tcp }: View): boolean {
+  return tuple.protocol !== PROTOCOL.tcp || ((tcp?.flags ?? 0) & (TCP.syn | TCP.ack | TCP.rst)) === TCP.syn;
+}
+
 function isNotRoutable({ six, tuple: { destination } }: View): boolean {
   if (six) return /^(ff|fe[89ab]|0{24})/.test(destination);
   const [first, second] = [24, 26].map((at) => Number.parseInt(destination.slice(at, at + 2), 16));

@@ -76,16 +76,21 @@ export function lineOf(key: string, to: Tuple, [from, out]: readonly [string, st
   return `${key} => ${tupleText(to)} ${from} -> ${out}`;
 }
 
-/** Whether a flow is over, so that its port may serve another. The rule is the datapath's to state: see docs/port-reuse.md. */
-export function isOver({ ended: { original, reply, reset } }: Flow): boolean {
+/** Whether a flow's port may serve another. When a reset is believed is the datapath's to say. */
+export function mayBeOver({ ended: { original, reply, reset } }: Flow): boolean {
   return reset || (original && reply);
+}
+
+/** Whether it must: both sides have closed, and there was no reset that could have been a forged one. */
+export function isOver({ ended: { original, reply, reset } }: Flow): boolean {
+  return original && reply && !reset;
 }
 
 /** Notes what a segment says about the end of its connection. */
 export function observe({ flow, isReply }: Entry, { tcp }: View, numbers: Numbers | undefined): void {
   if (tcp === undefined) return;
   const { ended } = flow;
-  if (!isReply && isOver(flow) && (tcp.flags & (TCP.syn | TCP.ack)) === TCP.syn) {
+  if (!isReply && mayBeOver(flow) && (tcp.flags & (TCP.syn | TCP.ack)) === TCP.syn) {
     Object.assign(ended, { original: false, reply: false, reset: false });
     flow.record = undefined;
   } else {

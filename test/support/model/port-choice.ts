@@ -1,6 +1,6 @@
 // Which port a new flow may leave from. The datapath chooses; the model says whether it was allowed to.
 import { portsOf } from '../port-blocks.js';
-import { type Flow, type FlowTable, isOver, type MappingTable, type Socket } from './flow-table.js';
+import { type Flow, type FlowTable, isOver, type MappingTable, mayBeOver, type Socket } from './flow-table.js';
 import type { ModelEndpoint } from './node.js';
 import { isNewer, type Numbers } from './timestamp.js';
 import { reverse, type Tuple, tupleText } from './tuple.js';
@@ -35,9 +35,9 @@ export function judgeChoice(wish: Wish, { translated, shift }: Choice): Flow | u
   if (!candidatesOf(wish).includes(port)) say('not one of the owner, or of the mapping');
   if (isMappedToAnother(wish, port)) say("another socket's mapping has it");
   const taken = holderOf(wish, port);
-  if (taken !== undefined && !isOver(taken)) say(`a living flow has it: ${tupleText(taken.original)}`);
+  if (taken !== undefined && !mayBeOver(taken)) say(`a living flow has it: ${tupleText(taken.original)}`);
   if (shift !== 0 && taken === undefined) say('timestamps are moved without a reason');
-  if (taken !== undefined) judgeReuse(wish, taken, { shift, say });
+  if (taken !== undefined && isOver(taken)) judgeReuse(wish, taken, { shift, say });
   return taken;
 }
 
