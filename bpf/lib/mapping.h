@@ -72,9 +72,12 @@ enum mapping_reservation {
 /* The socket's own entry decides between two CPUs that map it at once. */
 static __noinline int mapping_claim(struct scratch *s, __u16 port)
 {
+	seconds expires;
+
 	/* The verifier asks for it. */
 	if (!s)
 		return MAPPING_TAKEN;
+	expires = s->mapping.expires;
 	s->mapping_key.address = s->reply.destination;
 	s->mapping_key.port = s->reply.destination_port;
 	s->mapping_key.side = MAPPING_INSIDE;
@@ -87,10 +90,11 @@ static __noinline int mapping_claim(struct scratch *s, __u16 port)
 		bpf_map_delete_elem(&mappings, &s->mapping_key);
 		return MAPPING_FOUND;
 	}
-	/* What is left there of a mapping that is gone. */
+	/* What is left there of a mapping that is gone; it was read into s->mapping. */
 	mapping_lookup(s, &s->reply.destination, s->reply.destination_port, MAPPING_INSIDE);
 	s->mapping.address = s->flow.source;
 	s->mapping.port = bpf_htons(port);
+	s->mapping.expires = expires;
 	bpf_map_update_elem(&mappings, &s->mapping_key, &s->mapping, BPF_ANY);
 	return MAPPING_RESERVED;
 }
