@@ -93,7 +93,7 @@ static __always_inline int nat_source(struct packet *pkt, struct scratch *s,
 	s->flow.flags |= FLOW_REWRITE_SOURCE;
 	s->reply.flags |= FLOW_REWRITE_DESTINATION;
 	s->reply_key.destination = owner->nat_address;
-	return port_search(s, owner, pkt->key.source_port);
+	return port_search(owner, pkt->key.source_port);
 }
 
 /*

@@ -248,12 +248,17 @@ static __always_inline bool port_is_scarce(const struct scratch *s)
 	return s->probes > limit && !s->best && !s->worst;
 }
 
-/* Reserves a port of the owner's blocks, all of which are searched as one row. */
-static __always_inline int port_search(struct scratch *s, const struct endpoint *owner,
-				       __be16 source_port)
+/*
+ * Reserves a port of the owner's blocks, all of which are searched as one row. Not static, so that
+ * the verifier walks it once and not for every way that leads here.
+ */
+__noinline int port_search(const struct endpoint *owner, __be16 source_port)
 {
 	struct nat_counter *counter = port_counter_get();
+	struct scratch *s = scratch_get();
 
+	if (!s || !owner)
+		return -DROP_NO_PORT_BLOCK;
 	if (!counter || !port_prepare(s, owner, source_port))
 		return -DROP_NO_PORT_BLOCK;
 	if (s->independent && mapping_find(s) && port_is_owned(s, bpf_ntohs(s->mapping.port)))

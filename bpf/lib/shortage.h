@@ -117,14 +117,14 @@ static __always_inline int shortage_refuse(const struct scratch *s, const struct
 
 /*
  * What the search for a port of the owner's came to. The agent is also told when a port was found
- * but few are left, so that normally no packet has to wait for a block.
+ * but few are left, so that normally no packet has to wait for a block. Not static, as port_search().
  */
-static __noinline int shortage_settle(const struct endpoint *owner, int rc)
+__noinline int shortage_settle(const struct endpoint *owner, int rc)
 {
 	struct scratch *s = scratch_get();
 	struct shortage *shortage;
 
-	if (!s || !s->shortage_kind)
+	if (!s || !owner || !s->shortage_kind)
 		return rc;
 	shortage = shortage_get(s, owner);
 	if (!shortage)
