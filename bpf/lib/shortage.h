@@ -117,7 +117,8 @@ static __always_inline int shortage_refuse(const struct scratch *s, const struct
 
 /*
  * What the search for a port of the owner's came to. The agent is also told when a port was found
- * but few are left, so that normally no packet has to wait for a block. Not static, as port_search().
+ * but few are left, so that normally no packet has to wait for a block. Not static, as
+ * port_search().
  */
 __noinline int shortage_settle(const struct endpoint *owner, int rc)
 {
