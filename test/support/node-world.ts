@@ -53,7 +53,11 @@ export class NodeWorld implements AsyncDisposable {
   readonly directory: string;
   /** A mount of its own. */
   readonly bpffs: string;
+  /** Of the node: its own processes, and below it those of pods. */
   readonly cgroup: string;
+  /** Of the node and of who is outside. */
+  readonly #worldCgroup: string;
+  readonly #outsiders = new Set(['outside']);
   readonly #prefix: string;
   readonly #reaper: ChildProcess;
 
@@ -62,8 +66,9 @@ export class NodeWorld implements AsyncDisposable {
     this.#prefix = `ist-t${process.pid}-${count++}-`;
     this.directory = mkdtempSync(join(tmpdir(), 'ist-t'));
     this.bpffs = join(this.directory, 'bpf');
-    this.cgroup = join(cgroupRoot(), this.#prefix.slice(0, -1));
-    this.#reaper = spawn('/bin/sh', ['-c', REAPER, 'sh', this.directory, this.cgroup, this.#prefix], {
+    this.#worldCgroup = join(cgroupRoot(), this.#prefix.slice(0, -1));
+    this.cgroup = join(this.#worldCgroup, 'node');
+    this.#reaper = spawn('/bin/sh', ['-c', REAPER, 'sh', this.directory, this.#worldCgroup, this.#prefix], {
       stdio: ['pipe', 'ignore', 'ignore'],
       detached: true,
     });
@@ -74,8 +79,8 @@ export class NodeWorld implements AsyncDisposable {
     const ended = new Promise((resolve) => this.#reaper.once('close', resolve));
     this.#reaper.stdin?.end();
     await ended;
-    if (existsSync(this.directory) || existsSync(this.cgroup)) {
-      throw new Error(`not all of the test was removed: see ${this.directory} and ${this.cgroup}`);
+    if (existsSync(this.directory) || existsSync(this.#worldCgroup)) {
+      throw new Error(`not all of the test was removed: see ${this.directory} and ${this.#worldCgroup}`);
     }
   }
 
@@ -98,11 +103,17 @@ export class NodeWorld implements AsyncDisposable {
     await run(['ip', '-batch', '-'], { input });
   }
 
+  /** Creates the namespaces of hosts outside: the node's programs do not see their sockets. */
+  async addHosts(...names: string[]): Promise<void> {
+    for (const name of names) this.#outsiders.add(name);
+    await this.addNamespace(...names);
+  }
+
   async deleteNamespace(name: string): Promise<void> {
     await run(['ip', 'netns', 'del', this.netns(name)]);
   }
 
-  /** Runs a program in a namespace and in the node's cgroup, or in one below it for pods. */
+  /** Runs a program in a namespace and in its cgroup. */
   exec(name: string, argv: readonly string[], timeout = 20_000): Promise<CommandResult> {
     return capture(argv, { netns: this.netns(name), cgroup: this.cgroupOf(name), timeout });
   }
@@ -162,10 +173,10 @@ export class NodeWorld implements AsyncDisposable {
       throw new Error(`no server in ${name}`);
   }
 
-  /** Of the node itself, or one below it for each pod. */
+  /** The node's, one below it for each pod, or one beside it for who is outside. */
   cgroupOf(name: string): string {
     if (name === 'node') return this.cgroup;
-    const cgroup = join(this.cgroup, name);
+    const cgroup = join(this.#outsiders.has(name) ? this.#worldCgroup : this.cgroup, name);
     mkdirSync(cgroup, { recursive: true });
     return cgroup;
   }

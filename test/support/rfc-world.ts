@@ -256,7 +256,7 @@ export class RfcWorld implements AsyncDisposable {
   async #build(): Promise<void> {
     const { node } = this;
     await node.exec('outside', ['sysctl', '-qw', 'net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1']);
-    await node.addNamespace(...HOSTS);
+    await node.addHosts(...HOSTS);
     for (const host of HOSTS) await this.#connect(host);
     await node.ip('outside', `route add blackhole 203.0.113.0/24`);
     await node.ip('outside', `-6 route add blackhole 2001:db8:66::/64`);
@@ -293,7 +293,7 @@ export class RfcWorld implements AsyncDisposable {
     for (const port of PORTS) {
       start([PROBE, 'serve', '--port', String(port)], {
         netns: node.netns(host),
-        cgroup: node.cgroup,
+        cgroup: node.cgroupOf(host),
         log: join(node.directory, 'servers.log'),
       });
       const ready = () => node.probe(host, 'tcp', '127.0.0.1', String(port), 'who', '--timeout', '500');

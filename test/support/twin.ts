@@ -76,7 +76,7 @@ async function succeed(result: Promise<CommandResult>): Promise<CommandResult> {
 async function startServer(world: NodeWorld, addresses: readonly string[]): Promise<void> {
   const log = join(world.directory, `twin-${addresses[0]}.log`);
   const argv = ['sh', '-c', 'sleep 1000 | exec "$@"', 'sh', 'python3', SCRIPT, 'serve', ...addresses];
-  start(argv, { netns: world.netns('far'), cgroup: world.cgroup, log });
+  start(argv, { netns: world.netns('far'), cgroup: world.cgroupOf('far'), log });
   if (!(await until(() => readFileSync(log, 'utf8').includes('ready'), 8000)))
     throw new Error(`no server: ${readFileSync(log, 'utf8')}`);
 }
@@ -85,7 +85,7 @@ async function startCapture(world: NodeWorld): Promise<string> {
   const file = join(world.directory, 'wire.pcap');
   const log = join(world.directory, 'tcpdump.log');
   const argv = ['tcpdump', '-i', 'eth0', '-U', '--immediate-mode', '-B', '8192', '-w', file, '-Z', 'root', 'ip or ip6'];
-  start(argv, { netns: world.netns('outside'), cgroup: world.cgroup, log });
+  start(argv, { netns: world.netns('outside'), cgroup: world.cgroupOf('outside'), log });
   const listens = (): boolean => readFileSync(log, 'utf8').includes('listening');
   if (!(await until(listens, 8000))) throw new Error(`tcpdump: ${readFileSync(log, 'utf8')}`);
   return file;

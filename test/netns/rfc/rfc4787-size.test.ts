@@ -28,7 +28,7 @@ async function startEcho(family: Family): Promise<void> {
   const { address } = world.server('third', family);
   start([PROBE, 'reorder', '--bind', address, '--port', String(ECHO_PORT), '--order', 'reversed'], {
     netns: node.netns('third'),
-    cgroup: node.cgroup,
+    cgroup: node.cgroupOf('third'),
     log: join(node.directory, 'servers.log'),
   });
   expect(
