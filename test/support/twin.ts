@@ -30,7 +30,7 @@ export interface Twin {
 
 /** Puts the router's far side and the server behind a world whose pod `a` is there already. */
 export async function openTwin(world: NodeWorld): Promise<Twin> {
-  await world.addNamespace('far');
+  await world.addHosts('far');
   await world.lines('outside', [
     `link add eth1 type veth peer name eth0 netns ${world.netns('far')}`,
     `addr add ${ROUTER.ipv4}/24 dev eth1`,
