@@ -157,7 +157,7 @@ const KIND = fc.constantFrom<Kind>(
   ...(['new', 'new', 'again', 'again', 'more', 'more', 'answer', 'answer', 'answer', 'error', 'knock'] as const),
 );
 
-export const randomStep: fc.Arbitrary<Step> = fc.record<Step>({
+const randomStep: fc.Arbitrary<Step> = fc.record<Step>({
   kind: KIND,
   which: fc.nat(11),
   fresh,
@@ -166,6 +166,43 @@ export const randomStep: fc.Arbitrary<Step> = fc.record<Step>({
   pieces: rarely(6, pieces),
   spoil: rarely(5, spoil),
 });
+
+/** One pod's connections to one server, opened and closed by few ports: those that were used before are used again. */
+const randomConnection: fc.Arbitrary<Step> = fc.record<Step>({
+  kind: fc.constantFrom<Kind>('new', 'new', 'again', 'again', 'answer'),
+  which: fc.nat(5),
+  fresh: fc.record<Fresh>({
+    device: fc.constant('a'),
+    six: fc.constant(false),
+    source: fc.constant('a'),
+    destination: fc.constant('remote'),
+    protocol: fc.constant(PROTOCOL.tcp),
+    ports: fc.tuple(fc.integer({ min: 1000, max: 1011 }), fc.constant(443)),
+    isReply: fc.constant(false),
+  }),
+  shape: fc.record<Shape>({
+    ttl: fc.constant(64),
+    flags: fc.constantFrom('S', 'S', 'FA', 'FA', 'A', 'SF'),
+    seq: fc.nat(0xffffffff),
+    timestamp: fc.nat(1000),
+    size: fc.nat(20),
+    noChecksum: fc.constant(false),
+    options: fc.constant(0),
+    icmpType: fc.constant(undefined),
+  }),
+  error,
+  pieces: fc.constant(undefined),
+  spoil: fc.constant(undefined),
+});
+
+/** Up to so many steps. */
+export function randomHistory(maxLength: number): fc.Arbitrary<Step[]> {
+  const size = { minLength: 1, maxLength, size: 'max' } as const;
+  return fc.oneof(
+    { weight: 5, arbitrary: fc.array(randomStep, size) },
+    { weight: 1, arbitrary: fc.array(randomConnection, size) },
+  );
+}
 
 /** The frames of a step, in the order in which they arrive. */
 export function framesOf(step: Step, seen: readonly Seen[]): Sent[] {

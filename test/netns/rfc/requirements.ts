@@ -233,6 +233,7 @@ const UPDATES: readonly Requirement[] = [
     text: 'The idle times of opening and of closing connections are separate settings',
   },
   { id: '7857-2.1a', level: 'SHOULD', text: 'Both are four minutes or more by default' },
+  { id: '7857-2.1b', level: 'SHOULD', text: 'A connection that one side has closed is kept like an open one' },
   { id: '7857-2.2', level: 'MUST', text: 'A reset of a known connection is translated' },
   { id: '7857-2.2a', level: 'SHOULD', text: 'After a reset the connection is kept for four minutes' },
   { id: '7857-3', level: 'MAY', text: 'Connections to different remotes share an outside port' },

@@ -76,7 +76,7 @@ async function fillTable(): Promise<void> {
 
 describe('with a limit of flows', () => {
   test('6888-5: a pod has no more open flows than it may, and its neighbour has its own', async () => {
-    await world.configure({ nat: { blockSize: BLOCK, flowsPerPod: 10 } });
+    await using world = await RfcWorld.open({ spec: { nat: { blockSize: BLOCK, flowsPerPod: 10 } }, pods: [] });
     const count = async (pod: string): Promise<number> => {
       await world.addPod(pod);
       const frames = await world.frames(pod);
@@ -93,8 +93,7 @@ describe('with quotas', () => {
   const quotas = { blocksPerPod: { initial: 1, maximum: 1 }, blocksPerNamespace: { namespaces: { test: 2 } } };
 
   test('6888-4n: pods of a namespace get no more blocks than it may have together', async () => {
-    await using other = await RfcWorld.open({ pods: [] });
-    await other.configure({ nat: { blockSize: BLOCK, ...quotas } });
+    await using other = await RfcWorld.open({ spec: { nat: { blockSize: BLOCK, ...quotas } }, pods: [] });
     for (const pod of ['one', 'two']) await other.addPod(pod);
     const third = async (): Promise<number> => {
       await other.addPod('three').catch(() => undefined);
@@ -122,7 +121,8 @@ describe('with a pool of addresses', () => {
       metadata: { name: 'pool' },
       spec: { addresses: POOL, nodeSelector: { matchLabels: labels } },
     });
-    const names = ['one', 'two', 'three', 'four'];
+    // Of two blocks of an address, the first is the node's.
+    const names = ['one', 'two', 'three'];
     const seen = new Set<string>();
     const all = async (): Promise<boolean> => {
       const next = names.find((name) => !other.pods.has(name));
@@ -135,7 +135,6 @@ describe('with a pool of addresses', () => {
       for (const { family } of FAMILIES)
         seen.add((await (await udpOf(other, name, family)).who(other.server('s1', family))).address);
     }
-    expect(seen.size).toBeGreaterThan(2);
-    for (const address of seen) expect([NODE.ipv4, NODE.ipv6, ...POOL]).toContain(address);
+    expect([...seen].sort()).toEqual([NODE.ipv4, NODE.ipv6, ...POOL].sort());
   }, 60_000);
 });

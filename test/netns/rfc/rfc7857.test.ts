@@ -65,9 +65,15 @@ async function established(family: Family): Promise<Connection> {
   return connection;
 }
 
-async function closing(family: Family): Promise<Connection> {
+async function halfClosed(family: Family): Promise<Connection> {
   const connection = await established(family);
   await say(connection, 'FA');
+  return connection;
+}
+
+async function closing(family: Family): Promise<Connection> {
+  const connection = await halfClosed(family);
+  expect(await hear(connection, 'FA')).toBe(true);
   return connection;
 }
 
@@ -123,6 +129,10 @@ describe('by default', () => {
     ).toEqual([YES, NO, YES, NO]);
     const { tcpOpening, tcpClosing } = DEFAULT_TIMEOUTS;
     expect(Math.min(tcpOpening, tcpClosing)).toBeGreaterThanOrEqual(240);
+  });
+
+  test('7857-2.1b: a connection that one side has closed is kept like an open one', async () => {
+    expect(await areKept([[halfClosed, just(7440)]])).toEqual([YES]);
   });
 
   test('7857-2.2a: a connection that was reset is kept for four minutes, and then removed', async () => {
