@@ -27,13 +27,8 @@ static __always_inline bool cut_plan(struct packet *pkt, __u32 mtu)
  */
 static __noinline int cut_send(struct packet *pkt)
 {
-	struct ethhdr *ethernet = packet_at(pkt, 0, ETHERNET_BYTES);
-
-	if (!ethernet)
+	if (!detour_address(pkt))
 		return -DROP_REWRITE_FAILED;
-	config_copy(ethernet->h_dest, &config.detour_mac, sizeof(mac_addr));
-	config_copy(ethernet->h_source, &config.gateway_mac, sizeof(mac_addr));
-	packet_increment_ttl(pkt);
 	pkt->skb->mark = pkt->cut;
 	bpf_skb_change_type(pkt->skb, PACKET_HOST);
 	return bpf_redirect_peer(config.cut_ifindex, 0) == TC_REDIRECT ? VERDICT_REDIRECTED

@@ -118,16 +118,24 @@ static __always_inline int detour_check(struct packet *pkt)
 	return 0;
 }
 
-/* Sends a fragment on the detour. From a pod it has been checked against spoofing. */
-static __always_inline int detour_send(struct packet *pkt, struct fragment_counter *counter)
+/* What goes to a namespace of ours is a packet to forward there: with the TTL that it came with. */
+static __always_inline bool detour_address(struct packet *pkt)
 {
 	struct ethhdr *ethernet = packet_at(pkt, 0, ETHERNET_BYTES);
 
 	if (!ethernet)
-		return -DROP_REWRITE_FAILED;
+		return false;
 	config_copy(ethernet->h_dest, &config.detour_mac, sizeof(mac_addr));
 	config_copy(ethernet->h_source, &config.gateway_mac, sizeof(mac_addr));
 	packet_increment_ttl(pkt);
+	return true;
+}
+
+/* Sends a fragment on the detour. From a pod it has been checked against spoofing. */
+static __always_inline int detour_send(struct packet *pkt, struct fragment_counter *counter)
+{
+	if (!detour_address(pkt))
+		return -DROP_REWRITE_FAILED;
 	counter->detour++;
 	return bpf_redirect(detour_ifindex(pkt), 0) == TC_REDIRECT ? VERDICT_REDIRECTED
 								   : -DROP_REWRITE_FAILED;

@@ -1,21 +1,17 @@
 // A whole benchmark: build, measure section by section, judge, remove.
-import { randomUUID } from 'node:crypto';
 import { availableParallelism, cpus, release } from 'node:os';
 import { TestbedError } from '../testbed/error.js';
-import { requireBuild } from '../testbed/files.js';
-import { withOwned } from '../testbed/owner.js';
-import { untilOrphaned } from '../testbed/reaper.js';
 import type { Bed, Missing } from './bed.js';
-import { buildBed, removeBed } from './bed.js';
+import { buildBed } from './bed.js';
 import { measureCost } from './cost.js';
 import type { Section } from './goals.js';
 import { COMPARISONS, SECTIONS } from './goals.js';
 import { measureLatency } from './latency.js';
 import { measureMemory } from './memory.js';
+import { ownBench } from './owned.js';
 import { listPaths } from './paths.js';
 import type { Peer } from './peers.js';
-import { allNamespaces, planBench } from './plan.js';
-import { readRecord, requireNoOther, writeRecord } from './record.js';
+import { planBench } from './plan.js';
 import type { BenchReport, Samples } from './report.js';
 import { judge, timesOf } from './results.js';
 import { measureThroughput } from './throughput.js';
@@ -35,27 +31,8 @@ const THOROUGH = { rounds: 21, runSeconds: 0.6, packets: 500_000, batches: 41 };
 type Effort = typeof QUICK;
 
 /** Throws TestbedError when nothing could be measured, InterruptedError after a signal; all is removed then. */
-export async function runBench(options: BenchOptions): Promise<BenchReport> {
-  requireBuild('a benchmark');
-  requireNoOther();
-  const left = await removeBed();
-  if (left.length > 0)
-    throw new TestbedError(`cannot remove what an earlier benchmark left: ${left.join(', ')} stayed`);
-  const id = randomUUID();
-  writeRecord(id);
-  return withOwned({
-    what: 'benchmark',
-    reaper: ['bench', '--when-stdin-closes', id],
-    namespaces: allNamespaces(planBench()),
-    keep: false,
-    takeDown: removeBed,
-    work: (signal) => work(options, signal),
-  });
-}
-
-/** The reaper's life: removes what the run with this id has left when its owner is gone. Returns what stayed. */
-export async function reapBench(id: string): Promise<string[]> {
-  return (await untilOrphaned()) && readRecord()?.id === id ? removeBed() : [];
+export function runBench(options: BenchOptions): Promise<BenchReport> {
+  return ownBench(planBench(), (signal) => work(options, signal));
 }
 
 async function work(options: BenchOptions, signal: AbortSignal): Promise<BenchReport> {

@@ -11,7 +11,7 @@ import { UPLINK } from './node.js';
 import { bpffsOf, cgroupOf } from './node-home.js';
 
 /** Compiling and verifying on a busy machine is the slowest part of a start. */
-const READY_MS = 30_000;
+const READY_MS = 90_000;
 
 export function socketOf(node: TestNode): string {
   return `${node.stateDir}/${SOCKET_NAME}`;

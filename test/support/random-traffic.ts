@@ -195,12 +195,29 @@ const randomConnection: fc.Arbitrary<Step> = fc.record<Step>({
   spoil: fc.constant(undefined),
 });
 
+/** The same connections, each of which both sides close before the next begins. */
+const randomEnded: fc.Arbitrary<Step[]> = randomConnection.map((step) => {
+  const say = (kind: Kind, which: number, flags: Shape['flags']): Step => ({
+    ...step,
+    kind,
+    which,
+    shape: { ...step.shape, flags },
+  });
+  return [say('new', 0, 'S'), say('answer', 0, 'FA'), say('again', 1, 'FA')];
+});
+
 /** Up to so many steps. */
 export function randomHistory(maxLength: number): fc.Arbitrary<Step[]> {
   const size = { minLength: 1, maxLength, size: 'max' } as const;
   return fc.oneof(
     { weight: 5, arbitrary: fc.array(randomStep, size) },
     { weight: 1, arbitrary: fc.array(randomConnection, size) },
+    {
+      weight: 3,
+      arbitrary: fc
+        .array(randomEnded, { ...size, maxLength: Math.floor(maxLength / 3) })
+        .map((connections) => connections.flat()),
+    },
   );
 }
 

@@ -1,12 +1,9 @@
 // A whole benchmark of translation: build, measure section by section, judge, remove.
-import { randomUUID } from 'node:crypto';
 import { availableParallelism, cpus, release } from 'node:os';
 import { TestbedError } from '../../testbed/error.js';
-import { requireBuild } from '../../testbed/files.js';
-import { withOwned } from '../../testbed/owner.js';
-import { type Missing, removeBed } from '../bed.js';
-import { allNamespaces, BENCH_DIR } from '../plan.js';
-import { requireNoOther, writeRecord } from '../record.js';
+import type { Missing } from '../bed.js';
+import { ownBench } from '../owned.js';
+import { BENCH_DIR } from '../plan.js';
 import { buildNatBed, type NatBed } from './bed.js';
 import { NAT_SECTIONS, type NatSection } from './goals.js';
 import { measureHistory } from './history.js';
@@ -66,22 +63,8 @@ const THOROUGH: Effort = {
 };
 
 /** Throws TestbedError when nothing could be measured, InterruptedError after a signal; all is removed then. */
-export async function runNatBench(options: NatBenchOptions): Promise<NatBenchReport> {
-  requireBuild('a benchmark');
-  requireNoOther();
-  const left = await removeBed();
-  if (left.length > 0)
-    throw new TestbedError(`cannot remove what an earlier benchmark left: ${left.join(', ')} stayed`);
-  const id = randomUUID();
-  writeRecord(id);
-  return withOwned({
-    what: 'benchmark',
-    reaper: ['bench', '--when-stdin-closes', id],
-    namespaces: allNamespaces(planNatBench()),
-    keep: false,
-    takeDown: removeBed,
-    work: (signal) => work(options, signal),
-  });
+export function runNatBench(options: NatBenchOptions): Promise<NatBenchReport> {
+  return ownBench(planNatBench(), (signal) => work(options, signal));
 }
 
 async function work(options: NatBenchOptions, signal: AbortSignal): Promise<NatBenchReport> {

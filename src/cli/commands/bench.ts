@@ -105,7 +105,7 @@ async function report<R extends Pick<BenchReport, 'missing'>>({
 }
 
 async function reap(id: string): Promise<void> {
-  const { reapBench } = await import('../../bench/run.js');
+  const { reapBench } = await import('../../bench/owned.js');
   const left = await reapBench(id);
   if (left.length > 0) process.exitCode = EXIT.unhealthy;
 }

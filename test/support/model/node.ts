@@ -138,7 +138,9 @@ function hostRoutes(): readonly Prefix<string | undefined>[] {
 /** Both families and all tables: the kernel asks the table of local addresses first, and here no prefix is in two. */
 function readHostRoutes(): Prefix<string | undefined>[] {
   return (['4', '6'] as const).flatMap((family) => {
-    const text = execFileSync('ip', ['-json', `-${family}`, 'route', 'show', 'table', 'all'], { encoding: 'utf8' });
+    // Without the sanitizers that this process may run with: they are about our addon.
+    const options = { encoding: 'utf8', env: { ...process.env, LD_PRELOAD: '' } } as const;
+    const text = execFileSync('ip', ['-json', `-${family}`, 'route', 'show', 'table', 'all'], options);
     const host = family === '4' ? 32 : 128;
     return (JSON.parse(text) as IpRoute[]).map(({ type = 'unicast', dst, dev = '' }) => {
       const plain = dst === 'default' ? (family === '4' ? '0.0.0.0/0' : '::/0') : dst;
