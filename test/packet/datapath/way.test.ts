@@ -8,16 +8,32 @@ import { FAMILIES, from } from '../../support/world.js';
 const TUPLE = { source: 40_000, destination: 443 };
 const SEGMENT = { ...TUPLE, flags: 'A', ack: 1 };
 
-/** Runs between two ticks of the datapath's clock: what it decides at the beginning stands to the end. */
-function inOneSecond(body: () => void): void {
-  const second = () => process.hrtime.bigint() / 1_000_000_000n;
+const TRIES = 10;
+const second = () => process.hrtime.bigint() / 1_000_000_000n;
+
+/**
+ * Runs between two ticks of the datapath's clock: what it decides at the beginning stands to the end. What a busy
+ * machine did not let finish in time says nothing, and is done again.
+ */
+function inOneSecond(datapath: TestDatapath, body: () => void): void {
+  for (let left = TRIES; !runsInOneSecond(datapath, body); left--)
+    if (left === 0) throw new Error(`${TRIES} times the test took longer than the rest of its second`);
+}
+
+function runsInOneSecond(datapath: TestDatapath, body: () => void): boolean {
+  datapath.reset();
+  age(datapath);
   const before = second();
   while (second() === before);
   // The datapath reads the coarse clock, which is up to 10 ms late.
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
   const started = second();
-  body();
-  if (second() !== started) throw new Error('the test took longer than the rest of its second');
+  try {
+    body();
+  } catch (error) {
+    if (second() === started) throw error;
+  }
+  return second() === started;
 }
 
 /** As if the second had passed. */
@@ -41,8 +57,7 @@ describeDatapath(
 
       it.for(['remote', 'far'] as const)(`${family}: to %s, a second's packets go the way of its first`, (who) => {
         const datapath = get();
-        age(datapath);
-        inOneSecond(() => {
+        inOneSecond(datapath, () => {
           const packet = ip(w[who]).tcp(SEGMENT).payload('hello');
           const forwarded = ip(w[who], 63).tcp(SEGMENT).payload('hello');
           expectOutcome(datapath.run('a', packet), 'redirect', forwarded);
@@ -57,8 +72,7 @@ describeDatapath(
 
       it(`${family}: the way is of one tuple and one device`, () => {
         const datapath = get();
-        age(datapath);
-        inOneSecond(() => {
+        inOneSecond(datapath, () => {
           datapath.run('a', ip(w.remote).tcp(SEGMENT));
           datapath.maps.endpoints.delete(w.a);
           const others = [
@@ -76,8 +90,7 @@ describeDatapath(
 
       it(`${family}: hop limit and MTU are each packet's own`, () => {
         const datapath = get();
-        age(datapath);
-        inOneSecond(() => {
+        inOneSecond(datapath, () => {
           datapath.run('a', ip(w.remote).tcp(SEGMENT));
           const expired = ip(w.remote, 1).tcp(SEGMENT);
           const answer = icmpAnswer('a', expired, { kind: 'timeExceeded', from: w.node });
