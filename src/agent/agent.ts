@@ -18,9 +18,11 @@ import { explainService } from './explain.js';
 import { FlowWatch } from './flow-watch.js';
 import { Growth } from './growth.js';
 import { describeRouteFailure, reconcileHostRoutes } from './host-routes.js';
+import { readMapFill } from './map-fill.js';
 import { NodePrograms, type NodeProgramsOptions } from './node-programs.js';
 import { prepareNode } from './node-setup.js';
 import { type Current, Pods } from './pods.js';
+import { Reporting } from './reporting.js';
 import { type Handlers, serve } from './server.js';
 import type { Origin } from './settings.js';
 import { StaleSockets } from './stale-sockets.js';
@@ -49,6 +51,7 @@ export class Agent {
   readonly #programs: NodePrograms;
   readonly #flowWatch: FlowWatch;
   readonly #staleSockets: StaleSockets;
+  readonly #reporting: Reporting;
   readonly #started = new Date().toISOString();
   #snapshot: Snapshot | undefined;
   #desired: Desired | undefined;
@@ -90,8 +93,25 @@ export class Agent {
     });
     datapath.onShortage = (event) => this.#growth.handle(event);
     this.#programs = new NodePrograms(options, this.#pods);
+    this.#reporting = this.#createReporting();
     const names = () => ({ endpoints: this.#store.list(), uplink });
     this.#flowWatch = new FlowWatch({ log, names, clock: () => performance.now() });
+  }
+
+  #createReporting(): Reporting {
+    const { datapath, settings, version } = this.#options;
+    return new Reporting({
+      settings,
+      clock: Date.now,
+      sources: {
+        version,
+        drops: () => datapath.readDrops(),
+        mapFill: () => readMapFill(datapath, this.#programs.reconciler),
+        attachments: () => datapath.attachments,
+        endpoints: () => this.#store.list().length,
+        problems: () => this.#state?.problems.length ?? 0,
+      },
+    });
   }
 
   /**
@@ -107,8 +127,10 @@ export class Agent {
     this.#store.load();
     this.#blocks.open();
     for (const [file, reason] of this.#store.unreadable) log.error({ file, reason }, 'endpoint record left alone');
+    await this.#reporting.open();
     await source.start((snapshot) => {
       this.#snapshot = snapshot;
+      this.#reporting.queue(snapshot);
       for (const problem of snapshot.problems) log.warn({ ...problem }, 'object refused');
       this.#reconcileOrRetry();
     });
@@ -127,6 +149,7 @@ export class Agent {
     await this.#pending.catch(() => undefined);
     clearTimeout(this.#retry);
     clearTimeout(this.#rested);
+    await this.#reporting.close();
     await this.#staleSockets.idle();
     this.#options.datapath.close();
     this.#blocks.close();
@@ -171,9 +194,11 @@ export class Agent {
     const snapshot = this.#snapshot;
     if (snapshot === undefined) return;
     clearTimeout(this.#retry);
+    this.#reporting.begin();
     try {
-      await this.#apply(snapshot);
+      this.#reporting.finish(await this.#apply(snapshot));
     } catch (error) {
+      this.#reporting.fail();
       const waits = error instanceof CompileError;
       if (waits) log.warn({ reason: error.message, node: settings.node }, 'nothing to compile yet');
       else this.#retryLater(error as Error);
@@ -189,7 +214,7 @@ export class Agent {
   }
 
   /** Maps before programs: a program that is attached anew finds everything in place. */
-  async #apply(snapshot: Snapshot): Promise<void> {
+  async #apply(snapshot: Snapshot): Promise<Desired> {
     const { settings, node, uplink, datapath } = this.#options;
     this.#repairEndpoints(snapshot);
     const { want, reconciler } = await this.#prepare(snapshot);
@@ -205,6 +230,7 @@ export class Agent {
     this.#programs.attach();
     this.#endStaleSockets(report);
     const routeFailures = reconcileHostRoutes({ node, uplink, nodeName: settings.node, snapshot });
+    const listenFailures = await this.#reporting.listen(want);
     const { fragments, sockets } = this.#programs;
     const { attachments } = this.#options.datapath;
     const described = {
@@ -215,6 +241,7 @@ export class Agent {
       desired: want,
       routeFailures,
       addressFailures,
+      listenFailures,
       attachments,
     };
     const same = this.#fault === '' && isSameState(this.#described, described);
@@ -228,7 +255,10 @@ export class Agent {
     if (refused !== undefined) this.#retryLater(new Error(describeRouteFailure(refused)));
     const [missing] = addressFailures;
     if (missing !== undefined) this.#retryLater(new Error(`address ${missing.address}: ${missing.reason}`));
+    const [closed] = listenFailures;
+    if (closed !== undefined) this.#retryLater(new Error(`${closed.object} at ${closed.address}: ${closed.reason}`));
     if (unreleased !== undefined) this.#retryLater(unreleased);
+    return want;
   }
 
   /** Addresses and ports may be other ones than when a pod got its blocks. */
