@@ -227,6 +227,7 @@ export class Agent {
       removeFlows: (ifindex) => datapath.removeFlows(ifindex),
     });
     this.#sweepServices(report);
+    await this.#retainHits(want);
     this.#programs.attach();
     this.#endStaleSockets(report);
     const routeFailures = reconcileHostRoutes({ node, uplink, nodeName: settings.node, snapshot });
@@ -331,6 +332,14 @@ export class Agent {
     if (retired === 0) return;
     this.#options.datapath.sweepServices().catch((error: Error) => {
       this.#options.log.error({ err: error }, 'removal of stale UDP flows failed; the next walk removes them');
+    });
+  }
+
+  /** A count too many misleads nobody for long, so nothing waits for it. */
+  async #retainHits({ services }: Desired): Promise<void> {
+    const { datapath, log } = this.#options;
+    await datapath.retainHits(services).catch((error: Error) => {
+      log.warn({ err: error }, 'hits of backends that are gone could not be removed; the next change tries again');
     });
   }
 

@@ -8,8 +8,10 @@ import type { EventReader, RingEvent } from '../bpf/ring-buffer.js';
 import type { FlowTable } from '../model/flow-table.js';
 import { BIND_HOOKS, SOCKET_HOOKS, STALE_LISTER } from './cgroup-hooks.js';
 import { viewFlowTable } from './flow-table.js';
+import { Hits } from './hits.js';
 import { type DatapathConfig, type DatapathObject, type Features, type LoadOptions, loadObject } from './load.js';
 import type { DatapathMaps } from './reconcile.js';
+import type { CompiledServices } from './services.js';
 import { endSocketsTo, endStaleSockets, type Namespaces } from './sockets.js';
 import { DIRECTION, DROP_REASON, type DropCounter, type DropKey, type ShortageEvent } from './types.gen.js';
 
@@ -62,6 +64,7 @@ type OpenMaps = { readonly [Name in keyof DatapathMaps]: DatapathMaps[Name] & Cl
 export class Datapath {
   readonly #options: DatapathOptions;
   readonly #targets = new Map<string, Target>();
+  readonly #hits = new Hits();
   #programs = new Map<string, NativeProgram>();
   #object: DatapathObject | undefined;
   #events: EventReader | undefined;
@@ -207,6 +210,13 @@ export class Datapath {
     if (this.#object === undefined) return [];
     using drops = this.#object.map('drops');
     return Array.from(drops.scan(), viewDropTotal);
+  }
+
+  /** Removes the counts of backends that none of the services has. Throws NativeError; the next call tries again. */
+  async retainHits(services: CompiledServices): Promise<void> {
+    if (this.#object === undefined) return;
+    using hits = this.#object.map('hits');
+    await this.#hits.retain(hits, services);
   }
 
   /** Entries that a map has room for; undefined before the first load. */
