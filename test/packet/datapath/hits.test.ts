@@ -22,10 +22,10 @@ describeDatapath({ name: 'hits', file: import.meta.filename }, (get) => {
       port: 80,
       protocol: name === 'tcp' ? 6 : 17,
     }));
-    const send = (by: 'a' | 'uplink', source: number, protocol: 'tcp' | 'udp' = 'tcp', flags?: 'ack') => {
+    const send = (by: 'a' | 'uplink', source: number, protocol: 'tcp' | 'udp' = 'tcp', flags = 'S') => {
       const ip = from(by).ip({ source: by === 'a' ? w.a : w.remote, destination: w.vip });
       const ports = { source, destination: 80 };
-      const packet = protocol === 'udp' ? ip.udp(ports) : ip.tcp({ ...ports, ...(flags && { flags }) });
+      const packet = protocol === 'udp' ? ip.udp(ports) : ip.tcp({ ...ports, flags });
       expect(get().run(by, packet).verdict).toBe('redirect');
     };
 
@@ -38,7 +38,7 @@ describeDatapath({ name: 'hits', file: import.meta.filename }, (get) => {
 
     it(`${family}: packets of an established connection do not count`, () => {
       get().setService(frontends, [{ address: w.b, port: BACKEND_PORT }]);
-      for (let index = 0; index < COUNT; index++) send('a', 41_000, 'tcp', index === 0 ? undefined : 'ack');
+      for (let index = 0; index < COUNT; index++) send('a', 41_000, 'tcp', index === 0 ? 'S' : 'A');
       for (let index = 0; index < COUNT; index++) send('uplink', 41_001, 'udp');
       expect(hits()).toEqual({ [w.b]: 2 });
     });
