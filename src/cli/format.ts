@@ -1,7 +1,7 @@
 // Turns values into cells and cells into aligned lines; knows nothing of nouns.
 import { styleText } from 'node:util';
 import { type AddressFilter, formatAddressPort } from './address-port.js';
-import type { BackendHits } from './hits.js';
+import type { BackendHits } from './view/hits.js';
 import type { Owner } from './view/nat-owner.js';
 
 /** How a value becomes a cell. Numbers are right-aligned. */

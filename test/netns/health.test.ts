@@ -13,8 +13,9 @@ const PODS = { here: '10.244.1.55', alsoHere: '10.244.1.56', elsewhere: '10.244.
 let node: SmallNode;
 
 beforeAll(async () => {
-  node = await openSmallNode();
+  node = await openSmallNode('pod');
   await node.startAgent('--health-timeout-seconds', '2');
+  node.addPod('pod');
 }, 60_000);
 
 afterAll(() => node?.[Symbol.asyncDispose](), 30_000);
@@ -35,7 +36,7 @@ require('node:http').get({ host, port, path, timeout: 3000 }, (response) => {
 }).on('timeout', () => process.exit(1)).on('error', () => process.exit(1));`;
 
 /** GET in a namespace; status 0 when nobody answers. */
-async function get(short: 'out' | 'node', host: string, port: number, path = '/healthz'): Promise<Answer> {
+async function get(short: 'out' | 'node' | 'pod', host: string, port: number, path = '/healthz'): Promise<Answer> {
   const child = node.namespaces.start(short, [process.execPath, '-e', GET, host, String(port), path]);
   let text = '';
   child.stdout?.setEncoding('utf8').on('data', (part: string) => (text += part));
@@ -124,6 +125,7 @@ describe.each(FAMILIES)('from outside, %s', (family) => {
     expect(livez).toMatchObject({ status: 200, headers });
     expect(livez.body).toMatch(new RegExp(`^{"lastUpdated": "${time}","currentTime": "${time}"}$`));
     expect((await get('out', NODE[family], HEALTHZ, '/metrics')).status).toBe(404);
+    expect((await get('pod', NODE[family], HEALTHZ)).status).toBe(200);
   }, 20_000);
 
   test('K42: the health check says whether a ready backend is here', async () => {
@@ -330,7 +332,7 @@ test('K43: our own metrics tell drops, maps, programs and pods', async () => {
   expect(now.get('isthmus_bpf_map_entries{map="services"}')).toBe((await node.map('services')).length);
   expect(now.get('isthmus_bpf_map_pressure_ratio{map="services"}')).toBeGreaterThan(0);
   expect(now.get('isthmus_programs_attached{program="from_netdev",kind="tcx"}')).toBe(1);
-  expect([now.get('isthmus_endpoints'), now.get('isthmus_services')]).toEqual([0, 1]);
+  expect([now.get('isthmus_endpoints'), now.get('isthmus_services')]).toEqual([1, 1]);
   expect(now.get('process_resident_memory_bytes')).toBeGreaterThan(0);
 }, 20_000);
 

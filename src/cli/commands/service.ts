@@ -7,11 +7,12 @@ import { SOCKET_NAME } from '../../api/protocol.js';
 import { openContext } from '../context.js';
 import { CliError, EXIT, notFound, usage } from '../exit.js';
 import { SERVICE_BACKEND_LIST, SERVICE_LIST } from '../fields.js';
-import { hitsOf, readHits } from '../hits.js';
+import { readHits } from '../hits.js';
 import { addGlobalOptions } from '../options.js';
 import { printList } from '../output.js';
 import { openTable } from '../table.js';
 import { createFlagDecoder } from '../view/flags.js';
+import { hitsOf } from '../view/hits.js';
 import {
   type BackendKey,
   type BackendValue,

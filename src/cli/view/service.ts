@@ -2,9 +2,9 @@
 import type { ServiceName } from '../../api/protocol.js';
 import type { IpAddress } from '../../model/address.js';
 import type { AddressPort } from '../address-port.js';
-import type { BackendHits, HitIndex } from '../hits.js';
 import type { FlagDecoder } from './flags.js';
 import { protocolName } from './flow.js';
+import type { BackendHits, HitIndex } from './hits.js';
 import type { PodName } from './pods.js';
 
 /** struct service_key, as decoded. */
