@@ -36,6 +36,8 @@ export interface AgentOptions extends NodeProgramsOptions {
   readonly source: Source;
 }
 
+type Failures = Pick<DescribeStateInput, 'routeFailures' | 'addressFailures' | 'listenFailures'>;
+
 const SWEEP_PERIOD = 5000;
 /** Milliseconds until what the kernel refused is tried again. */
 const RETRY_PERIOD = 5000;
@@ -227,39 +229,37 @@ export class Agent {
       removeFlows: (ifindex) => datapath.removeFlows(ifindex),
     });
     this.#sweepServices(report);
-    await this.#retainHits(want);
     this.#programs.attach();
     this.#endStaleSockets(report);
+    await this.#retainHits(want);
     const routeFailures = reconcileHostRoutes({ node, uplink, nodeName: settings.node, snapshot });
     const listenFailures = await this.#reporting.listen(want);
-    const { fragments, sockets } = this.#programs;
-    const { attachments } = this.#options.datapath;
-    const described = {
-      ...this.#options,
-      fragments,
-      sockets,
-      snapshot,
-      desired: want,
-      routeFailures,
-      addressFailures,
-      listenFailures,
-      attachments,
-    };
+    const failures = { routeFailures, addressFailures, listenFailures };
+    this.#describe({ ...this.#options, ...this.#programs.states, snapshot, desired: want, ...failures });
+    this.#report(report);
+    this.#retryFailures(failures);
+    if (unreleased !== undefined) this.#retryLater(unreleased);
+    return want;
+  }
+
+  /** Everything is in force, but for what the failures name. */
+  #describe(described: DescribeStateInput): void {
     const same = this.#fault === '' && isSameState(this.#described, described);
-    this.#desired = want;
+    this.#desired = described.desired;
     this.#described = described;
     this.#fault = '';
     if (same && this.#state !== undefined) this.#state = { ...this.#state, updated: new Date().toISOString() };
     else this.#writeState(describeState(described));
-    this.#report(report);
-    const [refused] = routeFailures;
-    if (refused !== undefined) this.#retryLater(new Error(describeRouteFailure(refused)));
-    const [missing] = addressFailures;
-    if (missing !== undefined) this.#retryLater(new Error(`address ${missing.address}: ${missing.reason}`));
-    const [closed] = listenFailures;
-    if (closed !== undefined) this.#retryLater(new Error(`${closed.object} at ${closed.address}: ${closed.reason}`));
-    if (unreleased !== undefined) this.#retryLater(unreleased);
-    return want;
+  }
+
+  /** Nobody else tells when the obstacle is gone. */
+  #retryFailures({ routeFailures, addressFailures, listenFailures }: Failures): void {
+    const texts = [
+      ...routeFailures.map(describeRouteFailure),
+      ...addressFailures.map(({ address, reason }) => `address ${address}: ${reason}`),
+      ...listenFailures.map(({ object, address, reason }) => `${object} at ${address}: ${reason}`),
+    ];
+    if (texts.length > 0) this.#retryLater(new Error(texts.join('; ')));
   }
 
   /** Addresses and ports may be other ones than when a pod got its blocks. */
