@@ -65,6 +65,15 @@ struct {
 	__type(value, __u32);
 } serving SEC(".maps");
 
+/* Backends that were used; the agent removes those that are gone. A CPU counts its own. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, 524288);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct hit_key);
+	__type(value, struct hit_counter);
+} hits SEC(".maps");
+
 /* LRU: a flood of clients makes those forgotten that have been away longest, and nobody refused. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -4,6 +4,7 @@
 #define ISTHMUS_SERVICE_H
 
 #include "affinity.h"
+#include "hit.h"
 #include "maglev.h"
 
 static __always_inline struct service *service_lookup(const struct packet *pkt)
@@ -46,6 +47,8 @@ service_select_backend(struct flow_key *flow, struct service *service, struct ba
 	backend = bpf_map_lookup_elem(&backends, &key);
 	if (backend && service->affinity)
 		affinity_remember(&flow->source, &key, backend);
+	if (backend)
+		hit_count(service, backend);
 	return backend;
 }
 

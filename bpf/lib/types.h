@@ -208,6 +208,18 @@ struct affinity_key {
 	__u32 pad;
 };
 
+/* A backend as one service has it, whatever sets it is in. */
+struct hit_key {
+	ip_addr address;
+	__u32 service_id;
+	__be16 port;
+	__u16 pad;
+};
+
+struct hit_counter {
+	__u64 connections; /* new ones: flows, and sockets that were given the backend */
+};
+
 /* Where a client's last connection to a service went. */
 struct affinity {
 	ip_addr address; /* of the backend */

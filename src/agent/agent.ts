@@ -18,9 +18,11 @@ import { explainService } from './explain.js';
 import { FlowWatch } from './flow-watch.js';
 import { Growth } from './growth.js';
 import { describeRouteFailure, reconcileHostRoutes } from './host-routes.js';
+import { readMapFill } from './map-fill.js';
 import { NodePrograms, type NodeProgramsOptions } from './node-programs.js';
 import { prepareNode } from './node-setup.js';
 import { type Current, Pods } from './pods.js';
+import { Reporting } from './reporting.js';
 import { type Handlers, serve } from './server.js';
 import type { Origin } from './settings.js';
 import { StaleSockets } from './stale-sockets.js';
@@ -33,6 +35,8 @@ export interface AgentOptions extends NodeProgramsOptions {
   readonly net: NativeNet;
   readonly source: Source;
 }
+
+type Failures = Pick<DescribeStateInput, 'routeFailures' | 'addressFailures' | 'listenFailures'>;
 
 const SWEEP_PERIOD = 5000;
 /** Milliseconds until what the kernel refused is tried again. */
@@ -49,6 +53,7 @@ export class Agent {
   readonly #programs: NodePrograms;
   readonly #flowWatch: FlowWatch;
   readonly #staleSockets: StaleSockets;
+  readonly #reporting: Reporting;
   readonly #started = new Date().toISOString();
   #snapshot: Snapshot | undefined;
   #desired: Desired | undefined;
@@ -90,8 +95,25 @@ export class Agent {
     });
     datapath.onShortage = (event) => this.#growth.handle(event);
     this.#programs = new NodePrograms(options, this.#pods);
+    this.#reporting = this.#createReporting();
     const names = () => ({ endpoints: this.#store.list(), uplink });
     this.#flowWatch = new FlowWatch({ log, names, clock: () => performance.now() });
+  }
+
+  #createReporting(): Reporting {
+    const { datapath, settings, version } = this.#options;
+    return new Reporting({
+      settings,
+      clock: Date.now,
+      sources: {
+        version,
+        drops: () => datapath.readDrops(),
+        mapFill: () => readMapFill(datapath, this.#programs.reconciler),
+        attachments: () => datapath.attachments,
+        endpoints: () => this.#store.list().length,
+        problems: () => this.#state?.problems.length ?? 0,
+      },
+    });
   }
 
   /**
@@ -107,8 +129,10 @@ export class Agent {
     this.#store.load();
     this.#blocks.open();
     for (const [file, reason] of this.#store.unreadable) log.error({ file, reason }, 'endpoint record left alone');
+    await this.#reporting.open();
     await source.start((snapshot) => {
       this.#snapshot = snapshot;
+      this.#reporting.queue(snapshot);
       for (const problem of snapshot.problems) log.warn({ ...problem }, 'object refused');
       this.#reconcileOrRetry();
     });
@@ -127,6 +151,7 @@ export class Agent {
     await this.#pending.catch(() => undefined);
     clearTimeout(this.#retry);
     clearTimeout(this.#rested);
+    await this.#reporting.close();
     await this.#staleSockets.idle();
     this.#options.datapath.close();
     this.#blocks.close();
@@ -171,9 +196,11 @@ export class Agent {
     const snapshot = this.#snapshot;
     if (snapshot === undefined) return;
     clearTimeout(this.#retry);
+    this.#reporting.begin();
     try {
-      await this.#apply(snapshot);
+      this.#reporting.finish(await this.#apply(snapshot));
     } catch (error) {
+      this.#reporting.fail();
       const waits = error instanceof CompileError;
       if (waits) log.warn({ reason: error.message, node: settings.node }, 'nothing to compile yet');
       else this.#retryLater(error as Error);
@@ -189,7 +216,7 @@ export class Agent {
   }
 
   /** Maps before programs: a program that is attached anew finds everything in place. */
-  async #apply(snapshot: Snapshot): Promise<void> {
+  async #apply(snapshot: Snapshot): Promise<Desired> {
     const { settings, node, uplink, datapath } = this.#options;
     this.#repairEndpoints(snapshot);
     const { want, reconciler } = await this.#prepare(snapshot);
@@ -204,31 +231,35 @@ export class Agent {
     this.#sweepServices(report);
     this.#programs.attach();
     this.#endStaleSockets(report);
+    await this.#retainHits(want);
     const routeFailures = reconcileHostRoutes({ node, uplink, nodeName: settings.node, snapshot });
-    const { fragments, sockets } = this.#programs;
-    const { attachments } = this.#options.datapath;
-    const described = {
-      ...this.#options,
-      fragments,
-      sockets,
-      snapshot,
-      desired: want,
-      routeFailures,
-      addressFailures,
-      attachments,
-    };
+    const listenFailures = await this.#reporting.listen(want);
+    const failures = { routeFailures, addressFailures, listenFailures };
+    this.#describe({ ...this.#options, ...this.#programs.states, snapshot, desired: want, ...failures });
+    this.#report(report);
+    this.#retryFailures(failures);
+    if (unreleased !== undefined) this.#retryLater(unreleased);
+    return want;
+  }
+
+  /** Everything is in force, but for what the failures name. */
+  #describe(described: DescribeStateInput): void {
     const same = this.#fault === '' && isSameState(this.#described, described);
-    this.#desired = want;
+    this.#desired = described.desired;
     this.#described = described;
     this.#fault = '';
     if (same && this.#state !== undefined) this.#state = { ...this.#state, updated: new Date().toISOString() };
     else this.#writeState(describeState(described));
-    this.#report(report);
-    const [refused] = routeFailures;
-    if (refused !== undefined) this.#retryLater(new Error(describeRouteFailure(refused)));
-    const [missing] = addressFailures;
-    if (missing !== undefined) this.#retryLater(new Error(`address ${missing.address}: ${missing.reason}`));
-    if (unreleased !== undefined) this.#retryLater(unreleased);
+  }
+
+  /** Nobody else tells when the obstacle is gone. */
+  #retryFailures({ routeFailures, addressFailures, listenFailures }: Failures): void {
+    const texts = [
+      ...routeFailures.map(describeRouteFailure),
+      ...addressFailures.map(({ address, reason }) => `address ${address}: ${reason}`),
+      ...listenFailures.map(({ object, address, reason }) => `${object} at ${address}: ${reason}`),
+    ];
+    if (texts.length > 0) this.#retryLater(new Error(texts.join('; ')));
   }
 
   /** Addresses and ports may be other ones than when a pod got its blocks. */
@@ -301,6 +332,14 @@ export class Agent {
     if (retired === 0) return;
     this.#options.datapath.sweepServices().catch((error: Error) => {
       this.#options.log.error({ err: error }, 'removal of stale UDP flows failed; the next walk removes them');
+    });
+  }
+
+  /** A count too many misleads nobody for long, so nothing waits for it. */
+  async #retainHits({ services }: Desired): Promise<void> {
+    const { datapath, log } = this.#options;
+    await datapath.retainHits(services).catch((error: Error) => {
+      log.warn({ err: error }, 'hits of backends that are gone could not be removed; the next change tries again');
     });
   }
 

@@ -1,6 +1,6 @@
 // The programs of this node: loaded for what is in force, attached once, with the maps that they use.
 import type { Logger } from 'pino';
-import type { FragmentState, SocketState } from '../api/protocol.js';
+import type { Attachment, FragmentState, SocketState } from '../api/protocol.js';
 import type { SnapshotConfig } from '../datapath/config.js';
 import type { Datapath } from '../datapath/datapath.js';
 import { Reconciler } from '../datapath/reconcile.js';
@@ -40,12 +40,10 @@ export class NodePrograms {
     this.#pods = pods;
   }
 
-  get fragments(): FragmentState {
-    return this.#detour.state;
-  }
-
-  get sockets(): SocketState {
-    return this.#sockets;
+  /** What of them is where. */
+  get states(): { fragments: FragmentState; sockets: SocketState; attachments: readonly Attachment[] } {
+    const { attachments } = this.#options.datapath;
+    return { fragments: this.#detour.state, sockets: this.#sockets, attachments };
   }
 
   /** Before the first load. Nothing else depends on it: without it, fragments out of order are dropped. */

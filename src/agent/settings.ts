@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { JOURNAL_NAME } from '../api/journal-segments.js';
 import { DEFAULT_BPFFS, DEFAULT_STATE_DIR, SOCKET_NAME } from '../api/protocol.js';
+import { type ListenAddress, parseListenAddress } from './listen-address.js';
 
 /** Flags as the command line gives them; what is absent was not given. */
 export interface AgentFlags {
@@ -20,6 +21,9 @@ export interface AgentFlags {
   readonly journalDir?: string;
   readonly journalMaxBytes?: string;
   readonly journalMaxAgeDays?: string;
+  readonly healthzBindAddress?: string;
+  readonly metricsBindAddress?: string;
+  readonly healthTimeoutSeconds?: string;
   readonly logLevel?: string;
 }
 
@@ -45,6 +49,12 @@ export interface Settings {
   /** The oldest part of the journal is removed when it grows larger, or older. */
   readonly journalMaxBytes: number;
   readonly journalMaxAgeDays: number;
+  /** Of `/healthz` and `/livez`; undefined: nobody listens there. */
+  readonly healthzBindAddress: ListenAddress | undefined;
+  /** Of `/metrics` and `/proxyMode`. */
+  readonly metricsBindAddress: ListenAddress | undefined;
+  /** How long a change of Services may wait before the node counts as unhealthy. */
+  readonly healthTimeoutSeconds: number;
   readonly logLevel: string;
 }
 
@@ -75,6 +85,10 @@ const DEFAULTS: Readonly<Record<keyof AgentFlags, string>> = {
   journalDir: '',
   journalMaxBytes: '67108864',
   journalMaxAgeDays: '90',
+  // As kube-proxy's.
+  healthzBindAddress: '0.0.0.0:10256',
+  metricsBindAddress: '127.0.0.1:10249',
+  healthTimeoutSeconds: '60',
   logLevel: 'info',
 };
 
@@ -130,6 +144,9 @@ function check(values: Record<keyof AgentFlags, string>): Settings {
     flowEntries: integer('flowEntries', values.flowEntries, { least: 2, most: FLOW_ENTRIES_MAX }),
     journalMaxBytes: integer('journalMaxBytes', values.journalMaxBytes, { least: 1 << 20, most: 2 ** 40 }),
     journalMaxAgeDays: integer('journalMaxAgeDays', values.journalMaxAgeDays, { least: 1, most: 36_500 }),
+    healthzBindAddress: listenAddress('healthzBindAddress', values.healthzBindAddress),
+    metricsBindAddress: listenAddress('metricsBindAddress', values.metricsBindAddress),
+    healthTimeoutSeconds: integer('healthTimeoutSeconds', values.healthTimeoutSeconds, { least: 1, most: 86_400 }),
     logLevel: oneOf('logLevel', values.logLevel, LOG_LEVELS),
   };
 }
@@ -143,6 +160,14 @@ function integer(name: keyof AgentFlags, text: string, { least, most }: Range): 
   const number = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
   if (number >= least && number <= most) return number;
   throw new SettingsError(`${flagOf(name)} '${text}' is not a number from ${least} to ${most}`);
+}
+
+function listenAddress(name: keyof AgentFlags, text: string): ListenAddress | undefined {
+  try {
+    return parseListenAddress(text);
+  } catch (error) {
+    throw new SettingsError(`${flagOf(name)} '${text}' ${(error as Error).message}`);
+  }
 }
 
 /** The socket's path has to fit into a sockaddr_un, or nobody could connect. */

@@ -9,6 +9,7 @@ import type { Service } from '../model/service.js';
 import type { Problem, Snapshot } from '../model/snapshot.js';
 import type { LinkInfo } from '../net/native.js';
 import { describeRouteFailure, type RouteFailure } from './host-routes.js';
+import type { ListenFailure } from './http-listeners.js';
 import type { Origin, Settings } from './settings.js';
 import type { AddressFailure } from './uplink-addresses.js';
 
@@ -24,6 +25,7 @@ export interface DescribeStateInput {
   readonly desired: Desired;
   readonly routeFailures: readonly RouteFailure[];
   readonly addressFailures: readonly AddressFailure[];
+  readonly listenFailures: readonly ListenFailure[];
   readonly attachments: readonly Attachment[];
 }
 
@@ -85,13 +87,19 @@ export function describeRefusal(state: AgentState, snapshot: Snapshot, reason: s
   return { ...state, problems: [...snapshot.problems, refusal], updated: new Date().toISOString() };
 }
 
-function problemsOf({ snapshot, desired, routeFailures, addressFailures }: DescribeStateInput): Problem[] {
+function problemsOf(input: DescribeStateInput): Problem[] {
+  const { snapshot, desired, routeFailures, addressFailures, listenFailures } = input;
   return [
     ...snapshot.problems,
     ...desired.problems,
     ...routeFailures.map(routeProblem),
     ...addressFailures.map(addressProblem),
+    ...listenFailures.map(listenProblem),
   ];
+}
+
+function listenProblem({ object, address, reason }: ListenFailure): Problem {
+  return { where: address, object, reason, inForce: 'everything but this; it is tried again every few seconds' };
 }
 
 function addressProblem({ address, reason }: AddressFailure): Problem {

@@ -1,6 +1,7 @@
 // Turns values into cells and cells into aligned lines; knows nothing of nouns.
 import { styleText } from 'node:util';
 import { type AddressFilter, formatAddressPort } from './address-port.js';
+import type { BackendHits } from './view/hits.js';
 import type { Owner } from './view/nat-owner.js';
 
 /** How a value becomes a cell. Numbers are right-aligned. */
@@ -11,6 +12,7 @@ export type CellKind =
   | 'duration'
   | 'tuple'
   | 'tuples'
+  | 'hits'
   | 'pod'
   | 'owner'
   | 'list'
@@ -48,6 +50,7 @@ const FORMATTERS: Readonly<Record<CellKind, (value: unknown) => string>> = {
   duration: (value) => formatDuration(value as number),
   tuple: (value) => formatAddressPort(value as AddressFilter),
   tuples: (value) => (value as readonly AddressFilter[]).map(formatAddressPort).join(',') || ABSENT,
+  hits: (value) => (value as readonly BackendHits[]).map(formatHits).join(',') || ABSENT,
   owner: (value) => formatOwner(value as Owner),
   pod: (value) => formatPod(value as { namespace: string; name: string }),
   list: (value) => (value as readonly unknown[]).map((item) => formatText(item)).join(',') || ABSENT,
@@ -55,6 +58,11 @@ const FORMATTERS: Readonly<Record<CellKind, (value: unknown) => string>> = {
   histogram: (value) => formatHistogram(value as readonly HistogramBucket[]),
   yes: (value) => (value === true ? 'yes' : 'no'),
 };
+
+/** `10.244.1.2:8080=5` */
+function formatHits(hits: BackendHits): string {
+  return `${formatAddressPort(hits)}=${hits.connections}`;
+}
 
 function formatText(value: unknown): string {
   if (typeof value === 'string') return value;

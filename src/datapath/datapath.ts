@@ -8,10 +8,12 @@ import type { EventReader, RingEvent } from '../bpf/ring-buffer.js';
 import type { FlowTable } from '../model/flow-table.js';
 import { BIND_HOOKS, SOCKET_HOOKS, STALE_LISTER } from './cgroup-hooks.js';
 import { viewFlowTable } from './flow-table.js';
+import { Hits } from './hits.js';
 import { type DatapathConfig, type DatapathObject, type Features, type LoadOptions, loadObject } from './load.js';
 import type { DatapathMaps } from './reconcile.js';
+import type { CompiledServices } from './services.js';
 import { endSocketsTo, endStaleSockets, type Namespaces } from './sockets.js';
-import type { ShortageEvent } from './types.gen.js';
+import { DIRECTION, DROP_REASON, type DropCounter, type DropKey, type ShortageEvent } from './types.gen.js';
 
 export interface DatapathOptions extends LoadOptions {
   /** Of the C sources that the object was made from. */
@@ -23,6 +25,21 @@ export interface DatapathOptions extends LoadOptions {
   readonly hasDevice: (name: string) => boolean;
   /** A sampled drop, decoded. */
   readonly onDrop: (event: Readonly<Record<string, unknown>>) => void;
+}
+
+/** What was dropped for one reason in one direction, since the maps were made. */
+export interface DropTotal {
+  /** As in enum drop_reason and enum direction. */
+  readonly reason: string;
+  readonly direction: string;
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+export interface MapFill {
+  readonly map: string;
+  readonly entries: number;
+  readonly maxEntries: number;
 }
 
 /** Told of a pod that has no port left, or few. */
@@ -47,6 +64,7 @@ type OpenMaps = { readonly [Name in keyof DatapathMaps]: DatapathMaps[Name] & Cl
 export class Datapath {
   readonly #options: DatapathOptions;
   readonly #targets = new Map<string, Target>();
+  readonly #hits = new Hits();
   #programs = new Map<string, NativeProgram>();
   #object: DatapathObject | undefined;
   #events: EventReader | undefined;
@@ -187,6 +205,27 @@ export class Datapath {
     return viewFlowTable({ total: totals.get(0), counts: counts.scan(), maxEntries: flows.info.maxEntries });
   }
 
+  /** Drops of all CPUs; none before the first load. */
+  readDrops(): DropTotal[] {
+    if (this.#object === undefined) return [];
+    using drops = this.#object.map('drops');
+    return Array.from(drops.scan(), viewDropTotal);
+  }
+
+  /** Removes the counts of backends that none of the services has. Throws NativeError; the next call tries again. */
+  async retainHits(services: CompiledServices): Promise<void> {
+    if (this.#object === undefined) return;
+    using hits = this.#object.map('hits');
+    await this.#hits.retain(hits, services);
+  }
+
+  /** Entries that a map has room for; undefined before the first load. */
+  readCapacity(name: keyof DatapathMaps): number | undefined {
+    if (this.#object === undefined) return undefined;
+    using map = this.#object.map(name);
+    return map.info.maxEntries;
+  }
+
   /** Removes the UDP flows of services to backends that serve no more, so that their senders get others. */
   async sweepServices(): Promise<void> {
     if (this.#object === undefined) return;
@@ -303,6 +342,20 @@ function openMaps(object: DatapathObject): OpenMaps {
     source_ranges: object.map('source_ranges'),
     serving: object.map('serving'),
   };
+}
+
+function viewDropTotal([{ reason, direction }, counters]: readonly [DropKey, readonly DropCounter[]]): DropTotal {
+  const sum = (field: 'packets' | 'bytes') => Number(counters.reduce((total, counter) => total + counter[field], 0n));
+  return {
+    reason: nameIn(DROP_REASON, reason),
+    direction: nameIn(DIRECTION, direction).replace('DIRECTION_', '').toLowerCase(),
+    packets: sum('packets'),
+    bytes: sum('bytes'),
+  };
+}
+
+function nameIn(values: Readonly<Record<string, number>>, value: number): string {
+  return Object.entries(values).find(([, number]) => number === value)?.[0] ?? String(value);
 }
 
 function closeAll(handles: readonly (Closeable | undefined)[]): void {

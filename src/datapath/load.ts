@@ -45,6 +45,7 @@ const PINNED = [
   'maglev',
   'source_ranges',
   'serving',
+  'hits',
   'affinities',
   'flows',
   'mappings',

@@ -346,6 +346,18 @@ export interface FragmentKey {
   readonly ordered: number;
 }
 
+/** struct hit_counter */
+export interface HitCounter {
+  readonly connections: bigint;
+}
+
+/** struct hit_key */
+export interface HitKey {
+  readonly address: string;
+  readonly service_id: number;
+  readonly port: number;
+}
+
 /** struct maglev_chunk */
 export interface MaglevChunk {
   readonly slots: readonly number[];
@@ -667,6 +679,7 @@ export interface Maps {
   readonly flows: { readonly key: FlowKey; readonly value: Flow };
   readonly fragment_stats: { readonly key: number; readonly value: readonly FragmentCounter[] };
   readonly fragments: { readonly key: FragmentKey; readonly value: Fragment };
+  readonly hits: { readonly key: HitKey; readonly value: readonly HitCounter[] };
   readonly maglev: { readonly key: MaglevKey; readonly value: MaglevChunk };
   readonly mappings: { readonly key: MappingKey; readonly value: Mapping };
   readonly nat_counters: { readonly key: number; readonly value: readonly NatCounter[] };

@@ -10,4 +10,6 @@ export interface Node {
   readonly labels?: Readonly<Record<string, string>>;
   /** The label topology.kubernetes.io/zone. */
   readonly zone?: string;
+  /** It is being deleted, or soon will be: load balancers should send nothing new. */
+  readonly leaving?: true;
 }

@@ -1,5 +1,5 @@
 // A Service and the backends behind it, as far as the datapath needs them.
-import type { Cidr, IpAddress } from './address.js';
+import type { Cidr, Family, IpAddress } from './address.js';
 
 export type Protocol = 'TCP' | 'UDP' | 'SCTP';
 
@@ -34,6 +34,7 @@ export interface Service {
   /** Who may use the load balancer IPs; empty: everybody. Of both families. */
   readonly sourceRanges: readonly Cidr[];
   readonly loadBalancing: LoadBalancing;
+  /** Where load balancers ask whether this node has backends; only of those that need to know. */
   readonly healthCheckNodePort?: number;
 }
 
@@ -58,12 +59,20 @@ export interface Backend {
   readonly nodeHints: readonly string[];
 }
 
+/** The change of a pod or Service that an EndpointSlice was written for. */
+export interface Trigger {
+  readonly family: Family;
+  readonly time: number;
+}
+
 /** An EndpointSlice: the backends of one address type of one Service. */
 export interface EndpointSlice {
   readonly namespace: string;
   readonly name: string;
   /** The label kubernetes.io/service-name. */
   readonly serviceName: string;
+  /** What changed last, and when (milliseconds of the epoch), as far as whoever wrote the slice tells. */
+  readonly trigger?: Trigger;
   /** By portKey(). */
   readonly backends: Readonly<Record<string, readonly Backend[]>>;
 }

@@ -1,10 +1,12 @@
 // EndpointSlice (discovery.k8s.io/v1) to the model.
 import { z } from 'zod';
-import { familyOf } from '../model/address.js';
+import { type Family, familyOf } from '../model/address.js';
 import { type Backend, type EndpointSlice, portKey } from '../model/service.js';
 import { address, metadata, port, protocol, validate } from './schema.js';
 
 const SERVICE_NAME = 'kubernetes.io/service-name';
+/** When the pod or Service changed that the slice was written for. */
+const TRIGGER = 'endpoints.kubernetes.io/last-change-trigger-time';
 /** Slices of headless Services carry it, since no proxy needs them. */
 const HEADLESS = 'service.kubernetes.io/headless';
 
@@ -25,10 +27,12 @@ const endpoint = z.looseObject({
 });
 
 const schema = z.looseObject({
-  metadata: metadata.refine((value) => value.labels?.[SERVICE_NAME] !== undefined, {
-    path: ['labels', SERVICE_NAME],
-    error: 'is missing: expected the name of the Service',
-  }),
+  metadata: metadata
+    .extend({ annotations: z.looseObject({ [TRIGGER]: z.string().nullish() }).nullish() })
+    .refine((value) => value.labels?.[SERVICE_NAME] !== undefined, {
+      path: ['labels', SERVICE_NAME],
+      error: 'is missing: expected the name of the Service',
+    }),
   addressType: z.enum(['IPv4', 'IPv6']),
   endpoints: z.array(endpoint).nullish(),
   ports: z
@@ -53,8 +57,17 @@ export function convertEndpointSlice(object: unknown): EndpointSlice | undefined
     namespace: metadata.namespace,
     name: metadata.name,
     serviceName: metadata.labels?.[SERVICE_NAME] ?? '',
+    ...triggerOf(metadata.annotations?.[TRIGGER], addressType),
     backends: Object.fromEntries(backends),
   };
+}
+
+/** What is no time is only a measurement less. */
+function triggerOf(text: string | null | undefined, addressType: string) {
+  const time = Date.parse(text ?? '');
+  if (Number.isNaN(time)) return {};
+  const family: Family = addressType === 'IPv6' ? 'ipv6' : 'ipv4';
+  return { trigger: { family, time } };
 }
 
 /** An endpoint's addresses are alike, and a proxy needs one of them. */

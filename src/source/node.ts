@@ -13,10 +13,22 @@ const statusAddress = z
   });
 
 const ZONE = 'topology.kubernetes.io/zone';
+/** Set by the cluster autoscaler before it deletes a node. */
+const TO_BE_DELETED = 'ToBeDeletedByClusterAutoscaler';
 
 const schema = z.looseObject({
-  metadata: z.looseObject({ name: z.string().min(1), labels: z.record(z.string(), z.string()).nullish() }),
-  spec: z.looseObject({ podCIDR: cidr.optional(), podCIDRs: z.array(cidr).optional() }).prefault({}),
+  metadata: z.looseObject({
+    name: z.string().min(1),
+    labels: z.record(z.string(), z.string()).nullish(),
+    deletionTimestamp: z.string().nullish(),
+  }),
+  spec: z
+    .looseObject({
+      podCIDR: cidr.optional(),
+      podCIDRs: z.array(cidr).optional(),
+      taints: z.array(z.looseObject({ key: z.string() })).nullish(),
+    })
+    .prefault({}),
   status: z.looseObject({ addresses: z.array(statusAddress).default([]) }).prefault({}),
 });
 
@@ -31,7 +43,14 @@ export function convertNode(object: unknown): Node {
     podCIDRs: [...new Set(spec.podCIDRs ?? (spec.podCIDR === undefined ? [] : [spec.podCIDR]))],
     ...(metadata.labels == null ? {} : { labels: metadata.labels }),
     ...(zone && { zone }),
+    ...(isLeaving(metadata, spec) && { leaving: true as const }),
   };
+}
+
+type Manifest = z.infer<typeof schema>;
+
+function isLeaving({ deletionTimestamp }: Manifest['metadata'], { taints }: Manifest['spec']): boolean {
+  return Boolean(deletionTimestamp) || (taints ?? []).some(({ key }) => key === TO_BE_DELETED);
 }
 
 function isAddress(text: string): boolean {

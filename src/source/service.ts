@@ -69,7 +69,6 @@ export function convertService(object: unknown): Service | undefined {
   if (spec.type === 'ExternalName' || clusterIPs.size === 0 || clusterIPs.has(HEADLESS)) return undefined;
   const { labels } = metadata;
   if (labels?.[OTHER_PROXY] !== undefined || labels?.[HEADLESS_LABEL] !== undefined) return undefined;
-  const { healthCheckNodePort } = spec;
   return {
     namespace: metadata.namespace,
     name: metadata.name,
@@ -81,8 +80,14 @@ export function convertService(object: unknown): Service | undefined {
     affinityTimeout: affinityTimeout(spec),
     sourceRanges: [...new Set(spec.loadBalancerSourceRanges ?? [])],
     loadBalancing: (metadata.annotations?.[LOAD_BALANCING] ?? 'Random') as LoadBalancing,
-    ...(healthCheckNodePort && { healthCheckNodePort }),
+    ...healthCheck(spec),
   };
+}
+
+/** A load balancer that may send anywhere needs no health check of its own for the Service. */
+function healthCheck({ type, externalTrafficPolicy, healthCheckNodePort }: Manifest['spec']) {
+  const needed = type === 'LoadBalancer' && externalTrafficPolicy === 'Local';
+  return needed && healthCheckNodePort ? { healthCheckNodePort } : {};
 }
 
 /** An address that is both is the load balancer's, which may be restricted. */

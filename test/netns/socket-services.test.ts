@@ -1,10 +1,11 @@
 // Services at the socket: real programs in pods and on the node, whose packets have the backend's address from the start.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SOCKET_HOOKS } from '../../src/datapath/cgroup-hooks.js';
-import { DROP_REASON } from '../../src/datapath/types.gen.js';
+import { DROP_REASON, type HitCounter, type HitKey } from '../../src/datapath/types.gen.js';
 import { until } from '../../src/testbed/command.js';
 import { AgentNode } from '../support/agent-node.js';
 import { NODE } from '../support/node-world.js';
+import { readEntries } from '../support/pinned.js';
 import { type EndpointSpec, serviceObject, sliceObjects } from '../support/service-manifests.js';
 import { type Answer, type SocketEnd, SocketProgram, sawOf } from '../support/socket-program.js';
 
@@ -239,6 +240,51 @@ describe.each(['ipv4', 'ipv6'] as const)('policies at the socket, %s', (family) 
     expect(await program('client').who(at(WEB[family], 81))).toEqual({ error: 'ECONNREFUSED' });
     const nobody = family === 'ipv4' ? '10.96.0.200' : 'fd00:96::200';
     expect(await program('node').who(at(nobody))).toEqual({ error: 'EPERM' });
+  });
+});
+
+describe('hits', () => {
+  /** Connections by backend of the service `web`. */
+  async function hits(): Promise<Record<string, number>> {
+    const services = (await node.status())?.state.services ?? [];
+    const ids = new Set(services.filter(({ name }) => name === 'web').map(({ id }) => id));
+    const mine = readEntries<HitKey, readonly HitCounter[]>(node.bpffs, 'hits').filter(([key]) =>
+      ids.has(key.service_id),
+    );
+    const sum = (counters: readonly HitCounter[]) => counters.reduce((all, one) => all + Number(one.connections), 0);
+    const counts: Record<string, number> = {};
+    for (const [{ address }, counters] of mine) counts[address] = (counts[address] ?? 0) + sum(counters);
+    return counts;
+  }
+
+  test.each(['client', 'node'])(
+    'count a connection once, and a UDP socket once for all its datagrams: %s',
+    async (from) => {
+      const backend = pods.a?.ipv4 ?? '';
+      const before = (await hits())[backend] ?? 0;
+      expect(sawOf(await program(from).who(at(WEB.ipv4))).server).toBe('a');
+      expect((await hits())[backend]).toBe(before + 1);
+      for (const connected of [true, false]) {
+        const on = program(from);
+        const id = on.id();
+        await on.ask({ do: 'open', id, type: 'udp4' });
+        if (connected) await on.ask({ do: 'connectDatagram', id, ...at(WEB.ipv4) });
+        for (let count = 0; count < 5; count++) {
+          expect(sawOf(await on.exchange(id, connected ? {} : at(WEB.ipv4))).server).toBe('a');
+        }
+        await on.ask({ do: 'close', id });
+      }
+      expect((await hits())[backend]).toBe(before + 3);
+    },
+  );
+
+  test('of a backend that is gone go too', async () => {
+    expect(Object.keys(await hits())).toContain(pods.a?.ipv4);
+    node.write('web.yaml', ...sliceObjects('web', SERVER_PORT, bothOf('b')));
+    expect(await until(async () => !((pods.a?.ipv4 ?? '') in (await hits())), 5000)).toBe(true);
+    node.write('web.yaml', ...sliceObjects('web', SERVER_PORT, bothOf('a')));
+    const back = async () => sawOf(await program('client').who(at(WEB.ipv4))).server === 'a';
+    expect(await until(back, 5000)).toBe(true);
   });
 });
 

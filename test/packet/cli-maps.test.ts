@@ -18,7 +18,7 @@ const ROOT = join(import.meta.dirname, '../..');
 const MAIN = join(ROOT, 'build/src/cli/main.js');
 const PINS = `/sys/fs/bpf/ist-cli-${process.pid}`;
 const MAPS = [
-  ...['endpoints', 'routes', 'services', 'backends', 'affinities', 'flows'],
+  ...['endpoints', 'routes', 'services', 'backends', 'affinities', 'hits', 'flows'],
   ...['flow_totals', 'flow_counts', 'drops', 'nat_counters', 'shortages'],
 ];
 const MANY = 20_000;
@@ -100,6 +100,16 @@ function writeServices(object: BpfObject): void {
   using backends = object.map('backends');
   backends.set({ service_id: 7, generation: 2, slot: 0 }, { address: '10.244.1.2', port: 8080 });
   backends.set({ service_id: 7, generation: 1, slot: 0 }, { address: '10.244.9.9', port: 8080 });
+  using hits = object.map('hits');
+  for (const [address, connections] of [
+    ['10.244.9.9', 2n],
+    ['10.244.1.2', 40n],
+  ] as const) {
+    const counters = Array.from({ length: native.possibleCpus }, (_, cpu) => ({
+      connections: cpu === 0 ? connections : 1n,
+    }));
+    hits.set({ address, service_id: 7, port: 8080 }, counters);
+  }
 }
 
 const ENTRY = { ifindex_in: 7, ifindex_out: 2, next_hop: '192.0.2.1', mac: '02:00:00:00:00:02', mtu: 1500 };
@@ -270,6 +280,20 @@ test('services have the backends of their generation', async () => {
       flags: ['drop_external', 'source_ranges'],
     },
   ]);
+});
+
+test('services have the connections of each backend, of all CPUs', async () => {
+  const [item] = await items('service', 'list');
+  const others = native.possibleCpus - 1;
+  expect(item).toMatchObject({
+    hits: 42 + 2 * others,
+    backendHits: [
+      { address: '10.244.1.2', port: 8080, connections: 40 + others },
+      { address: '10.244.9.9', port: 8080, connections: 2 + others },
+    ],
+  });
+  const { stdout } = await runCli('service', 'list', '-o', 'wide', '--state-dir', dir.path);
+  expect(stdout).toContain(`10.244.1.2:8080=${40 + others},10.244.9.9:8080=${2 + others}`);
 });
 
 test('clients are listed that a service remembers, until their time is over', async () => {

@@ -55,6 +55,7 @@ type MapName =
   | 'source_ranges'
   | 'serving'
   | 'affinities'
+  | 'hits'
   | 'flows'
   | 'flow_totals'
   | 'flow_counts'
@@ -75,6 +76,7 @@ const MAP_NAMES: readonly MapName[] = [
   'source_ranges',
   'serving',
   'affinities',
+  'hits',
   'flows',
   'flow_totals',
   'flow_counts',

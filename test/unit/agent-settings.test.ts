@@ -23,9 +23,12 @@ test('everything has a default, and says so', () => {
     journalDir: '/run/isthmus/journal',
     journalMaxBytes: 67_108_864,
     journalMaxAgeDays: 90,
+    healthzBindAddress: { host: '', port: 10_256 },
+    metricsBindAddress: { host: '127.0.0.1', port: 10_249 },
+    healthTimeoutSeconds: 60,
     logLevel: 'info',
   });
-  expect(origins.map(({ origin }) => origin)).toEqual(Array(15).fill('default'));
+  expect(origins.map(({ origin }) => origin)).toEqual(Array(18).fill('default'));
 });
 
 test('the environment is before the default, and a flag before both', () => {
@@ -58,8 +61,32 @@ test.each<[AgentFlags, string]>([
   [{ flowEntries: '1e3' }, "flow-entries '1e3' is not a number from 2 to 67108864"],
   [{ flowEntries: '' }, "flow-entries '' is not a number from 2 to 67108864"],
   [{ flowEntries: '-5' }, "flow-entries '-5' is not a number from 2 to 67108864"],
+  [
+    { healthzBindAddress: 'localhost:1' },
+    "healthz-bind-address 'localhost:1' is not ADDRESS:PORT such as 0.0.0.0:10256 or [::1]:10256, nor 'off'",
+  ],
+  [
+    { metricsBindAddress: '127.0.0.1:0' },
+    "metrics-bind-address '127.0.0.1:0' is not ADDRESS:PORT such as 0.0.0.0:10256 or [::1]:10256, nor 'off'",
+  ],
+  [
+    { metricsBindAddress: '1.2.3:80' },
+    "metrics-bind-address '1.2.3:80' is not ADDRESS:PORT such as 0.0.0.0:10256 or [::1]:10256, nor 'off'",
+  ],
 ])('%j is refused', (flags, message) => {
   expect(() => resolveSettings(flags, {})).toThrow(new SettingsError(message));
+});
+
+test.each([
+  ['off', undefined],
+  ['', undefined],
+  ['0.0.0.0:80', { host: '', port: 80 }],
+  ['[::]:80', { host: '', port: 80 }],
+  [':80', { host: '', port: 80 }],
+  ['192.0.2.1:65535', { host: '192.0.2.1', port: 65_535 }],
+  ['[2001:db8::1]:80', { host: '2001:db8::1', port: 80 }],
+])('%j listens at %j', (metricsBindAddress, address) => {
+  expect(resolveSettings({ metricsBindAddress }, {}).settings.metricsBindAddress).toEqual(address);
 });
 
 test('a state directory whose socket would not fit into an address is refused; the longest that fits is not', () => {

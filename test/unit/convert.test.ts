@@ -133,6 +133,15 @@ describe('Node', () => {
     expect(convertYaml(text)).toMatchObject({ zone: 'z1' });
   });
 
+  test.each([
+    ['metadata: {name: a}, spec: {taints: [{key: ToBeDeletedByClusterAutoscaler, effect: NoSchedule}]}', true],
+    ['metadata: {name: a, deletionTimestamp: "2026-03-04T05:06:07Z"}', true],
+    ['metadata: {name: a}, spec: {taints: [{key: node.kubernetes.io/unschedulable, effect: NoSchedule}]}', undefined],
+  ])('with %s is leaving: %j (K41)', (rest, leaving) => {
+    expect(convertYaml(`{apiVersion: v1, kind: Node, ${rest}}`)).toHaveProperty('name', 'a');
+    expect((convertYaml(`{apiVersion: v1, kind: Node, ${rest}}`) as { leaving?: true }).leaving).toBe(leaving);
+  });
+
   test('may have no address and no pod CIDR yet', () => {
     expect(convertYaml(node('spec: {}'))).toEqual({ name: 'a', addresses: [], podCIDRs: [] });
   });
@@ -210,6 +219,15 @@ describe('Service', () => {
   });
 
   test.each([
+    'type: NodePort, externalTrafficPolicy: Local, healthCheckNodePort: 31000',
+    'type: LoadBalancer, externalTrafficPolicy: Cluster, healthCheckNodePort: 31000',
+    'type: LoadBalancer, healthCheckNodePort: 31000',
+    'type: LoadBalancer, externalTrafficPolicy: Local, healthCheckNodePort: 0',
+  ])('has no health check port with %s (K42)', (spec) => {
+    expect(convertYaml(service(`clusterIP: 10.96.0.1, ${spec}`))).not.toHaveProperty('healthCheckNodePort');
+  });
+
+  test.each([
     ['{ip: 192.0.2.5}', ['192.0.2.5']],
     ['{ip: 192.0.2.5, ipMode: VIP}', ['192.0.2.5']],
     ['{ip: 192.0.2.5, ipMode: Proxy}', []],
@@ -244,6 +262,22 @@ describe('EndpointSlice', () => {
   const slice = (rest: string) => `
 {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: web-1, namespace: shop,
   labels: {kubernetes.io/service-name: web}}, ${rest}}`;
+
+  test.each([
+    ['"2026-03-04T05:06:07.123456789Z"', { trigger: { family: 'ipv6', time: Date.parse('2026-03-04T05:06:07.123Z') } }],
+    ['yesterday', {}],
+    ['', {}],
+  ])('is converted with the time of its trigger %s (K44)', (text, trigger) => {
+    const annotations = `{endpoints.kubernetes.io/last-change-trigger-time: ${text}}`;
+    const yaml = slice('addressType: IPv6').replace('name: web-1,', `name: web-1, annotations: ${annotations},`);
+    expect(convertYaml(yaml)).toEqual({
+      namespace: 'shop',
+      name: 'web-1',
+      serviceName: 'web',
+      backends: {},
+      ...trigger,
+    });
+  });
 
   test('is converted to backends by port name and protocol (K4, K6)', () => {
     const endpoints = `[{addresses: [10.244.1.2], nodeName: a, zone: z1}, {addresses: [10.244.1.3, 10.244.9.9],

@@ -31,6 +31,9 @@ export function register(command: Command): void {
     .option('--journal-dir <dir>', 'who had which ports when (default: journal in the state directory)')
     .option('--journal-max-bytes <n>', 'what is more is removed, oldest first (default: 67108864)')
     .option('--journal-max-age-days <n>', 'what is older is removed (default: 90)')
+    .option('--healthz-bind-address <address>', 'of /healthz and /livez, or off (default: 0.0.0.0:10256)')
+    .option('--metrics-bind-address <address>', 'of /metrics and /proxyMode, or off (default: 127.0.0.1:10249)')
+    .option('--health-timeout-seconds <n>', 'a change that waits longer makes the node unhealthy (default: 60)')
     .addOption(
       new Option('--log-level <level>', 'least level that is logged (default: info)').choices([
         'trace',

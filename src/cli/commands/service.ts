@@ -7,10 +7,12 @@ import { SOCKET_NAME } from '../../api/protocol.js';
 import { openContext } from '../context.js';
 import { CliError, EXIT, notFound, usage } from '../exit.js';
 import { SERVICE_BACKEND_LIST, SERVICE_LIST } from '../fields.js';
+import { readHits } from '../hits.js';
 import { addGlobalOptions } from '../options.js';
 import { printList } from '../output.js';
 import { openTable } from '../table.js';
 import { createFlagDecoder } from '../view/flags.js';
+import { hitsOf } from '../view/hits.js';
 import {
   type BackendKey,
   type BackendValue,
@@ -48,7 +50,8 @@ async function readServices(instance: Instance): Promise<(ServiceItem & { node: 
   const index = indexBackends(backends.rows());
   const names = new Map(instance.state.services.map((name) => [name.id, name]));
   const flags = createFlagDecoder(services.enumValues('service_flags'), 'SERVICE_');
-  const items = [...services.rows()].map((row) => viewService(row, { names, index, flags }));
+  const hits = await readHits(instance);
+  const items = [...services.rows()].map((row) => viewService(row, { names, index, flags, hits }));
   return items
     .filter((item) => !item.flags.includes('address'))
     .sort(byName)
@@ -64,7 +67,8 @@ async function showService(text: string, _options: object, command: Command): Pr
 }
 
 /** One item for each backend, or for a port that has none. */
-async function explain({ node, stateDir, agentError }: Instance, namespace: string, name: string): Promise<object[]> {
+async function explain(instance: Instance, namespace: string, name: string): Promise<object[]> {
+  const { node, stateDir, agentError } = instance;
   if (agentError !== undefined) {
     const advice = '`isthmus service list` reads what is in force from the maps';
     throw new CliError(EXIT.unreachable, `only the agent knows why: ${agentError.message}; ${advice}`);
@@ -74,6 +78,7 @@ async function explain({ node, stateDir, agentError }: Instance, namespace: stri
     if (!/status 404/.test(error.message)) throw error;
     throw notFound(`no Service ${namespace}/${name} in force on node ${node}; \`isthmus service list\` shows them`);
   });
+  const hits = await readHits(instance);
   return ports.flatMap(({ backends, ...port }) => {
     const common = { node, ...service, ...port };
     if (backends.length === 0) return [{ ...common, reason: 'no EndpointSlice has a backend for this port' }];
@@ -82,6 +87,7 @@ async function explain({ node, stateDir, agentError }: Instance, namespace: stri
       ...backend,
       backend: { address, port: number },
       used: { cluster, local },
+      hits: hitsOf(hits, port.id, { address, port: number }),
     }));
   });
 }

@@ -4,6 +4,7 @@ import type { IpAddress } from '../../model/address.js';
 import type { AddressPort } from '../address-port.js';
 import type { FlagDecoder } from './flags.js';
 import { protocolName } from './flow.js';
+import type { BackendHits, HitIndex } from './hits.js';
 import type { PodName } from './pods.js';
 
 /** struct service_key, as decoded. */
@@ -56,6 +57,9 @@ export interface ServiceItem extends ServedItem {
   /** Absent when the agent's state does not say it. */
   readonly policy?: { readonly internal: string; readonly external: string };
   readonly affinitySeconds?: number;
+  /** New connections of the service port in this family, by all of its frontends; absent when nobody counts. */
+  readonly hits?: bigint;
+  readonly backendHits?: readonly BackendHits[];
   /** enum service_flags. */
   readonly flags: readonly string[];
   readonly id: number;
@@ -81,13 +85,15 @@ export interface ServiceRow {
 }
 
 export interface ServiceViewer {
+  /** undefined where nobody counts. */
+  readonly hits: HitIndex | undefined;
   /** By id. */
   readonly names: ReadonlyMap<number, ServiceName>;
   readonly index: BackendIndex;
   readonly flags: FlagDecoder;
 }
 
-export function viewService({ key, value }: ServiceRow, { names, index, flags }: ServiceViewer): ServiceItem {
+export function viewService({ key, value }: ServiceRow, { names, index, flags, hits }: ServiceViewer): ServiceItem {
   const name = names.get(value.id);
   const [internal = NOBODY, external = internal] = value.sets.map((set) => viewSet(value.id, set, index));
   return {
@@ -97,9 +103,16 @@ export function viewService({ key, value }: ServiceRow, { names, index, flags }:
     ...internal,
     external,
     ...(value.affinity > 0 ? { affinitySeconds: value.affinity } : {}),
+    ...hitFields(hits, value.id),
     flags: flags(value.flags),
     id: value.id,
   };
+}
+
+function hitFields(index: HitIndex | undefined, id: number): Pick<ServiceItem, 'hits' | 'backendHits'> {
+  if (index === undefined) return {};
+  const backendHits = index.get(id) ?? [];
+  return { hits: backendHits.reduce((sum, { connections }) => sum + connections, 0n), backendHits };
 }
 
 const NOBODY: ServedItem = { backendCount: 0, backends: [], generation: 0 };
