@@ -69,6 +69,7 @@ export class NodePrograms {
       ...compiled,
       uplink_ifindex: uplink.ifindex,
       uplink_mtu: uplink.mtu,
+      uplink_mac: uplink.mac,
       gateway_mac: GATEWAY_MAC,
       detour_ifindex: DETOUR_DIRECTIONS.map((name) => this.#ifindexOf(name)),
       cut_ifindex: this.#ifindexOf(CUT),

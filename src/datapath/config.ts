@@ -11,6 +11,7 @@ export type SnapshotConfig = Omit<
   Config,
   | 'uplink_ifindex'
   | 'uplink_mtu'
+  | 'uplink_mac'
   | 'gateway_mac'
   | 'netns_cookie'
   | 'fast_checksum'
