@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A frame: a packet that has no skb yet, at the xdp hook. Only the plain ones are read here, TCP and
- * UDP without fragments, options or extension headers, and only flows are followed that both come
- * from the uplink and leave by it. All else is left to the packet hooks, which judge it the same.
+ * A frame: a packet that has no skb yet, at the xdp hook. Only the plain ones are read here, TCP
+ * and UDP without fragments, options or extension headers, and only flows are followed that both
+ * come from the uplink and leave by it. All else is left to the packet hooks, which judge it the
+ * same.
  */
 #ifndef ISTHMUS_FRAME_H
 #define ISTHMUS_FRAME_H

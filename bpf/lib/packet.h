@@ -78,11 +78,11 @@ struct packet {
 #define PACKET_POINTER(context, field)                                                             \
 	({                                                                                         \
 		void *pointer;                                                                     \
-		asm volatile("%[to] = *(u32 *)(%[from] + %[offset])"                               \
-			     : [to] "=r"(pointer)                                                  \
-			     : [from] "r"(context),                                              \
-			       [offset] "i"(offsetof(typeof(*(context)), field))                 \
-			     : "memory");                                                          \
+		asm volatile(                                                                      \
+			"%[to] = *(u32 *)(%[from] + %[offset])"                                    \
+			: [to] "=r"(pointer)                                                       \
+			: [from] "r"(context), [offset] "i"(offsetof(typeof(*(context)), field))   \
+			: "memory");                                                               \
 		pointer;                                                                           \
 	})
 

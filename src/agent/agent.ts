@@ -205,12 +205,13 @@ export class Agent {
     this.#programs.attach();
     this.#endStaleSockets(report);
     const routeFailures = reconcileHostRoutes({ node, uplink, nodeName: settings.node, snapshot });
-    const { fragments, sockets } = this.#programs;
+    const { fragments, sockets, xdp } = this.#programs;
     const { attachments } = this.#options.datapath;
     const described = {
       ...this.#options,
       fragments,
       sockets,
+      xdp,
       snapshot,
       desired: want,
       routeFailures,

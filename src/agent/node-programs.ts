@@ -1,6 +1,6 @@
 // The programs of this node: loaded for what is in force, attached once, with the maps that they use.
 import type { Logger } from 'pino';
-import type { FragmentState, SocketState } from '../api/protocol.js';
+import type { FragmentState, SocketState, XdpState } from '../api/protocol.js';
 import type { SnapshotConfig } from '../datapath/config.js';
 import type { Datapath } from '../datapath/datapath.js';
 import { Reconciler } from '../datapath/reconcile.js';
@@ -12,6 +12,7 @@ import { reserveNatPorts } from './host-ports.js';
 import type { Pods } from './pods.js';
 import type { Settings } from './settings.js';
 import { GATEWAY_MAC } from './wiring.js';
+import { attachXdp } from './xdp.js';
 
 export interface NodeProgramsOptions {
   readonly settings: Settings;
@@ -32,6 +33,7 @@ export class NodePrograms {
   #loaded = '';
   #detour: Detour = { state: { mode: 'cache' }, ends: [] };
   #sockets: SocketState = { mode: 'packets' };
+  #xdp: XdpState = { mode: 'tc' };
   #adopted = false;
   #attached = false;
 
@@ -46,6 +48,10 @@ export class NodePrograms {
 
   get sockets(): SocketState {
     return this.#sockets;
+  }
+
+  get xdp(): XdpState {
+    return this.#xdp;
   }
 
   /** Before the first load. Nothing else depends on it: without it, fragments out of order are dropped. */
@@ -97,6 +103,7 @@ export class NodePrograms {
     datapath.attachNetdev(uplink.name, uplink.ifindex);
     if (settings.cgroup !== '') datapath.guardBinds(settings.cgroup);
     this.#attachSockets();
+    this.#xdp = attachXdp({ datapath, uplink, wanted: settings.xdp, log });
     this.#pods.attach();
     this.#attached = true;
     log.info({ attachments: datapath.attachments.length, uplink: uplink.name }, 'programs attached');

@@ -1,5 +1,5 @@
 // What the agent leaves on disk for readers: src/api/protocol.ts AgentState.
-import type { AgentState, Attachment, FragmentState, ServiceName, SocketState } from '../api/protocol.js';
+import type { AgentState, Attachment, FragmentState, ServiceName, SocketState, XdpState } from '../api/protocol.js';
 import type { Desired } from '../datapath/compile.js';
 import type { Datapath } from '../datapath/datapath.js';
 import { type CompiledService, listCompiled } from '../datapath/services.js';
@@ -20,6 +20,7 @@ export interface DescribeStateInput {
   readonly datapath: Datapath;
   readonly fragments: FragmentState;
   readonly sockets: SocketState;
+  readonly xdp: XdpState;
   readonly snapshot: Snapshot;
   readonly desired: Desired;
   readonly routeFailures: readonly RouteFailure[];
@@ -47,7 +48,7 @@ function sameItems<T>(a: readonly T[], b: readonly T[]): boolean {
 }
 
 export function describeState(input: DescribeStateInput): AgentState {
-  const { settings, origins, version, uplink, datapath, fragments, sockets, snapshot, desired } = input;
+  const { settings, origins, version, uplink, datapath, fragments, sockets, xdp, snapshot, desired } = input;
   const { network } = snapshot;
   const modes: { ipv4?: Mode; ipv6?: Mode } = {};
   for (const family of FAMILIES) {
@@ -71,6 +72,7 @@ export function describeState(input: DescribeStateInput): AgentState {
     attachments: input.attachments,
     fragments,
     sockets,
+    xdp,
     sourceHash: datapath.sourceHash,
     problems: problemsOf(input),
     settings: origins,
