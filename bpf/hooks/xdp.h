@@ -21,8 +21,7 @@ static __always_inline int xdp_check_source(struct packet *pkt)
 }
 
 /* The order of from_netdev, which sees whatever is left. */
-SEC("xdp.frags")
-int xdp(struct xdp_md *ctx)
+static __always_inline int xdp_receive(struct xdp_md *ctx)
 {
 	struct packet pkt = {.direction = DIRECTION_FROM_NETDEV};
 	int rc = frame_parse(ctx, &pkt);
@@ -32,6 +31,23 @@ int xdp(struct xdp_md *ctx)
 	rc = xdp_established(ctx, &pkt);
 	rc = rc ?: xdp_check_source(&pkt);
 	return frame_finish(ctx, rc);
+}
+
+/* Native mode. Frames may be larger than a page. */
+SEC("xdp.frags")
+int xdp_native(struct xdp_md *ctx)
+{
+	return xdp_receive(ctx);
+}
+
+/*
+ * Generic mode. Not for frames in fragments: for these the kernel copies the skb, and the copy does
+ * not know how long its Ethernet header is (mac_len), so that tc takes the packet for one without.
+ */
+SEC("xdp")
+int xdp_generic(struct xdp_md *ctx)
+{
+	return xdp_receive(ctx);
 }
 
 #endif

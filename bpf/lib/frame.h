@@ -330,10 +330,14 @@ static __noinline int frame_drop_record(struct xdp_md *ctx, __u32 reason)
 	return 0;
 }
 
+/*
+ * A veth sends back (XDP_TX) only to an end with an xdp program of its own: elsewhere frames stay
+ * in its ring, and nobody is woken. What is redirected wakes an end that has GRO, too.
+ */
 static __always_inline int frame_finish(struct xdp_md *ctx, int rc)
 {
 	if (rc == VERDICT_SENT)
-		return XDP_TX;
+		return config.xdp_redirect ? bpf_redirect(ctx->ingress_ifindex, 0) : XDP_TX;
 	if (rc >= 0)
 		return XDP_PASS;
 	frame_drop_record(ctx, -rc);

@@ -711,7 +711,8 @@ struct config {
 	__u32 service_cidr_count;
 	__u32 pad1;
 	mac_addr uplink_mac; /* frames for others are none of the xdp program's */
-	__u8 pad2[2];
+	__u8 xdp_redirect; /* 1: the uplink is a veth, and what is sent back is redirected to it */
+	__u8 pad2;
 };
 
 #endif

@@ -76,6 +76,7 @@ export class NodePrograms {
       uplink_ifindex: uplink.ifindex,
       uplink_mtu: uplink.mtu,
       uplink_mac: uplink.mac,
+      xdp_redirect: uplink.kind === 'veth' ? 1 : 0,
       gateway_mac: GATEWAY_MAC,
       detour_ifindex: DETOUR_DIRECTIONS.map((name) => this.#ifindexOf(name)),
       cut_ifindex: this.#ifindexOf(CUT),

@@ -43,6 +43,7 @@ export async function loadDatapath(question: NodeView): Promise<Datapath> {
     uplink_ifindex: question.uplink.ifindex,
     uplink_mtu: question.uplink.mtu,
     uplink_mac: question.uplink.mac,
+    xdp_redirect: 1,
     gateway_mac: question.gatewayMac,
     netns_cookie: 0n,
     loaded: 0,

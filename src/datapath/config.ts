@@ -12,6 +12,7 @@ export type SnapshotConfig = Omit<
   | 'uplink_ifindex'
   | 'uplink_mtu'
   | 'uplink_mac'
+  | 'xdp_redirect'
   | 'gateway_mac'
   | 'netns_cookie'
   | 'fast_checksum'

@@ -14,7 +14,7 @@ import {
   type Features,
   type LoadOptions,
   loadObject,
-  XDP_PROGRAM,
+  XDP_PROGRAMS,
 } from './load.js';
 import type { DatapathMaps } from './reconcile.js';
 import { endSocketsTo, endStaleSockets, type Namespaces } from './sockets.js';
@@ -166,8 +166,9 @@ export class Datapath {
     this.leaveXdp(device, mode === 'native' ? 'generic' : 'native');
     if (!this.#features.xdp) throw new BpfError('the kernel did not load the xdp program');
     const pin = this.#pin(xdpName(device, mode));
-    const refresh = () => attachXdp({ native, program: this.#program(XDP_PROGRAM), ifindex, mode, pin }).link;
-    const attachment: Attachment = { program: XDP_PROGRAM, target: device, kind: 'xdp' };
+    const program = XDP_PROGRAMS[mode];
+    const refresh = () => attachXdp({ native, program: this.#program(program), ifindex, mode, pin }).link;
+    const attachment: Attachment = { program, target: device, kind: 'xdp' };
     this.#targets.set(xdpName(device, mode), { attachment, refresh, link: refresh() });
   }
 
@@ -322,7 +323,7 @@ export class Datapath {
 }
 
 function xdpName(device: string, mode: XdpMode): string {
-  return `${XDP_PROGRAM}-${mode}-${device}`;
+  return `${XDP_PROGRAMS[mode]}-${device}`;
 }
 
 function openMaps(object: DatapathObject): OpenMaps {

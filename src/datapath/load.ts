@@ -66,7 +66,8 @@ const PINNED = [
   'sweeps',
 ] as const;
 
-export const XDP_PROGRAM = 'xdp';
+/** By mode. */
+export const XDP_PROGRAMS = { native: 'xdp_native', generic: 'xdp_generic' } as const;
 
 const MISSED: Readonly<Record<keyof Features, string>> = {
   fastChecksum: 'checksums go by helpers: the fast way did not load',
@@ -129,7 +130,7 @@ async function loadWith(options: LoadOptions, config: DatapathConfig, features: 
     object.configure({ ...config, loaded: secondsNow(), fast_checksum: features.fastChecksum ? 1 : 0 });
     object.setMaxEntries('flows', flowEntries);
     for (const program of SOCKET_PROGRAMS) object.setAutoload(program, features.sockets);
-    object.setAutoload(XDP_PROGRAM, features.xdp);
+    for (const program of Object.values(XDP_PROGRAMS)) object.setAutoload(program, features.xdp);
     const created = PINNED.filter((name) => !reuse(options, object, name));
     await object.load();
     for (const name of created) object.pinMap(name, join(bpffs, name));

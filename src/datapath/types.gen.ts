@@ -68,6 +68,7 @@ export interface Config {
   readonly service_cidrs: readonly Prefix[];
   readonly service_cidr_count: number;
   readonly uplink_mac: string;
+  readonly xdp_redirect: number;
 }
 
 /** enum cut_size */

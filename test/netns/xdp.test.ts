@@ -14,6 +14,7 @@ const FAMILIES = ['ipv4', 'ipv6'] as const;
 const PROTOCOLS = ['tcp', 'udp'] as const;
 const EACH = FAMILIES.flatMap((family) => PROTOCOLS.map((protocol) => ({ family, protocol })));
 const MODES = ['native', 'generic'] as const;
+const PROGRAMS = { native: 'xdp_native', generic: 'xdp_generic' } as const;
 const SERVER_PORT = 9000;
 const PORT = 90;
 const NODE_PORT = 30_090;
@@ -152,7 +153,7 @@ describe.each(MODES)('%s', (mode) => {
   test('the agent says how it is attached', async () => {
     const { state } = await node.status();
     expect(state.xdp).toEqual({ mode });
-    expect(state.attachments).toContainEqual({ program: 'xdp', target: 'eth0', kind: 'xdp' });
+    expect(state.attachments).toContainEqual({ program: PROGRAMS[mode], target: 'eth0', kind: 'xdp' });
   });
 
   test.each(EACH)(
@@ -237,7 +238,7 @@ describe.each(MODES)('%s', (mode) => {
   test.each(EACH)(
     '$family $protocol: nothing is lost while the agent is killed and another takes over',
     async ({ family, protocol }) => {
-      const pin = join(node.stateDir, 'bpf', 'links', `xdp-${mode}-eth0`);
+      const pin = join(node.stateDir, 'bpf', 'links', `${PROGRAMS[mode]}-eth0`);
       const link = statSync(pin).ino;
       const before = await sent();
       const held = talk(family, protocol, 4);
@@ -258,7 +259,7 @@ describe.each(MODES)('%s', (mode) => {
 });
 
 test('another mode takes the place of the first, and never takes the program off', async () => {
-  const pins = () => MODES.map((mode) => existsSync(join(node.stateDir, 'bpf', 'links', `xdp-${mode}-eth0`)));
+  const pins = () => MODES.map((mode) => existsSync(join(node.stateDir, 'bpf', 'links', `${PROGRAMS[mode]}-eth0`)));
   const attached = () =>
     /xdp/.test(execFileSync('ip', ['-n', node.namespaces.name('node'), 'link', 'show', 'eth0'], { encoding: 'utf8' }));
   await startAgent('native');

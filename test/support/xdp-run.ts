@@ -32,7 +32,7 @@ export function runFrame(datapath: TestDatapath, packet: Packet | Buffer, ifinde
   const context = Buffer.alloc(XDP.bytes);
   context.writeUInt32LE(data.length, XDP.end);
   context.writeUInt32LE(ifindex, XDP.ifindex);
-  const result = datapath.program('xdp').testRun({ data, context });
+  const result = datapath.program('xdp_native').testRun({ data, context });
   const verdict = VERDICTS[result.retval];
   if (verdict === undefined) throw new Error(`xdp returned ${result.retval}`);
   return { verdict, bytes: result.data } satisfies FrameOutcome;
