@@ -26,7 +26,7 @@ test('everything has a default, and says so', () => {
     journalMaxAgeDays: 90,
     logLevel: 'info',
   });
-  expect(origins.map(({ origin }) => origin)).toEqual(Array(15).fill('default'));
+  expect(origins.map(({ origin }) => origin)).toEqual(Array(16).fill('default'));
 });
 
 test('the environment is before the default, and a flag before both', () => {
