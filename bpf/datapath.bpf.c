@@ -42,12 +42,14 @@
 #include "lib/service.h"
 #include "lib/socket.h"
 #include "lib/icmp_error.h"
+#include "lib/frame.h"
 #include "lib/sweep.h"
 
 /* ... at the hooks, in the order a pod's packet meets them; a socket meets its own before. */
 #include "hooks/from_container.h"
 #include "hooks/from_netdev.h"
 #include "hooks/from_detour.h"
+#include "hooks/xdp.h"
 #include "hooks/socket.h"
 #include "hooks/socket_list.h"
 #include "hooks/bind.h"

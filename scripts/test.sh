@@ -67,13 +67,13 @@ vitest_suite() {
 }
 
 lab_suite() {
-	local name="lab $1 $2, sockets $3" report="$RESULTS/lab-$1-$2.json"
+	local name="lab $1 $2, sockets $3, xdp $4" report="$RESULTS/lab-$1-$2.json"
 	title "$name"
-	suite "$name" "$report" lab_run "$1" "$2" "$3" "$report"
+	suite "$name" "$report" lab_run "$1" "$2" "$3" "$4" "$report"
 }
 
 lab_run() {
-	node build/src/cli/main.js lab run --mode "$1" --attach "$2" --sockets "$3" -o json >"$4"
+	node build/src/cli/main.js lab run --mode "$1" --attach "$2" --sockets "$3" --xdp "$4" -o json >"$5"
 }
 
 # What keeps kernel stages from running here; nothing when they can.
@@ -131,10 +131,10 @@ stage_lab() {
 	local mode
 	kernel_stage lab || return
 	for mode in island flat; do
-		lab_suite "$mode" auto auto
+		lab_suite "$mode" auto auto auto
 	done
-	for mode in island flat; do # what older kernels have
-		lab_suite "$mode" clsact never
+	for mode in island flat; do # what older kernels have, and what faster devices have
+		lab_suite "$mode" clsact never native
 	done
 }
 

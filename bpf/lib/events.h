@@ -36,22 +36,32 @@ static __always_inline bool sample_take(const struct drop_key *key, __u32 per_se
 	return true;
 }
 
-static __always_inline void drop_event_emit(const struct packet *pkt, const struct drop_key *key)
+/* Everything of an event but the packet's beginning; NULL when nobody reads them. */
+static __always_inline struct drop_event *drop_event_begin(const struct drop_key *key,
+							   __u32 ifindex, __u32 bytes)
 {
-	__u32 bytes = pkt->skb->len;
-	struct drop_event *event;
+	struct drop_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 
-	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event)
-		return;
+		return NULL;
 	event->header.type = bpf_core_type_id_local(struct drop_event);
 	event->header.cpu = bpf_get_smp_processor_id();
 	event->header.time = bpf_ktime_get_ns();
 	event->reason = key->reason;
 	event->direction = key->direction;
-	event->ifindex = pkt->skb->ifindex;
+	event->ifindex = ifindex;
 	event->length = bytes;
 	__builtin_memset(event->packet, 0, sizeof(event->packet));
+	return event;
+}
+
+static __always_inline void drop_event_emit(const struct packet *pkt, const struct drop_key *key)
+{
+	__u32 bytes = pkt->skb->len;
+	struct drop_event *event = drop_event_begin(key, pkt->skb->ifindex, bytes);
+
+	if (!event)
+		return;
 	if (bytes > EVENT_HEADER_BYTES)
 		bytes = EVENT_HEADER_BYTES;
 	if (bytes > 0 && bytes <= EVENT_HEADER_BYTES)
@@ -59,20 +69,25 @@ static __always_inline void drop_event_emit(const struct packet *pkt, const stru
 	bpf_ringbuf_submit(event, 0);
 }
 
+static __always_inline void drop_count(const struct drop_key *key, __u32 bytes)
+{
+	struct drop_counter *counter = bpf_map_lookup_elem(&drops, key);
+	struct drop_counter first = {.packets = 1, .bytes = bytes};
+
+	if (counter) {
+		counter->packets++;
+		counter->bytes += bytes;
+	} else {
+		bpf_map_update_elem(&drops, key, &first, BPF_NOEXIST);
+	}
+}
+
 /* Counts a drop and samples an event. Never changes a verdict: a failed lookup is not counted. */
 static __noinline int drop_record(struct packet *pkt, __u32 reason)
 {
 	struct drop_key key = {.reason = reason, .direction = pkt->direction};
-	struct drop_counter *counter = bpf_map_lookup_elem(&drops, &key);
 
-	if (counter) {
-		counter->packets++;
-		counter->bytes += pkt->skb->len;
-	} else {
-		struct drop_counter first = {.packets = 1, .bytes = pkt->skb->len};
-
-		bpf_map_update_elem(&drops, &key, &first, BPF_NOEXIST);
-	}
+	drop_count(&key, pkt->skb->len);
 	if (sample_take(&key, EVENTS_PER_SECOND))
 		drop_event_emit(pkt, &key);
 	return 0;

@@ -76,11 +76,11 @@ _Static_assert(sizeof(struct bpf_fib_lookup) <= sizeof(((struct scratch *)0)->fi
 	       "room of a question");
 
 /* The question to the routing table: the way to `to` of a packet of this length. */
-static __always_inline void fib_question(struct bpf_fib_lookup *fib, struct __sk_buff *skb,
+static __always_inline void fib_question(struct bpf_fib_lookup *fib, __u32 ifindex,
 					 const struct flow_key *to, __u16 length)
 {
 	__builtin_memset(fib, 0, sizeof(*fib));
-	fib->ifindex = skb->ifindex;
+	fib->ifindex = ifindex;
 	fib->l4_protocol = to->protocol;
 	fib->sport = to->source_port;
 	fib->dport = to->destination_port;
@@ -100,17 +100,20 @@ static __always_inline void fib_question(struct bpf_fib_lookup *fib, struct __sk
  * The MTU of the way while its neighbour is not known: then the kernel tells it only to a packet
  * that is larger.
  */
-static __always_inline __u32 fib_mtu(struct __sk_buff *skb, const struct flow_key *to,
+static __always_inline __u32 fib_mtu(void *context, __u32 ifindex, const struct flow_key *to,
 				     struct bpf_fib_lookup *fib)
 {
-	fib_question(fib, skb, to, 0xffff);
-	if (bpf_fib_lookup(skb, fib, sizeof(*fib), 0) != FIB_FRAGMENTATION_NEEDED)
+	fib_question(fib, ifindex, to, 0xffff);
+	if (bpf_fib_lookup(context, fib, sizeof(*fib), 0) != FIB_FRAGMENTATION_NEEDED)
 		return config.uplink_mtu;
 	return fib->mtu_result;
 }
 
-/* What the node's routing table says itself; see fib_way(). */
-static __always_inline int fib_ask(struct __sk_buff *skb, const struct flow_key *to,
+/*
+ * What the node's routing table says itself to a packet that came in by a device; see fib_way().
+ * The context is an skb or an xdp_md. MACs, where they are known, are left in the scratch's `fib`.
+ */
+static __always_inline int fib_ask(void *context, __u32 ifindex, const struct flow_key *to,
 				   struct flow *way)
 {
 	struct scratch *s = scratch_get();
@@ -120,8 +123,8 @@ static __always_inline int fib_ask(struct __sk_buff *skb, const struct flow_key 
 	if (!s || !to || !way)
 		return 0;
 	fib = (struct bpf_fib_lookup *)s->fib;
-	fib_question(fib, skb, to, FIB_ASK_MTU);
-	rc = bpf_fib_lookup(skb, fib, sizeof(*fib), 0);
+	fib_question(fib, ifindex, to, FIB_ASK_MTU);
+	rc = bpf_fib_lookup(context, fib, sizeof(*fib), 0);
 	if (rc != FIB_SUCCESS && rc != FIB_NO_NEIGHBOUR)
 		return 0;
 	way->ifindex_out = fib->ifindex;
@@ -133,7 +136,7 @@ static __always_inline int fib_ask(struct __sk_buff *skb, const struct flow_key 
 	} else {
 		__builtin_memcpy(&way->next_hop, fib->ipv6_dst, sizeof(ip_addr));
 	}
-	way->mtu = rc == FIB_SUCCESS ? fib->mtu_result : fib_mtu(skb, to, fib);
+	way->mtu = rc == FIB_SUCCESS ? fib->mtu_result : fib_mtu(context, ifindex, to, fib);
 	way->resolved = clock_seconds();
 	return 1;
 }
@@ -145,41 +148,67 @@ static __always_inline struct route *route_lookup(const ip_addr *address)
 	return bpf_map_lookup_elem(&routes, &key);
 }
 
-/*
- * What the routing table says of the way to another node, asked once a second and CPU. Not static,
- * like fib_way(): the verifier then looks at it once, not once for each way that leads here.
- */
-__noinline int node_mtu_refresh(struct __sk_buff *skb, struct node_mtu *known)
+/* What the routing table says of the way to another node. */
+static __always_inline int node_mtu_ask(void *context, __u32 ifindex, struct node_mtu *known)
 {
 	struct scratch *s = scratch_get();
 	__u32 family;
 
-	if (!s || !known)
+	if (!s)
 		return 0;
 	family = ipv6_is_mapped(&known->next_hop) ? FAMILY_IPV4 : FAMILY_IPV6;
 	__builtin_memset(&s->node_key, 0, sizeof(s->node_key));
 	s->node_key.destination = known->next_hop;
 	config_copy(&s->node_key.source, &config.node_address[family], sizeof(ip_addr));
 	known->mtu = config.uplink_mtu;
-	if (fib_ask(skb, &s->node_key, &s->node_way) && s->node_way.mtu < known->mtu)
+	if (fib_ask(context, ifindex, &s->node_key, &s->node_way) && s->node_way.mtu < known->mtu)
 		known->mtu = s->node_way.mtu;
 	known->resolved = clock_seconds();
 	return 0;
 }
 
-/* The route to a node may allow less than the device does. */
-static __always_inline __u32 node_mtu(struct __sk_buff *skb, const ip_addr *next_hop)
+/* Asked once a second and CPU. Not static, like fib_way(): the verifier then looks at it once, not
+ * once for each way that leads here. */
+__noinline int node_mtu_refresh(struct __sk_buff *skb, struct node_mtu *known)
+{
+	return known ? node_mtu_ask(skb, skb->ifindex, known) : 0;
+}
+
+/* What is known of the way to another node; `stale` when that is not of this second. */
+static __always_inline struct node_mtu *node_mtu_find(const ip_addr *next_hop, bool *stale)
 {
 	__u32 slot = next_hop->bytes[15] & (NODE_MTU_SLOTS - 1);
 	struct node_mtu *known = bpf_map_lookup_elem(&node_mtus, &slot);
 
 	if (!known)
+		return NULL;
+	*stale = known->resolved != clock_seconds() || !address_equals(&known->next_hop, next_hop);
+	known->next_hop = *next_hop;
+	return known;
+}
+
+/* The route to a node may allow less than the device does. */
+static __always_inline __u32 node_mtu(struct __sk_buff *skb, const ip_addr *next_hop)
+{
+	bool stale = false;
+	struct node_mtu *known = node_mtu_find(next_hop, &stale);
+
+	if (!known)
 		return config.uplink_mtu;
-	if (known->resolved != clock_seconds() || !address_equals(&known->next_hop, next_hop)) {
-		known->next_hop = *next_hop;
+	if (stale)
 		node_mtu_refresh(skb, known);
-	}
 	return known->mtu;
+}
+
+/* The route to the node of a pod; NULL when the address is no pod's of another node. */
+static __always_inline struct route *route_to_node(const ip_addr *address)
+{
+	struct route *route;
+
+	if (!address_is_inside(address))
+		return NULL;
+	route = route_lookup(address);
+	return route && route->type == ROUTE_NODE ? route : NULL;
 }
 
 /*
@@ -191,12 +220,10 @@ __noinline int fib_way(struct __sk_buff *skb, const struct flow_key *to, struct 
 	struct route *route;
 	__u32 mtu;
 
-	if (!to || !way || !fib_ask(skb, to, way))
+	if (!to || !way || !fib_ask(skb, skb->ifindex, to, way))
 		return 0;
-	if (!address_is_inside(&to->destination))
-		return 1;
-	route = route_lookup(&to->destination);
-	if (!route || route->type != ROUTE_NODE)
+	route = route_to_node(&to->destination);
+	if (!route)
 		return 1;
 	mtu = node_mtu(skb, &route->next_hop);
 	if (mtu < way->mtu)

@@ -75,13 +75,14 @@ struct packet {
  * Loads a packet pointer. In assembly, because clang moves the 32-bit field on as a 32-bit
  * value, and the verifier then no longer knows it as a pointer (clang 14 to 19, -mcpu=v3).
  */
-#define PACKET_POINTER(skb, field)                                                                 \
+#define PACKET_POINTER(context, field)                                                             \
 	({                                                                                         \
 		void *pointer;                                                                     \
-		asm volatile("%[to] = *(u32 *)(%[from] + %[offset])"                               \
-			     : [to] "=r"(pointer)                                                  \
-			     : [from] "r"(skb), [offset] "i"(offsetof(struct __sk_buff, field))    \
-			     : "memory");                                                          \
+		asm volatile(                                                                      \
+			"%[to] = *(u32 *)(%[from] + %[offset])"                                    \
+			: [to] "=r"(pointer)                                                       \
+			: [from] "r"(context), [offset] "i"(offsetof(typeof(*(context)), field))   \
+			: "memory");                                                               \
 		pointer;                                                                           \
 	})
 
@@ -151,9 +152,25 @@ static __always_inline __u8 *packet_pull_transport(const struct packet *pkt, __u
 	return packet_pull(pkt, pkt->transport, bytes);
 }
 
+static __always_inline int packet_take_tcp(struct packet *pkt, const __u8 *header)
+{
+	if (header[12] < 0x50)
+		return -DROP_MALFORMED;
+	pkt->tcp_flags = header[13];
+	pkt->transport_bytes = (header[12] >> 4) * 4;
+	return packet_holds(pkt, pkt->transport, pkt->transport_bytes) ? 0 : -DROP_TRUNCATED;
+}
+
+static __always_inline void packet_take_ports(struct packet *pkt, const __u8 *header)
+{
+	pkt->key.source_port = *(__be16 *)header;
+	pkt->key.destination_port = *(__be16 *)(header + 2);
+}
+
 static __always_inline int packet_parse_transport(struct packet *pkt)
 {
 	__u8 *header;
+	int rc;
 
 	if (pkt->flags & PACKET_LATER_FRAGMENT)
 		return 0;
@@ -162,12 +179,9 @@ static __always_inline int packet_parse_transport(struct packet *pkt)
 		header = packet_pull_transport(pkt, TCP_BYTES);
 		if (!header)
 			return -DROP_TRUNCATED;
-		if (header[12] < 0x50)
-			return -DROP_MALFORMED;
-		pkt->tcp_flags = header[13];
-		pkt->transport_bytes = (header[12] >> 4) * 4;
-		if (!packet_holds(pkt, pkt->transport, pkt->transport_bytes))
-			return -DROP_TRUNCATED;
+		rc = packet_take_tcp(pkt, header);
+		if (rc)
+			return rc;
 		break;
 	case IPPROTO_UDP:
 		header = packet_pull_transport(pkt, PORTS_BYTES);
@@ -186,8 +200,7 @@ static __always_inline int packet_parse_transport(struct packet *pkt)
 	default:
 		return 0;
 	}
-	pkt->key.source_port = *(__be16 *)header;
-	pkt->key.destination_port = *(__be16 *)(header + 2);
+	packet_take_ports(pkt, header);
 	return 0;
 }
 
@@ -203,14 +216,12 @@ static __always_inline bool ipv4_checksum_is_wrong(const struct iphdr *ip)
 	return sum != 0xffff;
 }
 
-static __always_inline int packet_parse_ipv4(struct packet *pkt)
+/* What an IPv4 header says; `received` is how many bytes there are from it on. */
+static __always_inline int packet_take_ipv4(struct packet *pkt, const struct iphdr *ip,
+					    __u32 received)
 {
-	struct iphdr *ip = packet_pull(pkt, ETHERNET_BYTES, IPV4_BYTES);
-	__u32 received = pkt->skb->len - ETHERNET_BYTES;
 	__u16 fragment;
 
-	if (!ip)
-		return -DROP_TRUNCATED;
 	if (ip->version != 4 || ip->ihl < 5)
 		return -DROP_MALFORMED;
 	/* A sum over options is left to their receiver: only senders of tests set them. */
@@ -242,7 +253,18 @@ static __always_inline int packet_parse_ipv4(struct packet *pkt)
 		pkt->fragment_offset = (fragment & IPV4_FRAGMENT_OFFSET) * 8;
 		pkt->fragment_bytes = pkt->length - ip->ihl * 4;
 	}
-	return packet_parse_transport(pkt);
+	return 0;
+}
+
+static __always_inline int packet_parse_ipv4(struct packet *pkt)
+{
+	struct iphdr *ip = packet_pull(pkt, ETHERNET_BYTES, IPV4_BYTES);
+	int rc;
+
+	if (!ip)
+		return -DROP_TRUNCATED;
+	rc = packet_take_ipv4(pkt, ip, pkt->skb->len - ETHERNET_BYTES);
+	return rc ?: packet_parse_transport(pkt);
 }
 
 struct ipv6_extension {
@@ -303,15 +325,10 @@ static __always_inline bool ipv6_is_mapped(const ip_addr *address)
 	return !address->halves[0] && address->words[2] == bpf_htonl(0xffff);
 }
 
-static __always_inline int packet_parse_ipv6(struct packet *pkt)
+/* As above. The protocol may still be that of an extension header. */
+static __always_inline int packet_take_ipv6(struct packet *pkt, const struct ipv6hdr *ip,
+					    __u32 received)
 {
-	struct ipv6hdr *ip = packet_pull(pkt, ETHERNET_BYTES, IPV6_BYTES);
-	__u32 received = pkt->skb->len - ETHERNET_BYTES;
-	__u8 next;
-	int rc;
-
-	if (!ip)
-		return -DROP_TRUNCATED;
 	if (ip->version != 6)
 		return -DROP_MALFORMED;
 	/* A payload length of 0 is a jumbogram, as BIG TCP makes them (5.19). */
@@ -322,12 +339,26 @@ static __always_inline int packet_parse_ipv6(struct packet *pkt)
 	pkt->flags |= PACKET_DONT_FRAGMENT;
 	pkt->transport = ETHERNET_BYTES + IPV6_BYTES;
 	pkt->ttl = ip->hop_limit;
-	next = ip->nexthdr;
-	pkt->key.protocol = next;
+	pkt->key.protocol = ip->nexthdr;
 	__builtin_memcpy(&pkt->key.source, &ip->saddr, sizeof(ip_addr));
 	__builtin_memcpy(&pkt->key.destination, &ip->daddr, sizeof(ip_addr));
 	if (ipv6_is_mapped(&pkt->key.source) || ipv6_is_mapped(&pkt->key.destination))
 		return -DROP_MALFORMED;
+	return 0;
+}
+
+static __always_inline int packet_parse_ipv6(struct packet *pkt)
+{
+	struct ipv6hdr *ip = packet_pull(pkt, ETHERNET_BYTES, IPV6_BYTES);
+	__u8 next;
+	int rc;
+
+	if (!ip)
+		return -DROP_TRUNCATED;
+	rc = packet_take_ipv6(pkt, ip, pkt->skb->len - ETHERNET_BYTES);
+	if (rc)
+		return rc;
+	next = pkt->key.protocol;
 	if (next != IPPROTO_TCP && next != IPPROTO_UDP && next != IPPROTO_ICMPV6) {
 		rc = packet_parse_extensions(pkt, next);
 		if (rc)

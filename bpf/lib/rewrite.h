@@ -14,6 +14,12 @@ static __always_inline __u32 packet_ip_summed(const struct packet *pkt)
 	return BPF_CORE_READ_BITFIELD(skb, ip_summed);
 }
 
+static __always_inline void ipv4_decrement_ttl(struct iphdr *ip)
+{
+	ip->check = checksum_apply(ip->check, (__u16)~bpf_htons(0x0100));
+	ip->ttl--;
+}
+
 /* One hop less. The caller has answered TTL 1 already. */
 static __always_inline int packet_decrement_ttl(struct packet *pkt)
 {
@@ -22,8 +28,7 @@ static __always_inline int packet_decrement_ttl(struct packet *pkt)
 
 		if (!ip)
 			return -DROP_REWRITE_FAILED;
-		ip->check = checksum_apply(ip->check, (__u16)~bpf_htons(0x0100));
-		ip->ttl--;
+		ipv4_decrement_ttl(ip);
 		return 0;
 	}
 	struct ipv6hdr *ip = packet_at(pkt, ETHERNET_BYTES, IPV6_BYTES);
@@ -37,6 +42,50 @@ static __always_inline int packet_decrement_ttl(struct packet *pkt)
 	return 0;
 }
 
+/* The addresses of a header; returns their difference for the transport's checksum. */
+static __always_inline __u64 ipv4_rewrite(struct iphdr *ip, const struct flow *flow)
+{
+	__u64 difference = checksum_change(0, ip->saddr, flow->source.words[3]);
+
+	difference = checksum_change(difference, ip->daddr, flow->destination.words[3]);
+	ip->saddr = flow->source.words[3];
+	ip->daddr = flow->destination.words[3];
+	ip->check = checksum_apply(ip->check, difference);
+	return difference;
+}
+
+/* The same; `key` has the addresses of the packet. */
+static __always_inline __u64 ipv6_rewrite(struct ipv6hdr *ip, const struct flow_key *key,
+					  const struct flow *flow)
+{
+	__u64 difference = checksum_change_address(0, &key->source, &flow->source);
+
+	difference = checksum_change_address(difference, &key->destination, &flow->destination);
+	__builtin_memcpy(&ip->saddr, &flow->source, sizeof(ip_addr));
+	__builtin_memcpy(&ip->daddr, &flow->destination, sizeof(ip_addr));
+	return difference;
+}
+
+/* Both ports of a TCP or UDP header; returns their difference. */
+static __always_inline __u64 ports_rewrite(__u8 *header, const struct flow *flow)
+{
+	__be16 *port = (__be16 *)header;
+	__u64 difference = checksum_change(0, port[0], flow->source_port);
+
+	difference = checksum_change(difference, port[1], flow->destination_port);
+	port[0] = flow->source_port;
+	port[1] = flow->destination_port;
+	return difference;
+}
+
+/* A finished checksum of the transport. */
+static __always_inline void transport_sum_change(__sum16 *checksum, __u8 protocol, __u64 difference)
+{
+	*checksum = checksum_apply(*checksum, difference);
+	if (protocol == IPPROTO_UDP && !*checksum)
+		*checksum = 0xffff; /* 0 would say "no checksum" (RFC 768) */
+}
+
 /* The addresses; returns their difference for the transport's checksum by pointer. */
 static __always_inline int rewrite_addresses(struct packet *pkt, const struct flow *flow,
 					     __u64 *difference)
@@ -46,22 +95,14 @@ static __always_inline int rewrite_addresses(struct packet *pkt, const struct fl
 
 		if (!ip)
 			return -DROP_REWRITE_FAILED;
-		*difference = checksum_change(0, ip->saddr, flow->source.words[3]);
-		*difference = checksum_change(*difference, ip->daddr, flow->destination.words[3]);
-		ip->saddr = flow->source.words[3];
-		ip->daddr = flow->destination.words[3];
-		ip->check = checksum_apply(ip->check, *difference);
+		*difference = ipv4_rewrite(ip, flow);
 		return 0;
 	}
 	struct ipv6hdr *ip = packet_at(pkt, ETHERNET_BYTES, IPV6_BYTES);
 
 	if (!ip)
 		return -DROP_REWRITE_FAILED;
-	*difference = checksum_change_address(0, &pkt->key.source, &flow->source);
-	*difference =
-		checksum_change_address(*difference, &pkt->key.destination, &flow->destination);
-	__builtin_memcpy(&ip->saddr, &flow->source, sizeof(ip_addr));
-	__builtin_memcpy(&ip->daddr, &flow->destination, sizeof(ip_addr));
+	*difference = ipv6_rewrite(ip, &pkt->key, flow);
 	return 0;
 }
 
@@ -121,12 +162,7 @@ static __always_inline int rewrite_transport_fast(struct packet *pkt, const stru
 			addresses = 0; /* ICMPv4 has no pseudo header (RFC 792) */
 		checksum = (__sum16 *)(header + 2);
 	} else {
-		__be16 *port = (__be16 *)header;
-
-		ports = checksum_change(0, port[0], flow->source_port);
-		ports = checksum_change(ports, port[1], flow->destination_port);
-		port[0] = flow->source_port;
-		port[1] = flow->destination_port;
+		ports = ports_rewrite(header, flow);
 		if (pkt->key.protocol == IPPROTO_TCP) {
 			/* packet_at() proved TCP_BYTES on TCP's branch only: prove it again. */
 			header = packet_at(pkt, pkt->transport, TCP_BYTES);
@@ -145,9 +181,7 @@ static __always_inline int rewrite_transport_fast(struct packet *pkt, const stru
 		*checksum = checksum_apply_partial(*checksum, addresses);
 		return 0;
 	}
-	*checksum = checksum_apply(*checksum, addresses + ports);
-	if (pkt->key.protocol == IPPROTO_UDP && !*checksum)
-		*checksum = 0xffff; /* 0 would say "no checksum" (RFC 768) */
+	transport_sum_change(checksum, pkt->key.protocol, addresses + ports);
 	/* The device's sum over the whole packet: all but the IPv4 pseudo header cancels out. */
 	if (summed == CHECKSUM_COMPLETE && pkt->family == FAMILY_IPV4)
 		bpf_csum_update(pkt->skb, ~checksum_fold(addresses) & 0xffff);

@@ -191,16 +191,23 @@ static __noinline int tracking_change(struct packet *pkt, struct flow *flow, __u
 	return 0;
 }
 
-static __always_inline void tracking_update(struct packet *pkt, struct flow *flow)
+/* Whether a packet that tells these bits may change the state of its flow. */
+static __always_inline bool tracking_is_needed(const struct flow *flow, __u32 bits)
 {
-	__u32 bits = flow_observe(pkt, flow);
 	__u32 watched = FLOW_RESET;
 
 	/* Of the opener's packets, also those between a FIN and the end; see continuity_record().
 	 */
 	if (!(flow->flags & FLOW_REPLY))
 		watched |= FLOW_FIN_ORIGINAL | FLOW_FIN_REPLY;
-	if (bits & ~flow->flags || flow->flags & watched)
+	return bits & ~flow->flags || flow->flags & watched;
+}
+
+static __always_inline void tracking_update(struct packet *pkt, struct flow *flow)
+{
+	__u32 bits = flow_observe(pkt, flow);
+
+	if (tracking_is_needed(flow, bits))
 		tracking_change(pkt, flow, bits);
 }
 

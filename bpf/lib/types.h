@@ -492,6 +492,27 @@ enum node_mtu_limits {
 	NODE_MTU_SLOTS = 256, /* a power of two */
 };
 
+/* How the xdp program reaches a next hop of the uplink; of one CPU. */
+struct next_hop {
+	ip_addr address;
+	mac_addr mac;
+	mac_addr source; /* the device's own */
+	seconds resolved;
+	seconds told; /* when a packet last went to it by the stack, which checks that it lives */
+	__u32 pad;
+};
+
+enum next_hop_limits {
+	NEXT_HOP_SLOTS = 256, /* a power of two */
+	NEXT_HOP_TELL = 8, /* seconds */
+};
+
+/* What the xdp program has sent back to the wire, on one CPU. */
+struct xdp_counter {
+	__u64 packets;
+	__u64 bytes; /* of IP packets */
+};
+
 struct drop_key {
 	__u16 reason; /* enum drop_reason */
 	__u16 direction; /* enum direction */
@@ -701,6 +722,9 @@ struct config {
 	struct prefix service_cidrs[SERVICE_CIDRS_MAX]; /* only services are there */
 	__u32 service_cidr_count;
 	__u32 pad1;
+	mac_addr uplink_mac; /* frames for others are none of the xdp program's */
+	__u8 xdp_redirect; /* 1: the uplink is a veth, and what is sent back is redirected to it */
+	__u8 pad2;
 };
 
 #endif

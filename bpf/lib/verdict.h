@@ -11,6 +11,7 @@ enum verdict {
 	VERDICT_TO_HOST = 1, /* to the host's network stack, through any other program first */
 	VERDICT_REDIRECTED = 2, /* a redirect helper has said where to */
 	VERDICT_DROPPED = 3, /* a drop that is counted already: answering it changed the packet */
+	VERDICT_SENT = 4, /* out of the device where it came in; of xdp only */
 };
 
 #endif

@@ -63,6 +63,7 @@ async function openDatapath(settings: Settings, log: Logger, node: Netlink): Pro
     bpffs: settings.bpffs,
     attach: settings.attach,
     sockets: settings.sockets === 'auto' && settings.cgroup !== '',
+    xdp: settings.xdp !== 'never',
     flowEntries: settings.flowEntries,
     hasDevice: (name) => node.link(name) !== undefined,
     onNote: (note, message) => log.info(note, message),

@@ -1,6 +1,6 @@
 // The programs of this node: loaded for what is in force, attached once, with the maps that they use.
 import type { Logger } from 'pino';
-import type { Attachment, FragmentState, SocketState } from '../api/protocol.js';
+import type { Attachment, FragmentState, SocketState, XdpState } from '../api/protocol.js';
 import type { SnapshotConfig } from '../datapath/config.js';
 import type { Datapath } from '../datapath/datapath.js';
 import { Reconciler } from '../datapath/reconcile.js';
@@ -12,6 +12,7 @@ import { reserveNatPorts } from './host-ports.js';
 import type { Pods } from './pods.js';
 import type { Settings } from './settings.js';
 import { GATEWAY_MAC } from './wiring.js';
+import { attachXdp } from './xdp.js';
 
 export interface NodeProgramsOptions {
   readonly settings: Settings;
@@ -24,6 +25,14 @@ export interface NodeProgramsOptions {
   readonly openDetour: () => Detour;
 }
 
+/** What of the programs is where. */
+export interface ProgramStates {
+  readonly fragments: FragmentState;
+  readonly sockets: SocketState;
+  readonly xdp: XdpState;
+  readonly attachments: readonly Attachment[];
+}
+
 export class NodePrograms {
   readonly #options: NodeProgramsOptions;
   readonly #pods: Pods;
@@ -32,6 +41,7 @@ export class NodePrograms {
   #loaded = '';
   #detour: Detour = { state: { mode: 'cache' }, ends: [] };
   #sockets: SocketState = { mode: 'packets' };
+  #xdp: XdpState = { mode: 'tc' };
   #adopted = false;
   #attached = false;
 
@@ -40,10 +50,9 @@ export class NodePrograms {
     this.#pods = pods;
   }
 
-  /** What of them is where. */
-  get states(): { fragments: FragmentState; sockets: SocketState; attachments: readonly Attachment[] } {
+  get states(): ProgramStates {
     const { attachments } = this.#options.datapath;
-    return { fragments: this.#detour.state, sockets: this.#sockets, attachments };
+    return { fragments: this.#detour.state, sockets: this.#sockets, xdp: this.#xdp, attachments };
   }
 
   /** Before the first load. Nothing else depends on it: without it, fragments out of order are dropped. */
@@ -67,6 +76,8 @@ export class NodePrograms {
       ...compiled,
       uplink_ifindex: uplink.ifindex,
       uplink_mtu: uplink.mtu,
+      uplink_mac: uplink.mac,
+      xdp_redirect: uplink.kind === 'veth' ? 1 : 0,
       gateway_mac: GATEWAY_MAC,
       detour_ifindex: DETOUR_DIRECTIONS.map((name) => this.#ifindexOf(name)),
       cut_ifindex: this.#ifindexOf(CUT),
@@ -94,6 +105,7 @@ export class NodePrograms {
     datapath.attachNetdev(uplink.name, uplink.ifindex);
     if (settings.cgroup !== '') datapath.guardBinds(settings.cgroup);
     this.#attachSockets();
+    this.#xdp = attachXdp({ datapath, uplink, wanted: settings.xdp, log });
     this.#pods.attach();
     this.#attached = true;
     log.info({ attachments: datapath.attachments.length, uplink: uplink.name }, 'programs attached');

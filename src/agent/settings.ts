@@ -18,6 +18,7 @@ export interface AgentFlags {
   readonly flowEntries?: string;
   readonly fragments?: string;
   readonly sockets?: string;
+  readonly xdp?: string;
   readonly journalDir?: string;
   readonly journalMaxBytes?: string;
   readonly journalMaxAgeDays?: string;
@@ -44,6 +45,8 @@ export interface Settings {
   readonly fragments: 'auto' | 'cache';
   /** Whether processes in the cgroup reach services at the socket where the kernel can, or by packets only. */
   readonly sockets: 'auto' | 'never';
+  /** Whether packets that go back to the wire are handled before the stack: `auto` where that harms nothing else. */
+  readonly xdp: 'auto' | 'native' | 'generic' | 'never';
   /** Who had which ports when. */
   readonly journalDir: string;
   /** The oldest part of the journal is removed when it grows larger, or older. */
@@ -81,6 +84,7 @@ const DEFAULTS: Readonly<Record<keyof AgentFlags, string>> = {
   flowEntries: '1048576',
   fragments: 'auto',
   sockets: 'auto',
+  xdp: 'auto',
   // Below the state directory, wherever that is.
   journalDir: '',
   journalMaxBytes: '67108864',
@@ -141,6 +145,7 @@ function check(values: Record<keyof AgentFlags, string>): Settings {
     attach: oneOf('attach', values.attach, ['auto', 'tcx', 'clsact'] as const),
     fragments: oneOf('fragments', values.fragments, ['auto', 'cache'] as const),
     sockets: oneOf('sockets', values.sockets, ['auto', 'never'] as const),
+    xdp: oneOf('xdp', values.xdp, ['auto', 'native', 'generic', 'never'] as const),
     flowEntries: integer('flowEntries', values.flowEntries, { least: 2, most: FLOW_ENTRIES_MAX }),
     journalMaxBytes: integer('journalMaxBytes', values.journalMaxBytes, { least: 1 << 20, most: 2 ** 40 }),
     journalMaxAgeDays: integer('journalMaxAgeDays', values.journalMaxAgeDays, { least: 1, most: 36_500 }),

@@ -1,5 +1,5 @@
 // What the agent leaves on disk for readers: src/api/protocol.ts AgentState.
-import type { AgentState, Attachment, FragmentState, ServiceName, SocketState } from '../api/protocol.js';
+import type { AgentState, ServiceName } from '../api/protocol.js';
 import type { Desired } from '../datapath/compile.js';
 import type { Datapath } from '../datapath/datapath.js';
 import { type CompiledService, listCompiled } from '../datapath/services.js';
@@ -10,23 +10,21 @@ import type { Problem, Snapshot } from '../model/snapshot.js';
 import type { LinkInfo } from '../net/native.js';
 import { describeRouteFailure, type RouteFailure } from './host-routes.js';
 import type { ListenFailure } from './http-listeners.js';
+import type { ProgramStates } from './node-programs.js';
 import type { Origin, Settings } from './settings.js';
 import type { AddressFailure } from './uplink-addresses.js';
 
-export interface DescribeStateInput {
+export interface DescribeStateInput extends ProgramStates {
   readonly settings: Settings;
   readonly origins: readonly Origin[];
   readonly version: string;
   readonly uplink: LinkInfo;
   readonly datapath: Datapath;
-  readonly fragments: FragmentState;
-  readonly sockets: SocketState;
   readonly snapshot: Snapshot;
   readonly desired: Desired;
   readonly routeFailures: readonly RouteFailure[];
   readonly addressFailures: readonly AddressFailure[];
   readonly listenFailures: readonly ListenFailure[];
-  readonly attachments: readonly Attachment[];
 }
 
 /** Whether the state would say the same: backends are not in it, and they change most. */
@@ -49,7 +47,7 @@ function sameItems<T>(a: readonly T[], b: readonly T[]): boolean {
 }
 
 export function describeState(input: DescribeStateInput): AgentState {
-  const { settings, origins, version, uplink, datapath, fragments, sockets, snapshot, desired } = input;
+  const { settings, origins, version, uplink, datapath, fragments, sockets, xdp, snapshot, desired } = input;
   const { network } = snapshot;
   const modes: { ipv4?: Mode; ipv6?: Mode } = {};
   for (const family of FAMILIES) {
@@ -73,6 +71,7 @@ export function describeState(input: DescribeStateInput): AgentState {
     attachments: input.attachments,
     fragments,
     sockets,
+    xdp,
     sourceHash: datapath.sourceHash,
     problems: problemsOf(input),
     settings: origins,

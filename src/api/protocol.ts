@@ -100,6 +100,14 @@ export interface SocketState {
   readonly reason?: string;
 }
 
+/** Where packets from the wire that go back to it are handled. */
+export interface XdpState {
+  /** `native`: by the device's driver, before there is an skb; `generic`: by the kernel, for any device; `tc`: after. */
+  readonly mode: 'native' | 'generic' | 'tc';
+  /** Why it is not native, when that was wanted. */
+  readonly reason?: string;
+}
+
 /** What the agent has put in force; enough to read the pinned maps without it. */
 export interface AgentState {
   readonly apiVersion: 'isthmus.dev/v1';
@@ -122,6 +130,8 @@ export interface AgentState {
   readonly fragments?: FragmentState;
   /** Agents before it had this said nothing. */
   readonly sockets?: SocketState;
+  /** Agents before it had this said nothing. */
+  readonly xdp?: XdpState;
   /** Hash of the C sources the loaded object was made from. */
   readonly sourceHash: string;
   readonly problems: readonly Problem[];

@@ -83,7 +83,10 @@ export function removeBed(): Promise<string[]> {
 
 export async function startAgents(plan: BenchPlan): Promise<void> {
   for (const node of plan.nodes) writeManifests(plan, node);
-  const started = plan.nodes.map((node) => ({ node, pid: startAgent(node, { attach: 'auto', sockets: 'never' }) }));
+  const started = plan.nodes.map((node) => ({
+    node,
+    pid: startAgent(node, { attach: 'auto', sockets: 'never', xdp: 'never' }),
+  }));
   await Promise.all(started.map(({ node, pid }) => waitForAgent(node, pid)));
 }
 

@@ -35,7 +35,7 @@ async function askNode(node: BenchNode, { plan, batches, cpu }: CostOptions): Pr
     manifests: `${node.stateDir}/manifests`,
     bpffs: bpffsOf(node),
     gatewayMac: view.gatewayMac,
-    uplink: { ifindex: view.uplink.ifindex, mtu: view.uplink.mtu },
+    uplink: { ifindex: view.uplink.ifindex, mtu: view.uplink.mtu, mac: view.uplink.mac },
     cases: CASES[node.name]?.(view) ?? [],
     batches,
   };

@@ -15,7 +15,7 @@ export interface NodeView {
   readonly manifests: string;
   readonly bpffs: string;
   readonly gatewayMac: string;
-  readonly uplink: { readonly ifindex: number; readonly mtu: number };
+  readonly uplink: { readonly ifindex: number; readonly mtu: number; readonly mac: string };
   /** Maps of the node that are written, too; all that are not named are new ones. */
   readonly written?: readonly (keyof Maps & string)[];
 }
@@ -42,6 +42,8 @@ export async function loadDatapath(question: NodeView): Promise<Datapath> {
     ...compileConfig(snapshot.network, node),
     uplink_ifindex: question.uplink.ifindex,
     uplink_mtu: question.uplink.mtu,
+    uplink_mac: question.uplink.mac,
+    xdp_redirect: 1,
     gateway_mac: question.gatewayMac,
     netns_cookie: 0n,
     loaded: 0,

@@ -26,6 +26,18 @@ export interface CgroupTarget {
   readonly pin: string;
 }
 
+/** `native`: by the device's driver, before there is an skb; `generic`: by the kernel, for any device, after it. */
+export type XdpMode = 'native' | 'generic';
+
+export interface XdpTarget {
+  readonly native: Native;
+  readonly program: NativeProgram;
+  readonly ifindex: number;
+  readonly mode: XdpMode;
+  /** A link keeps its mode, so each mode has a pin of its own. */
+  readonly pin: string;
+}
+
 export interface Attached {
   readonly link: NativeLink;
   readonly how: 'created' | 'updated';
@@ -63,6 +75,19 @@ export function attachCgroup({ native, program, cgroup, attachType, pin }: Cgrou
     return updatePinned(native, program, pin) ?? pinned(native.attachCgroup(program, cgroup, attachType), pin);
   } catch (cause) {
     throw new BpfError(`cannot attach ${program.info.name} to cgroup ${cgroup}: ${messageOf(cause)}`, { cause });
+  }
+}
+
+/** XDP_FLAGS_DRV_MODE and XDP_FLAGS_SKB_MODE: without one of them the kernel falls back in silence. */
+const XDP_FLAGS: Readonly<Record<XdpMode, number>> = { native: 4, generic: 2 };
+
+/** Attaches to a network device before its packets have an skb, or replaces the program there. Throws BpfError. */
+export function attachXdp({ native, program, ifindex, mode, pin }: XdpTarget): Attached {
+  try {
+    return updatePinned(native, program, pin) ?? pinned(native.attachXdp(program, ifindex, XDP_FLAGS[mode]), pin);
+  } catch (cause) {
+    const what = `cannot attach ${program.info.name} to device ${ifindex} in ${mode} mode`;
+    throw new BpfError(`${what}: ${messageOf(cause)}`, { cause });
   }
 }
 

@@ -26,6 +26,8 @@ export const STATUS_LIST: Noun = {
     { header: 'RSS', path: 'agent.rssBytes', as: 'number', wide: true },
     { header: 'SOURCE', path: 'source.where', wide: true },
     { header: 'BPFFS', path: 'bpffs', wide: true },
+    { header: 'XDP', path: 'xdp.mode', wide: true },
+    { header: 'XDP REASON', path: 'xdp.reason', wide: true },
   ],
 };
 

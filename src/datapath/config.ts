@@ -11,6 +11,8 @@ export type SnapshotConfig = Omit<
   Config,
   | 'uplink_ifindex'
   | 'uplink_mtu'
+  | 'uplink_mac'
+  | 'xdp_redirect'
   | 'gateway_mac'
   | 'netns_cookie'
   | 'fast_checksum'

@@ -2,14 +2,21 @@
 import { join } from 'node:path';
 import type { Attachment } from '../api/protocol.js';
 import { BpfError } from '../bpf/error.js';
-import { type AttachMode, attachCgroup, attachDevice, detachPinned } from '../bpf/link.js';
+import { type AttachMode, attachCgroup, attachDevice, attachXdp, detachPinned, type XdpMode } from '../bpf/link.js';
 import type { NativeLink, NativeProgram } from '../bpf/native.js';
 import type { EventReader, RingEvent } from '../bpf/ring-buffer.js';
 import type { FlowTable } from '../model/flow-table.js';
 import { BIND_HOOKS, SOCKET_HOOKS, STALE_LISTER } from './cgroup-hooks.js';
 import { viewFlowTable } from './flow-table.js';
 import { Hits } from './hits.js';
-import { type DatapathConfig, type DatapathObject, type Features, type LoadOptions, loadObject } from './load.js';
+import {
+  type DatapathConfig,
+  type DatapathObject,
+  type Features,
+  type LoadOptions,
+  loadObject,
+  XDP_PROGRAMS,
+} from './load.js';
 import type { DatapathMaps } from './reconcile.js';
 import type { CompiledServices } from './services.js';
 import { endSocketsTo, endStaleSockets, type Namespaces } from './sockets.js';
@@ -21,6 +28,8 @@ export interface DatapathOptions extends LoadOptions {
   readonly attach: AttachMode;
   /** Whether services are for sockets too, where the kernel can. */
   readonly sockets: boolean;
+  /** Whether the program before the stack is loaded, where the kernel can. */
+  readonly xdp: boolean;
   /** Whether the node's namespace has a device of this name. */
   readonly hasDevice: (name: string) => boolean;
   /** A sampled drop, decoded. */
@@ -76,7 +85,7 @@ export class Datapath {
 
   constructor(options: DatapathOptions) {
     this.#options = options;
-    this.#features = { fastChecksum: true, sockets: options.sockets };
+    this.#features = { fastChecksum: true, sockets: options.sockets, xdp: options.xdp };
   }
 
   /** Replaces the former handler. */
@@ -164,6 +173,26 @@ export class Datapath {
   /** Takes the programs off sockets, also those of an earlier agent. Open connections keep their backends. */
   leaveSockets(): void {
     for (const program of Object.keys(SOCKET_HOOKS)) this.#detach(program);
+  }
+
+  /**
+   * Has the uplink's packets handled before the stack, where that is possible. Throws BpfError when the device or the
+   * kernel refuses; then no program of ours is there, and packets take the way through tc as before.
+   */
+  attachXdp(device: string, ifindex: number, mode: XdpMode): void {
+    const { native } = this.#options;
+    this.leaveXdp(device, mode === 'native' ? 'generic' : 'native');
+    if (!this.#features.xdp) throw new BpfError('the kernel did not load the xdp program');
+    const pin = this.#pin(xdpName(device, mode));
+    const program = XDP_PROGRAMS[mode];
+    const refresh = () => attachXdp({ native, program: this.#program(program), ifindex, mode, pin }).link;
+    const attachment: Attachment = { program, target: device, kind: 'xdp' };
+    this.#targets.set(xdpName(device, mode), { attachment, refresh, link: refresh() });
+  }
+
+  /** Takes the xdp program off a device, also that of an earlier agent. */
+  leaveXdp(device: string, ...modes: readonly XdpMode[]): void {
+    for (const mode of modes) this.#detach(xdpName(device, mode));
   }
 
   /** Ends the connected UDP sockets of services to backends that serve no more. Resolves to how many. */
@@ -330,6 +359,10 @@ export class Datapath {
       if (event.type === 'shortage_event') this.#onShortage(event.value as ShortageEvent);
     }
   }
+}
+
+function xdpName(device: string, mode: XdpMode): string {
+  return `${XDP_PROGRAMS[mode]}-${device}`;
 }
 
 function openMaps(object: DatapathObject): OpenMaps {

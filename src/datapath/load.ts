@@ -29,6 +29,8 @@ export interface Features {
   readonly fastChecksum: boolean;
   /** Programs for sockets (5.8, bpf_loop 5.17): without them, services are for packets only. */
   readonly sockets: boolean;
+  /** The program before the stack (bpf_xdp_load_bytes, 5.18): without it, every packet takes the way through tc. */
+  readonly xdp: boolean;
 }
 
 export interface LoadedObject {
@@ -60,13 +62,18 @@ const PINNED = [
   'flow_totals',
   'flow_counts',
   'nat_counters',
+  'xdp_counters',
   'shortages',
   'sweeps',
 ] as const;
 
+/** By mode. */
+export const XDP_PROGRAMS = { native: 'xdp_native', generic: 'xdp_generic' } as const;
+
 const MISSED: Readonly<Record<keyof Features, string>> = {
   fastChecksum: 'checksums go by helpers: the fast way did not load',
   sockets: 'services are for packets only: the programs for sockets did not load',
+  xdp: 'no packet is handled before the stack: the xdp program did not load',
 };
 
 /**
@@ -91,15 +98,17 @@ export async function loadObject(
   throw first;
 }
 
-/** Everything that is wanted, then without one of them, then without any. */
-function attempts({ fastChecksum, sockets }: Features): Features[] {
-  const all: Features[] = [
-    { fastChecksum: true, sockets: true },
-    { fastChecksum: false, sockets: true },
-    { fastChecksum: true, sockets: false },
-    { fastChecksum: false, sockets: false },
-  ];
-  return all.filter((features) => (fastChecksum || !features.fastChecksum) && (sockets || !features.sockets));
+/** Everything that is wanted, then without one of them, without two, without any. */
+function attempts(wanted: Features): Features[] {
+  const both = [true, false];
+  const all = both.flatMap((fastChecksum) =>
+    both.flatMap((sockets) => both.map((xdp): Features => ({ fastChecksum, sockets, xdp }))),
+  );
+  const names = Object.keys(MISSED) as (keyof Features)[];
+  const missing = (features: Features) => names.filter((name) => !features[name]).length;
+  return all
+    .filter((features) => names.every((name) => wanted[name] || !features[name]))
+    .toSorted((one, other) => missing(one) - missing(other));
 }
 
 interface Missed {
@@ -122,6 +131,7 @@ async function loadWith(options: LoadOptions, config: DatapathConfig, features: 
     object.configure({ ...config, loaded: secondsNow(), fast_checksum: features.fastChecksum ? 1 : 0 });
     object.setMaxEntries('flows', flowEntries);
     for (const program of SOCKET_PROGRAMS) object.setAutoload(program, features.sockets);
+    for (const program of Object.values(XDP_PROGRAMS)) object.setAutoload(program, features.xdp);
     const created = PINNED.filter((name) => !reuse(options, object, name));
     await object.load();
     for (const name of created) object.pinMap(name, join(bpffs, name));

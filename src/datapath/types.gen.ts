@@ -67,6 +67,8 @@ export interface Config {
   readonly unanswered_limit: number;
   readonly service_cidrs: readonly Prefix[];
   readonly service_cidr_count: number;
+  readonly uplink_mac: string;
+  readonly xdp_redirect: number;
 }
 
 /** enum cut_size */
@@ -412,6 +414,15 @@ export interface NatCounter {
   readonly probes: readonly bigint[];
 }
 
+/** struct next_hop */
+export interface NextHop {
+  readonly address: string;
+  readonly mac: string;
+  readonly source: string;
+  readonly resolved: number;
+  readonly told: number;
+}
+
 /** struct node_mtu */
 export interface NodeMtu {
   readonly next_hop: string;
@@ -664,6 +675,12 @@ export interface Way {
   readonly resolved: number;
 }
 
+/** struct xdp_counter */
+export interface XdpCounter {
+  readonly packets: bigint;
+  readonly bytes: bigint;
+}
+
 /** Key and value of every map; a per-CPU map has one value a possible CPU. */
 export interface Maps {
   readonly affinities: { readonly key: AffinityKey; readonly value: Affinity };
@@ -683,6 +700,7 @@ export interface Maps {
   readonly maglev: { readonly key: MaglevKey; readonly value: MaglevChunk };
   readonly mappings: { readonly key: MappingKey; readonly value: Mapping };
   readonly nat_counters: { readonly key: number; readonly value: readonly NatCounter[] };
+  readonly next_hops: { readonly key: number; readonly value: readonly NextHop[] };
   readonly node_mtus: { readonly key: number; readonly value: readonly NodeMtu[] };
   readonly routes: { readonly key: RouteKey; readonly value: Route };
   readonly samples: { readonly key: DropKey; readonly value: Sample };
@@ -695,6 +713,7 @@ export interface Maps {
   readonly sweeps: { readonly key: number; readonly value: Sweep };
   readonly walks: { readonly key: number; readonly value: Walk };
   readonly ways: { readonly key: number; readonly value: readonly Way[] };
+  readonly xdp_counters: { readonly key: number; readonly value: readonly XdpCounter[] };
 }
 
 /** Every record of the ring buffer, by its struct. */

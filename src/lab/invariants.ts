@@ -2,7 +2,7 @@
 import type { Attachment } from '../api/protocol.js';
 import { capture } from '../testbed/command.js';
 import { PROBE } from '../testbed/files.js';
-import type { AgentChoices, AttachChoice, SocketsChoice } from '../testbed/node.js';
+import type { AgentChoices, AttachChoice, SocketsChoice, XdpChoice } from '../testbed/node.js';
 import { askAgent } from '../testbed/node-agent.js';
 import { cgroupOf } from '../testbed/node-home.js';
 import type { Directory } from './directory.js';
@@ -11,12 +11,13 @@ import { allNodes } from './plan.js';
 import type { Row } from './row.js';
 
 /** One row for each node and invariant. */
-export async function checkInvariants(directory: Directory, { attach, sockets }: AgentChoices): Promise<Row[]> {
+export async function checkInvariants(directory: Directory, { attach, sockets, xdp }: AgentChoices): Promise<Row[]> {
   const rows: Row[] = [];
   for (const node of allNodes(directory.plan)) {
     rows.push(await checkNftables(node), await checkLegacy(node), await checkConntrack(node));
     rows.push(await checkBindGuard(node, directory), await checkAttachments(node, attach));
     rows.push(await checkSockets(node, sockets));
+    rows.push(await checkXdp(node, xdp));
   }
   return rows;
 }
@@ -66,7 +67,7 @@ async function checkBindGuard(node: LabNode, directory: Directory): Promise<Row>
 /** That the kind which was asked for is the kind that runs: a silent fallback would make the whole check another one. */
 async function checkAttachments(node: LabNode, attach: AttachChoice): Promise<Row> {
   const attachments = (await askAgent(node))?.state.attachments ?? [];
-  const kinds = new Set(attachments.filter(({ kind }) => kind !== 'cgroup').map(({ kind }) => kind));
+  const kinds = new Set(attachments.filter(({ kind }) => kind !== 'cgroup' && kind !== 'xdp').map(({ kind }) => kind));
   const saw = [...kinds].join(',') || 'none';
   const expected = attach === 'auto' ? 'tcx or clsact' : attach;
   const ok = kinds.size === 1 && (attach === 'auto' || saw === attach);
@@ -79,6 +80,15 @@ async function checkSockets(node: LabNode, choice: SocketsChoice): Promise<Row> 
   const expected = choice === 'auto' ? 'sockets' : 'packets';
   const saw = mode ?? 'none';
   return row(node, { name: 'where services begin', expected, saw, ok: saw === expected, detail: reason });
+}
+
+/** As above: without it, tc does the same. The nodes' uplinks are veths, so `auto` is tc. */
+async function checkXdp(node: LabNode, choice: XdpChoice): Promise<Row> {
+  const { mode, reason = '' } = (await askAgent(node))?.state.xdp ?? {};
+  const expected = choice === 'auto' || choice === 'never' ? 'tc' : choice;
+  const saw = mode ?? 'none';
+  const ok = saw === expected;
+  return row(node, { name: 'where packets back to the wire are handled', expected, saw, ok, detail: ok ? '' : reason });
 }
 
 function describeAttachments(attachments: readonly Attachment[]): string {

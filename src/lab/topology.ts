@@ -1,6 +1,7 @@
 // The plan as kernel objects: lines for `ip -batch`, sysctls, and the namespaces themselves.
 import type { Family } from '../model/address.js';
 import { FAMILIES } from '../model/address.js';
+import { run } from '../testbed/command.js';
 import { batch, setSysctls } from '../testbed/namespaces.js';
 import type { AddressPair, CidrPair } from '../testbed/node.js';
 import { UPLINK } from '../testbed/node.js';
@@ -39,6 +40,16 @@ export async function buildTopology(plan: LabPlan): Promise<void> {
       batch(host.netns, stationLines({ ...host, prefix: plan.outside, gateway: plan.router.gateway })),
     ),
   ]);
+}
+
+/**
+ * Makes the links of the nodes like wires: what arrives has finished checksums, which an xdp program can change, and the
+ * other end takes frames that such a program sends. Costs the segmentation offload of everybody.
+ */
+export async function makeWires(plan: LabPlan): Promise<void> {
+  for (const { name } of allNodes(plan)) {
+    await run(['ethtool', '-K', name, 'tx', 'off', 'gro', 'on'], { netns: plan.router.netns });
+  }
 }
 
 /** Every device of the lab is created inside the namespaces it belongs to: none appears in the caller's. */

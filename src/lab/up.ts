@@ -11,7 +11,7 @@ import { allNodes, allPods, planLab } from './plan.js';
 import type { LabRecord } from './record.js';
 import { LabError, writeRecord } from './record.js';
 import { startServers } from './servers.js';
-import { buildTopology } from './topology.js';
+import { buildTopology, makeWires } from './topology.js';
 
 export interface Progress {
   /** Says what is being done, for people. */
@@ -30,6 +30,7 @@ export async function bringUp(record: LabRecord, { narrate, signal }: Progress):
   await createHomes(allNodes(plan));
   signal.throwIfAborted();
   await buildTopology(plan);
+  if (record.choices.xdp === 'native' || record.choices.xdp === 'generic') await makeWires(plan);
   signal.throwIfAborted();
   narrate('agents: one a node');
   await startAgents(plan, record);

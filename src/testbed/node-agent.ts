@@ -18,7 +18,7 @@ export function socketOf(node: TestNode): string {
 }
 
 /** Starts the agent and returns at once. Its log is `agent.log` in the state directory. */
-export function startAgent(node: TestNode, { attach, sockets }: AgentChoices): number {
+export function startAgent(node: TestNode, { attach, sockets, xdp }: AgentChoices): number {
   const options = {
     node: node.name,
     source: `${node.stateDir}/manifests`,
@@ -28,6 +28,7 @@ export function startAgent(node: TestNode, { attach, sockets }: AgentChoices): n
     cgroup: cgroupOf(node),
     attach,
     sockets,
+    xdp,
   };
   const flags = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);
   const pid = start([process.execPath, ISTHMUS, 'agent', ...flags], {

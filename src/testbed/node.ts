@@ -5,12 +5,15 @@ export type AddressPair = Readonly<Record<Family, IpAddress>>;
 export type CidrPair = Readonly<Record<Family, Cidr>>;
 export type AttachChoice = 'auto' | 'tcx' | 'clsact';
 export type SocketsChoice = 'auto' | 'never';
+export type XdpChoice = 'auto' | 'native' | 'generic' | 'never';
 
 /** What the agents of a testbed are told beside their places. */
 export interface AgentChoices {
   readonly attach: AttachChoice;
   /** Whether services are for sockets too. */
   readonly sockets: SocketsChoice;
+  /** How packets that go back to the wire are handled before the stack. */
+  readonly xdp: XdpChoice;
 }
 
 /** The uplink's name inside every node and outside host. */

@@ -3,7 +3,15 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type Attached, type AttachMode, attachCgroup, attachDevice, detachPinned } from '../../src/bpf/link.js';
+import {
+  type Attached,
+  type AttachMode,
+  attachCgroup,
+  attachDevice,
+  attachXdp,
+  detachPinned,
+  type XdpMode,
+} from '../../src/bpf/link.js';
 import { loadNative, type Native, type NativeProgram } from '../../src/bpf/native.js';
 import { BpfObject } from '../../src/bpf/object.js';
 import { describeIsolated, mountBpffs } from '../support/isolated.js';
@@ -156,6 +164,51 @@ describeIsolated('links', import.meta.filename, () => {
   it('to a device that does not exist are refused with its number', () => {
     expect(() => attach(4242, 'tcx')).toThrow('cannot attach mark_packet to ingress of device 4242 (mode tcx)');
     expect(() => attach(4242, 'auto')).toThrow(expect.objectContaining({ code: 'ENODEV' }));
+  });
+
+  /** The mode of what is attached, as iproute2 prints it, and the program's id. */
+  function xdpOf(name: string): { mode: string; id: number } | undefined {
+    const [link] = JSON.parse(run('ip', '-json', 'link', 'show', name)) as [
+      { xdp?: { mode: number; prog: { id: number } } },
+    ];
+    const modes: Readonly<Record<number, string>> = { 1: 'native', 2: 'generic' };
+    return link.xdp && { mode: modes[link.xdp.mode] ?? '?', id: link.xdp.prog.id };
+  }
+
+  function attachFrame(ifindex: number, mode: XdpMode): Attached {
+    const program = object.program('pass_frame');
+    try {
+      return attachXdp({ native, program, ifindex, mode, pin: join(bpffs, 'links', `pass_frame-${ifindex}`) });
+    } finally {
+      program.close();
+    }
+  }
+
+  it.each(['native', 'generic'] as const)('before the stack are in %s mode, pinned, updated, and taken off', (mode) => {
+    const { name, ifindex } = addDevice();
+    const first = attachFrame(ifindex, mode);
+    expect([first.how, first.link.kind, xdpOf(name)?.mode]).toEqual(['created', 'xdp', mode]);
+    first.link.close();
+    const second = attachFrame(ifindex, mode);
+    expect([second.how, xdpOf(name)?.mode]).toEqual(['updated', mode]);
+    second.link.close();
+    expect(detachPinned(native, join(bpffs, 'links', `pass_frame-${ifindex}`))).toBe(true);
+    expect(xdpOf(name)).toBeUndefined();
+  });
+
+  it('before the stack are refused where another program is, which stays', () => {
+    const { name, ifindex } = addDevice();
+    const program = object.program('pass_frame');
+    const link = native.attachXdp(program, ifindex, 2);
+    const other = xdpOf(name);
+    expect(other?.mode).toBe('generic');
+    expect(() => attachFrame(ifindex, 'native')).toThrow(
+      `cannot attach pass_frame to device ${ifindex} in native mode`,
+    );
+    expect(xdpOf(name)).toEqual(other);
+    expect(existsSync(join(bpffs, 'links', `pass_frame-${ifindex}`))).toBe(false);
+    link.close();
+    program.close();
   });
 
   it('to a cgroup are pinned and updated', () => {

@@ -287,6 +287,8 @@ function defaultConfig({ uplink }: Readonly<Record<Device, number>>): Config {
     local_count: local.length,
     uplink_ifindex: uplink,
     uplink_mtu: 1500,
+    uplink_mac: MAC.uplink,
+    xdp_redirect: 0,
     gateway_mac: MAC.gateway,
     nat_port_first: 36_864,
     nat_port_last: 65_535,

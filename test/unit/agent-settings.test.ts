@@ -20,6 +20,7 @@ test('everything has a default, and says so', () => {
     flowEntries: 1_048_576,
     fragments: 'auto',
     sockets: 'auto',
+    xdp: 'auto',
     journalDir: '/run/isthmus/journal',
     journalMaxBytes: 67_108_864,
     journalMaxAgeDays: 90,
@@ -28,7 +29,7 @@ test('everything has a default, and says so', () => {
     healthTimeoutSeconds: 60,
     logLevel: 'info',
   });
-  expect(origins.map(({ origin }) => origin)).toEqual(Array(18).fill('default'));
+  expect(origins.map(({ origin }) => origin)).toEqual(Array(19).fill('default'));
 });
 
 test('the environment is before the default, and a flag before both', () => {
@@ -54,6 +55,7 @@ test.each<[AgentFlags, string]>([
   [{ bpffs: '' }, 'bpffs is empty; leave it out to get its default'],
   [{ compile: 'sometimes' }, "compile 'sometimes' is none of auto, always, never"],
   [{ sockets: 'always' }, "sockets 'always' is none of auto, never"],
+  [{ xdp: 'offload' }, "xdp 'offload' is none of auto, native, generic, never"],
   [{ attach: 'xdp' }, "attach 'xdp' is none of auto, tcx, clsact"],
   [{ logLevel: 'loud' }, "log-level 'loud' is none of trace, debug, info, warn, error, fatal"],
   [{ flowEntries: '1' }, "flow-entries '1' is not a number from 2 to 67108864"],

@@ -136,7 +136,7 @@ export function viewOf(node: BenchNode, { gatewayMac, uplink }: Place): NodeView
     manifests: `${node.stateDir}/manifests`,
     bpffs: bpffsOf(node),
     gatewayMac,
-    uplink: { ifindex: uplink.ifindex, mtu: uplink.mtu },
+    uplink: { ifindex: uplink.ifindex, mtu: uplink.mtu, mac: uplink.mac },
   };
 }
 

@@ -27,6 +27,14 @@ export function register(command: Command): void {
         'never',
       ]),
     )
+    .addOption(
+      new Option('--xdp <how>', 'packets that go back to the wire before the stack (default: auto)').choices([
+        'auto',
+        'native',
+        'generic',
+        'never',
+      ]),
+    )
     .option('--flow-entries <n>', 'size of the flow table, two entries a flow (default: 1048576)')
     .option('--journal-dir <dir>', 'who had which ports when (default: journal in the state directory)')
     .option('--journal-max-bytes <n>', 'what is more is removed, oldest first (default: 67108864)')

@@ -84,6 +84,7 @@ export function register(command: Command): void {
     .addOption(new Option('--mode <mode>', 'how IPv4 pods are addressed').choices([...MODES, 'both']).default('island'))
     .addOption(attachOption())
     .addOption(socketsOption())
+    .addOption(xdpOption())
     .addHelpText('after', '\nExit code 0: all checks are good; 1: at least one is not.')
     .action((options: RunOptions, self: Command) => run(options, globalOptions(self)));
 }
@@ -92,7 +93,8 @@ function addUpOptions(command: Command): Command {
   return command
     .addOption(new Option('--mode <mode>', 'how IPv4 pods are addressed').choices(MODES).default('island'))
     .addOption(attachOption())
-    .addOption(socketsOption());
+    .addOption(socketsOption())
+    .addOption(xdpOption());
 }
 
 function attachOption(): Option {
@@ -105,10 +107,16 @@ function socketsOption(): Option {
     .default('auto');
 }
 
-async function up({ mode, attach, sockets }: UpOptions): Promise<void> {
+function xdpOption(): Option {
+  return new Option('--xdp <how>', 'packets that go back to the wire before the stack')
+    .choices(['auto', 'native', 'generic', 'never'])
+    .default('auto');
+}
+
+async function up({ mode, attach, sockets, xdp }: UpOptions): Promise<void> {
   const { bringUp } = await import('../../lab/up.js');
   const { newRecord } = await import('../../lab/record.js');
-  const record = newRecord(mode, { attach, sockets });
+  const record = newRecord(mode, { attach, sockets, xdp });
   await owned(record, true, async (signal) => {
     const built = await bringUp(record, { narrate, signal });
     await printPicture(built);
@@ -116,10 +124,10 @@ async function up({ mode, attach, sockets }: UpOptions): Promise<void> {
   });
 }
 
-async function run({ mode, attach, sockets }: RunOptions, options: GlobalOptions): Promise<void> {
+async function run({ mode, attach, sockets, xdp }: RunOptions, options: GlobalOptions): Promise<void> {
   const results: LabCheck[] = [];
   for (const one of mode === 'both' ? MODES : [mode]) {
-    const result = await runOne({ mode: one, attach, sockets }, options);
+    const result = await runOne({ mode: one, attach, sockets, xdp }, options);
     if (result === undefined) return;
     results.push(result);
   }
@@ -129,11 +137,14 @@ async function run({ mode, attach, sockets }: RunOptions, options: GlobalOptions
 }
 
 /** undefined when a signal ended it. */
-async function runOne({ mode, attach, sockets }: UpOptions, options: GlobalOptions): Promise<LabCheck | undefined> {
+async function runOne(
+  { mode, attach, sockets, xdp }: UpOptions,
+  options: GlobalOptions,
+): Promise<LabCheck | undefined> {
   const { bringUp } = await import('../../lab/up.js');
   const { checkLab } = await import('../../lab/check.js');
   const { newRecord } = await import('../../lab/record.js');
-  const record = newRecord(mode, { attach, sockets });
+  const record = newRecord(mode, { attach, sockets, xdp });
   let result: LabCheck | undefined;
   const done = await owned(record, false, async (signal) => {
     const built = await bringUp(record, { narrate, signal });

@@ -1,6 +1,6 @@
 // The health of one node's dataplane, with the reason for every doubt.
 import type { Instance } from '../../api/instances.js';
-import type { AgentStatus } from '../../api/protocol.js';
+import type { AgentStatus, XdpState } from '../../api/protocol.js';
 import { describePressure, type FlowTable, isUnderPressure, rankTalkers, usedPercent } from '../../model/flow-table.js';
 import type { Mode } from '../../model/network.js';
 import type { Problem } from '../../model/snapshot.js';
@@ -30,6 +30,8 @@ export interface StatusItem {
   /** Of the flow table; absent when it cannot be read. */
   readonly flows?: { readonly entries: number; readonly maxEntries: number; readonly usedPercent: number };
   readonly programs: number;
+  /** Absent when the agent does not say. */
+  readonly xdp?: XdpState;
   readonly maps: number;
   readonly problems: readonly Problem[];
   readonly problemCount: number;
@@ -68,6 +70,7 @@ export function viewStatus(instance: Instance, { pins, flowTable }: KernelState,
     services: new Set(state.services.map(({ namespace, name }) => `${namespace}/${name}`)).size,
     ...(flowTable === undefined ? {} : { flows: flowsOf(flowTable) }),
     programs: state.attachments.length,
+    ...(state.xdp !== undefined && { xdp: state.xdp }),
     maps: pins?.length ?? 0,
     problems: state.problems,
     problemCount: state.problems.length,
