@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import type { EndpointSlice } from '../../src/model/service.js';
 import { convert, identify } from '../../src/source/convert.js';
+import { readManifest } from '../../src/source/manifest.js';
 import { aBackend } from '../support/objects.js';
 
 const convertYaml = (text: string) => convert(parse(text))?.object;
