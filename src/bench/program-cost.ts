@@ -102,23 +102,16 @@ function openFlow(datapath: Datapath, one: CostCase, opening: Arrival): Tuple {
 }
 
 /**
- * The way out changes the source, and to a Service the destination too; the way in changes the destination, to a second
- * port in place of the pod.
+ * The way out changes the source, the way in the destination, a Service both. A destination that changes becomes a
+ * second port in place of the pod, because packets to a pod are not looked up among flows.
  */
 function mirrors(key: FlowKey, flow: Flow): (readonly [FlowKey, Flow])[] {
-  if (key.source !== flow.source) {
-    const { source, source_port, destination, destination_port } = flow;
-    const translated = { ...key, source, source_port, destination, destination_port };
-    return [[translated, { ...flow, ...tupleOf(key) }]];
-  }
-  const other = key.destination_port ^ 1;
-  const toward = (port: number): Flow => ({ ...flow, destination: key.destination, destination_port: port });
+  const { source, source_port, destination, destination_port } = key;
+  const moved = destination !== flow.destination || destination_port !== flow.destination_port;
+  const twin = { destination, destination_port: moved ? destination_port ^ 1 : destination_port };
+  const translated = { ...key, ...twin, source: flow.source, source_port: flow.source_port };
   return [
-    [key, toward(other)],
-    [{ ...key, destination_port: other }, toward(key.destination_port)],
+    [key, { ...flow, ...twin }],
+    [translated, { ...flow, source, source_port, destination, destination_port }],
   ];
-}
-
-function tupleOf({ source, source_port, destination, destination_port }: FlowKey) {
-  return { source, source_port, destination, destination_port };
 }

@@ -4,7 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { findKubeProxy, whyNotMeasured } from '../../src/bench/service/kube-proxy/binary.js';
-import { iptablesBase, iptablesChange, iptablesRules } from '../../src/bench/service/kube-proxy/iptables.js';
+import {
+  iptablesBase,
+  iptablesChange,
+  iptablesRules,
+  iptablesTables,
+} from '../../src/bench/service/kube-proxy/iptables.js';
 import { endpointChain, hash, nftName, serviceChain } from '../../src/bench/service/kube-proxy/names.js';
 import { nftablesChange, nftablesRules } from '../../src/bench/service/kube-proxy/nftables.js';
 import { listServices, ownService, type ServedService } from '../../src/bench/service/services.js';
@@ -62,7 +67,10 @@ test('iptables: portal, service, endpoints, node port and masquerade of one Serv
 });
 
 test('iptables: every chain that is jumped to is declared, each once', () => {
-  const text = iptablesBase() + iptablesRules({ services: listServices({ count: 20, backends: 3 }), clusterCIDR });
+  const services = listServices({ count: 20, backends: 3 });
+  const text = iptablesTables({ services, clusterCIDR });
+  const apart = (iptablesBase() + iptablesRules({ services, clusterCIDR })).split('\n');
+  expect(new Set(text.split('\n'))).toEqual(new Set(apart));
   const targets = new Set(Array.from(text.matchAll(/-j (KUBE-\S+)/g), ([, chain]) => chain));
   const declared = Array.from(text.matchAll(/^:(\S+) /gm), ([, chain]) => chain);
   expect([...targets].filter((chain) => !declared.includes(chain))).toEqual([]);

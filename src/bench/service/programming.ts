@@ -10,7 +10,7 @@ import { bpffsOf } from '../../testbed/node-home.js';
 import { type Inside, openInside } from '../inside.js';
 import { shuffle } from '../statistics.js';
 import { putServices, removeServices, type ServiceBed, writeServices } from './bed.js';
-import { applyRules, changedRules, type NetfilterNode, replaceRules } from './netfilter.js';
+import { applyRules, changedRules, fillRules, type NetfilterNode } from './netfilter.js';
 import type { NetfilterPeer } from './plan.js';
 import type { ChangeAnswer, FillAnswer, ProgrammerQuestion } from './programmer.js';
 import { fillBackend, listServices, ownService, SERVICE_PORT } from './services.js';
@@ -62,7 +62,7 @@ export interface ProgrammingOptions {
   readonly rounds: number;
   /** Of one endpoint, in a round. */
   readonly changes: number;
-  /** Most Services that nft is given. */
+  /** Most Services that iptables-nft and nft are given: their time grows with the square. */
   readonly nftLimit: number;
   readonly signal: AbortSignal;
   readonly onStep: (text: string) => void;
@@ -113,9 +113,9 @@ async function measureOurs(
 
 async function measureTool(node: NetfilterNode, round: number, options: ProgrammingOptions): Promise<ToolSample> {
   options.signal.throwIfAborted();
-  const count = node.peer === 'nftables' ? Math.min(COMPARED.services, options.nftLimit) : COMPARED.services;
+  const count = Math.min(COMPARED.services, node.peer === 'iptables-legacy' ? Infinity : options.nftLimit);
   const services = listServices({ count, backends: COMPARED.backends });
-  const full = await replaceRules(node, services);
+  const full = await fillRules(node, services);
   const before = services[Math.floor(count / 2)];
   if (before === undefined) throw new TestbedError('there is no Service to change');
   const after = { ...before, backends: [fillBackend(900_000 + round), ...before.backends.slice(1)] };

@@ -12,50 +12,60 @@ export interface RulesOptions {
 const LARGE_CLUSTER_ENDPOINTS = 1000;
 const MASQUERADE_MARK = '0x4000';
 
-/** The hooks into kube-proxy's chains, which it makes once with single commands. For an empty table. */
+const FRESH = '-m conntrack --ctstate NEW';
+const FIREWALL = `${FRESH} -m comment --comment "kubernetes load balancer firewall" -j KUBE-PROXY-FIREWALL`;
+const PORTALS = '-m comment --comment "kubernetes service portals" -j KUBE-SERVICES';
+const EXTERNAL = `${FRESH} -m comment --comment "kubernetes externally-visible service portals" -j KUBE-EXTERNAL-SERVICES`;
+
+/** The rules of the kernel's own chains that lead into kube-proxy's. */
+const FILTER_HOOKS = [
+  `-A INPUT ${FIREWALL}`,
+  '-A INPUT -m comment --comment "kubernetes health check service ports" -j KUBE-NODEPORTS',
+  `-A INPUT ${EXTERNAL}`,
+  `-A FORWARD ${FIREWALL}`,
+  '-A FORWARD -m comment --comment "kubernetes forwarding rules" -j KUBE-FORWARD',
+  `-A FORWARD ${FRESH} ${PORTALS}`,
+  `-A FORWARD ${EXTERNAL}`,
+  `-A OUTPUT ${FIREWALL}`,
+  `-A OUTPUT ${FRESH} ${PORTALS}`,
+];
+const NAT_HOOKS = [
+  `-A PREROUTING ${PORTALS}`,
+  `-A OUTPUT ${PORTALS}`,
+  '-A POSTROUTING -m comment --comment "kubernetes postrouting rules" -j KUBE-POSTROUTING',
+];
+
+/** The hooks alone, which kube-proxy makes once with single commands. Flushes the tables. */
 export function iptablesBase(): string {
-  const table = (name: string, chains: readonly string[], rules: readonly string[]): string[] => [
-    `*${name}`,
-    ...chains.map((chain) => `:${chain} - [0:0]`),
-    ...rules,
-    'COMMIT',
-  ];
-  const portals = (target: string, kind = 'service'): string =>
-    `-m comment --comment "kubernetes ${kind} portals" -j ${target}`;
-  const fresh = '-m conntrack --ctstate NEW';
-  const firewall = `${fresh} -m comment --comment "kubernetes load balancer firewall" -j KUBE-PROXY-FIREWALL`;
-  const external = `${fresh} ${portals('KUBE-EXTERNAL-SERVICES', 'externally-visible service')}`;
-  const services = `${fresh} ${portals('KUBE-SERVICES')}`;
   return text([
-    ...table(
-      'filter',
-      ['KUBE-SERVICES', ...FILTER_CHAINS],
-      [
-        `-A INPUT ${firewall}`,
-        '-A INPUT -m comment --comment "kubernetes health check service ports" -j KUBE-NODEPORTS',
-        `-A INPUT ${external}`,
-        `-A FORWARD ${firewall}`,
-        '-A FORWARD -m comment --comment "kubernetes forwarding rules" -j KUBE-FORWARD',
-        `-A FORWARD ${services}`,
-        `-A FORWARD ${external}`,
-        `-A OUTPUT ${firewall}`,
-        `-A OUTPUT ${services}`,
-      ],
-    ),
-    ...table('nat', NAT_CHAINS, [
-      `-A PREROUTING ${portals('KUBE-SERVICES')}`,
-      `-A OUTPUT ${portals('KUBE-SERVICES')}`,
-      '-A POSTROUTING -m comment --comment "kubernetes postrouting rules" -j KUBE-POSTROUTING',
-    ]),
+    '*filter',
+    ...FILTER_CHAINS.map(chainLine),
+    ...FILTER_HOOKS,
+    'COMMIT',
+    '*nat',
+    ...NAT_CHAINS.map(chainLine),
+    ...NAT_HOOKS,
+    'COMMIT',
   ]);
 }
 
-const FILTER_CHAINS = ['KUBE-EXTERNAL-SERVICES', 'KUBE-FORWARD', 'KUBE-NODEPORTS', 'KUBE-PROXY-FIREWALL'];
+const FILTER_CHAINS = [
+  'KUBE-SERVICES',
+  'KUBE-EXTERNAL-SERVICES',
+  'KUBE-FORWARD',
+  'KUBE-NODEPORTS',
+  'KUBE-PROXY-FIREWALL',
+];
 const NAT_CHAINS = ['KUBE-SERVICES', 'KUBE-NODEPORTS', 'KUBE-POSTROUTING', 'KUBE-MARK-MASQ'];
 
 /** A full synchronization, for `iptables-restore --noflush --counters`. */
 export function iptablesRules(options: RulesOptions): string {
   return synchronization(options, options.services);
+}
+
+/** The same rules and the hooks at once, which flushes the tables: with many chains tools are much faster so. */
+export function iptablesTables(options: RulesOptions): string {
+  return synchronization(options, options.services, true);
 }
 
 /**
@@ -66,13 +76,18 @@ export function iptablesChange(options: RulesOptions, changed: ServedService): s
   return synchronization(options, [changed]);
 }
 
-function synchronization({ services, clusterCIDR }: RulesOptions, written: readonly ServedService[]): string {
+function synchronization(
+  { services, clusterCIDR }: RulesOptions,
+  written: readonly ServedService[],
+  hooks = false,
+): string {
   const endpoints = services.reduce((sum, { backends }) => sum + backends.length, 0);
   const comment: Comment = (words) =>
     endpoints > LARGE_CLUSTER_ENDPOINTS ? '' : ` -m comment --comment ${words.includes(' ') ? `"${words}"` : words}`;
   return text([
     '*filter',
-    ...['KUBE-SERVICES', ...FILTER_CHAINS].map(chainLine),
+    ...FILTER_CHAINS.map(chainLine),
+    ...(hooks ? FILTER_HOOKS : []),
     '-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP',
     `-A KUBE-FORWARD -m comment --comment "kubernetes forwarding rules" -m mark --mark ${MASQUERADE_MARK}/${MASQUERADE_MARK} -j ACCEPT`,
     '-A KUBE-FORWARD -m comment --comment "kubernetes forwarding conntrack rule" -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT',
@@ -80,6 +95,7 @@ function synchronization({ services, clusterCIDR }: RulesOptions, written: reado
     '*nat',
     ...NAT_CHAINS.map(chainLine),
     ...written.flatMap(chainsOf).map(chainLine),
+    ...(hooks ? NAT_HOOKS : []),
     `-A KUBE-POSTROUTING -m mark ! --mark ${MASQUERADE_MARK}/${MASQUERADE_MARK} -j RETURN`,
     `-A KUBE-POSTROUTING -j MARK --xor-mark ${MASQUERADE_MARK}`,
     '-A KUBE-POSTROUTING -m comment --comment "kubernetes service traffic requiring SNAT" -j MASQUERADE --random-fully',
