@@ -59,7 +59,8 @@ export async function buildServiceBed(cpu: number, signal: AbortSignal): Promise
   const servers = SERVICE_PODS.servers.map(pod);
   const { nodes: netfilter, missing } = await findNetfilterNodes(plan);
   const kernelServers = netfilter.map((one) => one.node.pods[1]?.netns ?? '');
-  await startServers([...servers.map(({ netns }) => netns), ...kernelServers], cpu);
+  const outside = plan.wires.map(({ right }) => right.netns);
+  await startServers([...servers.map(({ netns }) => netns), ...kernelServers, ...outside], cpu);
   const { sockets } = (await askAgent(node))?.state ?? {};
   const bySocket = sockets?.mode === 'sockets';
   const reason = sockets?.reason ?? 'the agent does not say why';

@@ -1,14 +1,13 @@
 // Packets a second from the wire to a node port whose backend is elsewhere: out again by the same wire.
 
-import { setSysctls } from '../../testbed/namespaces.js';
+import { run } from '../../testbed/command.js';
 import { UPLINK } from '../../testbed/node.js';
 import { askAgent } from '../../testbed/node-agent.js';
-import type { FrameOptions } from '../frame.js';
 import { type Counter, type Line, loadFrames, openCounter, openLine, type Passage, send } from '../line.js';
 import type { PodPath } from '../paths.js';
 import { stationOf } from '../plan.js';
 import { shuffle } from '../statistics.js';
-import { putServices, type ServiceBed } from './bed.js';
+import { BACKEND_PORT, putServices, requireConnection, type ServiceBed } from './bed.js';
 import { replaceRules } from './netfilter.js';
 import { type NetfilterPeer, SERVICE_NODE } from './plan.js';
 import { listServices, ownService } from './services.js';
@@ -32,11 +31,12 @@ export interface NodePortOptions {
 
 const NODE_PORT = 30_080;
 const SERVICES = 1000;
-const FRAMES = { name: 'syn', kind: 'ack' as FrameOptions['kind'], sourcePort: 40_000, destinationPort: NODE_PORT };
-const OPENING = { ...FRAMES, name: 'open', kind: 'syn' as FrameOptions['kind'] };
+/** Sent again and again: a flow that is not answered takes its first packet from everybody. */
+const FRAMES = { name: 'syn', kind: 'syn', sourcePort: 40_000, destinationPort: NODE_PORT } as const;
 
 interface Way {
   readonly peer: NodePortPeer;
+  readonly netns: string;
   readonly line: Line;
   readonly far: Counter;
 }
@@ -51,10 +51,10 @@ export async function measureNodePort(options: NodePortOptions): Promise<NodePor
     for (const peer of peers) ways.push(await openWay(peer, bed));
     const samples: NodePortSample[] = [];
     for (let round = 1; round <= rounds; round++) {
-      for (const { peer, line } of shuffle(ways)) {
+      for (const way of shuffle(ways)) {
         signal.throwIfAborted();
-        const passage = await send(line, FRAMES.name, packets);
-        samples.push({ peer, round, ...passage, ...(peer === 'ours' ? { attached } : {}) });
+        const passage = await sendThrough(way, packets);
+        samples.push({ peer: way.peer, round, ...passage, ...(way.peer === 'ours' ? { attached } : {}) });
       }
     }
     return samples;
@@ -66,18 +66,34 @@ export async function measureNodePort(options: NodePortOptions): Promise<NodePor
   }
 }
 
+/** What the node itself answers is not what was sent on. */
+async function sendThrough({ netns, line }: Way, packets: number): Promise<Passage> {
+  const before = await resetsOf(netns);
+  const passage = await send(line, FRAMES.name, packets);
+  const resets = (await resetsOf(netns)) - before;
+  if (resets === 0) return passage;
+  return { nanoseconds: Number.NaN, lost: 1, error: `the node refused ${resets} packets of its node port` };
+}
+
+/** TCP resets that the stack of a namespace has sent. */
+async function resetsOf(netns: string): Promise<number> {
+  const text = await run(['cat', '/proc/net/snmp'], { netns });
+  const [names, values] = text.split('\n').filter((line) => line.startsWith('Tcp:'));
+  const index = names?.split(' ').indexOf('OutRsts') ?? -1;
+  return Number(values?.split(' ')[index]);
+}
+
 /** The backend is the host at the other end of the wire: it sees all that the node sends on. */
 async function writePorts(bed: ServiceBed): Promise<void> {
   await putServices(bed, servicesFor(bed, SERVICE_NODE));
   for (const node of bed.netfilter) {
-    await setSysctls(node.netns, ['net/netfilter/nf_conntrack_tcp_loose=1']).catch(() => {});
     await replaceRules(node, servicesFor(bed, node.peer));
   }
 }
 
 function servicesFor({ plan }: ServiceBed, node: string) {
   const { addresses } = stationOf(plan, `${node}-out`);
-  const backends = [{ address: addresses.ipv4, port: 8080 }];
+  const backends = [{ address: addresses.ipv4, port: BACKEND_PORT }];
   const own = ownService(4, { name: 'node-port', nodePort: NODE_PORT, backends });
   return listServices({ count: SERVICES, backends: 3, inTheMiddle: [own] });
 }
@@ -90,11 +106,11 @@ async function openWay(peer: NodePortPeer, { plan, cpu }: ServiceBed): Promise<W
     node: { netns: node.netns, device: UPLINK },
     outside: { netns: outside.netns, address: node.addresses.ipv4 },
   };
+  await requireConnection(peer, { netns: outside.netns, address: node.addresses.ipv4, port: NODE_PORT });
   const far = await openCounter({ netns: outside.netns, cpu });
   const line = await openLine(path, { cpu, far });
-  await loadFrames(line, OPENING, 10);
   await loadFrames(line, FRAMES, 100);
-  return { peer, line, far };
+  return { peer, netns: node.netns, line, far };
 }
 
 async function attachedOf({ node }: ServiceBed): Promise<string> {
