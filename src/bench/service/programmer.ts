@@ -4,6 +4,7 @@ import { Reconciler } from '../../datapath/reconcile.js';
 import { checkSnapshot } from '../../model/check.js';
 import type { EndpointSlice, Service } from '../../model/service.js';
 import type { Snapshot } from '../../model/snapshot.js';
+import { VersionedMap } from '../../model/versioned-map.js';
 import { convert } from '../../source/convert.js';
 import { type Manifest, networkManifest, nodeManifests } from '../../testbed/manifests.js';
 import type { BenchNode } from '../plan.js';
@@ -108,9 +109,11 @@ function readObjects(manifests: readonly Manifest[]): Snapshot {
     services: new Map(
       objects.flatMap((one): [string, Service][] => (one.kind === 'Service' ? [[one.key, one.object]] : [])),
     ),
-    slices: new Map(
-      objects.flatMap((one): [string, EndpointSlice][] =>
-        one.kind === 'EndpointSlice' ? [[one.key, one.object]] : [],
+    slices: VersionedMap.of(
+      new Map(
+        objects.flatMap((one): [string, EndpointSlice][] =>
+          one.kind === 'EndpointSlice' ? [[one.key, one.object]] : [],
+        ),
       ),
     ),
     problems: [],
@@ -132,7 +135,8 @@ async function change(timed: TimedMaps, now: Filled): Promise<ChangeAnswer> {
   const started = performance.now();
   const converted = convert(event);
   if (converted?.kind !== 'EndpointSlice') throw new Error('not an EndpointSlice');
-  now.unchecked = { ...unchecked, slices: new Map(unchecked.slices).set(converted.key, converted.object) };
+  const slices = VersionedMap.of(unchecked.slices).with([[converted.key, converted.object]]);
+  now.unchecked = { ...unchecked, slices };
   const want = compileFor(nodeName, checkSnapshot(now.unchecked), reconciler, desired);
   const report = await reconciler.reconcile(want);
   const total = performance.now() - started;
