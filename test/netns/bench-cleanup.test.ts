@@ -117,7 +117,8 @@ test("Services: kube-proxy's rules carry connections by each of its tools, as we
   const { missing, notes, samples } = JSON.parse(stdout) as ServiceBenchReport;
   expect(missing).toEqual([]);
   expect(notes).toContainEqual(expect.stringMatching(/^kube-proxy: /));
-  const peers = ['direct', 'direct-again', 'iptables-legacy', 'iptables-nft', 'nftables', 'packet', 'socket'];
+  const direct = ['direct', 'direct-again', 'direct-hooked'];
+  const peers = [...direct, 'iptables-legacy', 'iptables-nft', 'nftables', 'packet', 'socket'];
   for (const name of ['rr', 'crr']) {
     const runs = samples.latency.filter(({ test }) => test === name).sort((a, b) => a.peer.localeCompare(b.peer));
     expect(runs.map(({ peer, services, errors }) => [peer, services, errors])).toEqual(

@@ -8,8 +8,11 @@ import { type NetfilterNode, replaceRules } from './netfilter.js';
 import type { NetfilterPeer } from './plan.js';
 import { listServices, ownService, SERVICE_PORT, type ServedService } from './services.js';
 
-/** `direct`: the pod's own address on our node, by programs without a Service. */
-export type ServicePeer = 'direct' | 'direct-again' | 'socket' | 'packet' | NetfilterPeer;
+/**
+ * `direct`: the pod's own address on our node, by a client without our programs at its socket; `direct-hooked`: by one
+ * with them, as every pod of a node has.
+ */
+export type ServicePeer = 'direct' | 'direct-again' | 'direct-hooked' | 'socket' | 'packet' | NetfilterPeer;
 
 export interface ServiceLatencySample {
   readonly peer: ServicePeer;
@@ -90,7 +93,16 @@ async function prepareOurs(count: number, bed: ServiceBed): Promise<Target[]> {
     { peer: 'direct', ...direct },
     { peer: 'direct-again', ...direct },
     { peer: 'packet', ...service },
-    ...(bed.cgroup === undefined ? [] : [{ peer: 'socket', ...service, cgroup: bed.cgroup } as const]),
+    ...(bed.cgroup === undefined ? [] : hookedTargets(bed.cgroup, direct, service)),
+  ];
+}
+
+type Place = Omit<Target, 'peer' | 'cgroup'>;
+
+function hookedTargets(cgroup: string, direct: Place, service: Place): Target[] {
+  return [
+    { peer: 'direct-hooked', ...direct, cgroup },
+    { peer: 'socket', ...service, cgroup },
   ];
 }
 

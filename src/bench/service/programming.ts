@@ -75,11 +75,19 @@ export const LARGE: Table = { services: 10_000, backends: 10 };
 const TABLES: readonly Table[] = [{ services: 1000, backends: 3 }, COMPARED, LARGE, { services: 30_000, backends: 3 }];
 const AGENT_CHANGES = 20;
 const CHANGE_MS = 10_000;
+/** The largest table on a busy machine. */
+const ANSWER_MS = 120_000;
 
 export async function measureProgramming(options: ProgrammingOptions): Promise<ProgrammingSamples> {
   const { bed } = options;
   // Not in real time: an agent is not, and the runtime's helpers compile and collect meanwhile.
-  const inside = openInside({ job: 'programmer', netns: bed.node.netns, cpu: bed.cpu, realTime: false });
+  const inside = openInside({
+    job: 'programmer',
+    netns: bed.node.netns,
+    cpu: bed.cpu,
+    realTime: false,
+    answerMs: ANSWER_MS,
+  });
   const samples = { fills: [] as FillSample[], changes: [] as ChangesSample[], tools: [] as ToolSample[] };
   try {
     for (let round = 1; round <= options.rounds; round++) {

@@ -53,12 +53,19 @@ function judgeSize(samples: readonly ServiceLatencySample[], key: Key): ServiceR
   const ours = OURS.filter((peer) => here.has(peer));
   const others = [...here].filter((peer) => !peer.startsWith('direct') && !ours.some((one) => one === peer)).sort();
   return ours.flatMap((subject) =>
-    ['direct', ...others].map((reference): ServiceResult => {
-      const spread = summarize(pairedRatios(times, { subject, reference }));
-      const line = { section: 'latency', name: `${subject} / ${reference}`, what: whatOf(key), unit: 'ratio' } as const;
-      if (!spread) return { ...line, note: reasonOf(samples, key, [subject, reference]) };
-      return { ...line, spread, ...atLeast(spread, goalOf(subject, reference, key)) };
-    }),
+    ['direct', ...(subject === 'socket' && here.has('direct-hooked') ? ['direct-hooked'] : []), ...others].map(
+      (reference): ServiceResult => {
+        const spread = summarize(pairedRatios(times, { subject, reference }));
+        const line = {
+          section: 'latency',
+          name: `${subject} / ${reference}`,
+          what: whatOf(key),
+          unit: 'ratio',
+        } as const;
+        if (!spread) return { ...line, note: reasonOf(samples, key, [subject, reference]) };
+        return { ...line, spread, ...atLeast(spread, goalOf(subject, reference, key)) };
+      },
+    ),
   );
 }
 
