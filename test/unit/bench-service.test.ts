@@ -132,12 +132,12 @@ test('programming: the kernel by iptables-legacy-restore, a change by its p99, m
   });
   expect(find(results, 'from nothing, compiled to written, ours / iptables-legacy').met).toBeUndefined();
   expect(find(results, 'one endpoint changes, in the kernel').met).toBe(true);
-  expect(find(results, 'object to written, p99')).toMatchObject({ spread: { median: 7000 }, met: false });
+  expect(find(results, 'object to written, p99')).toMatchObject({ spread: { median: 7 }, met: false });
   expect(find(results, 'kernel memory for 100 000 backends').spread?.median).toBeCloseTo(13.33);
 });
 
 test('a percentile is a value that was measured', () => {
-  const changes = Array.from({ length: 100 }, (_, index) => ({ total: (index + 1) / 1000, kernel: 0 }));
+  const changes = Array.from({ length: 100 }, (_, index) => ({ total: index + 1, kernel: 0 }));
   expect(percentile(changes, 0.99)).toBeCloseTo(99);
   expect(percentile(changes.slice(0, 1), 0.99)).toBeCloseTo(1);
 });

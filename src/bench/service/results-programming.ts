@@ -74,11 +74,11 @@ function judgeFill(fills: readonly FillSample[], table: Table): ServiceResult[] 
   };
   const steps = 'converting and checking, compiling, and writing';
   return [
-    ...one('from nothing, objects to written', 'us', (f) => (f.converted + f.compiled + f.written) * 1000, steps),
-    ...one('  converting', 'us', ({ converted }) => converted * 1000),
-    ...one('  compiling', 'us', ({ compiled }) => compiled * 1000),
-    ...one('  writing', 'us', ({ written }) => written * 1000, 'the kernel included'),
-    ...one('  in the kernel', 'us', ({ kernel }) => kernel * 1000, `${fills[0]?.entries ?? 0} entries`),
+    ...one('from nothing, objects to written', 'ms', (f) => f.converted + f.compiled + f.written, steps),
+    ...one('  converting', 'ms', ({ converted }) => converted),
+    ...one('  compiling', 'ms', ({ compiled }) => compiled),
+    ...one('  writing', 'ms', ({ written }) => written, 'the kernel included'),
+    ...one('  in the kernel', 'ms', ({ kernel }) => kernel, `${fills[0]?.entries ?? 0} entries`),
     ...one('  kernel memory for 100 000 backends', 'MB', perHundredThousand),
   ];
 }
@@ -92,23 +92,23 @@ function judgeChanges(samples: readonly ChangesSample[], table: Table): ServiceR
   if (all.length === 0) return [];
   const { kernel, total } = SERVICE_GOALS.change;
   const inKernel = summarize(all.map((one) => one.kernel)) as Spread;
-  const whole = summarize(all.map((one) => one.total * 1000)) as Spread;
+  const whole = summarize(all.map((one) => one.total)) as Spread;
   const p99 = percentile(all, 0.99);
   return [
     { ...line('one endpoint changes, in the kernel', table, 'us'), spread: inKernel, ...atMost(inKernel, kernel) },
-    { ...line('  object to written', table, 'us'), spread: whole },
+    { ...line('  object to written', table, 'ms'), spread: whole },
     {
-      ...line('  object to written, p99', table, 'us'),
+      ...line('  object to written, p99', table, 'ms'),
       spread: { median: p99, low: p99, high: p99, count: all.length },
-      goal: { kind: 'at-most', value: total * 1000 },
-      met: p99 <= total * 1000,
+      goal: { kind: 'at-most', value: total },
+      met: p99 <= total,
     },
   ];
 }
 
-/** Microseconds that so much of the changes did not exceed. */
+/** Milliseconds that so much of the changes did not exceed. */
 export function percentile(changes: readonly ChangeAnswer[], share: number): number {
-  const sorted = changes.map(({ total }) => total * 1000).sort((a, b) => a - b);
+  const sorted = changes.map(({ total }) => total).sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
 }
 
@@ -116,11 +116,11 @@ function listTools(tools: readonly ToolSample[]): ServiceResult[] {
   const peers = [...new Map(tools.map((one) => [one.peer, one])).values()];
   return peers.flatMap((table): ServiceResult[] => {
     const runs = tools.filter(({ peer }) => peer === table.peer);
-    const full = summarize(runs.map((run) => run.full * 1000));
-    const change = summarize(runs.map((run) => run.change * 1000));
+    const full = summarize(runs.map((run) => run.full));
+    const change = summarize(runs.map((run) => run.change));
     return [
-      ...(full ? [{ ...line(`from nothing, ${table.peer}`, table, 'us'), spread: full }] : []),
-      ...(change ? [{ ...line(`one endpoint changes, ${table.peer}`, table, 'us'), spread: change }] : []),
+      ...(full ? [{ ...line(`from nothing, ${table.peer}`, table, 'ms'), spread: full }] : []),
+      ...(change ? [{ ...line(`one endpoint changes, ${table.peer}`, table, 'ms'), spread: change }] : []),
     ];
   });
 }
@@ -128,11 +128,11 @@ function listTools(tools: readonly ToolSample[]): ServiceResult[] {
 function judgeAgent(sample: AgentSample): ServiceResult[] {
   const { full, changes, rssBefore, rssAfter } = sample;
   const one = (value: number): Spread => ({ median: value, low: value, high: value, count: 1 });
-  const changed = summarize(changes.map((milliseconds) => milliseconds * 1000));
+  const changed = summarize(changes);
   const waits = 'the agent waits 50 ms for its directory to be quiet, and reads it whole';
   return [
-    { ...line('by the agent, file to written', LARGE, 'us'), spread: one(full * 1000), note: waits },
-    ...(changed ? [{ ...line('  one endpoint changes', LARGE, 'us'), spread: changed, note: waits }] : []),
+    { ...line('by the agent, file to written', LARGE, 'ms'), spread: one(full), note: waits },
+    ...(changed ? [{ ...line('  one endpoint changes', LARGE, 'ms'), spread: changed, note: waits }] : []),
     { ...line('  resident set without Services', LARGE, 'MB'), spread: one(rssBefore / 1e6) },
     { ...line('  resident set with them', LARGE, 'MB'), spread: one(rssAfter / 1e6) },
   ];
