@@ -55,7 +55,7 @@ function parseSizes(text: string): number[] {
 function addOptions(command: Command, sections: readonly string[]): Command {
   return command
     .addOption(new Option('-o, --output <format>', 'how to print (default: table)').choices(FORMATS))
-    .option('--quick', 'fewer and shorter rounds: under three minutes')
+    .option('--quick', 'fewer and shorter rounds: a few minutes')
     .option('--rounds <count>', 'rounds of each measurement', parseCount)
     .option('--only <names>', `only these, separated by commas: ${sections.join(', ')}`, (text) =>
       parseSections(text, sections),
