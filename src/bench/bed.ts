@@ -16,6 +16,7 @@ import { listPeers } from './peers.js';
 import type { BenchPlan } from './plan.js';
 import { allNamespaces, BENCH_DIR, planBench, SERVER_PORT } from './plan.js';
 import { compilePrograms } from './programs.js';
+import { planServiceBench } from './service/plan.js';
 import { buildTopology } from './topology.js';
 
 /** A peer or a section that could not be measured. */
@@ -70,9 +71,9 @@ async function openBarePaths(plan: BenchPlan, cpu: number): Promise<Missing[]> {
   }
 }
 
-/** Removes what either benchmark built. Returns what stayed; empty when nothing is left. */
+/** Removes what any of the benchmarks built. Returns what stayed; empty when nothing is left. */
 export function removeBed(): Promise<string[]> {
-  const plans = [planBench(), planNatBench()];
+  const plans = [planBench(), planNatBench(), planServiceBench()];
   const nodes = plans.flatMap((plan) => plan.nodes);
   return removeTestbed({
     namespaces: [...new Set(plans.flatMap(allNamespaces))],

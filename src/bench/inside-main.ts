@@ -12,6 +12,7 @@ const JOBS: Readonly<Record<string, () => Promise<{ serve: Serve }>>> = {
   'program-cost': () => import('./program-cost.js'),
   translation: () => import('./nat/translation.js'),
   sweeper: () => import('./nat/sweeper.js'),
+  programmer: () => import('./service/programmer.js'),
 };
 
 const [job = '', cpu = '', policy = 'fifo'] = process.argv.slice(2);

@@ -18,13 +18,15 @@ export interface InsideOptions {
   readonly cpu: number;
   /** Nothing but interrupts comes before it; true when absent. */
   readonly realTime?: boolean;
+  /** Most milliseconds until an answer; 20 s when absent. */
+  readonly answerMs?: number;
 }
 
 const MAIN = `${ROOT}/build/src/bench/inside-main.js`;
 /** A real-time process that does not answer may hold its CPU: it does not get longer than this. */
 const ANSWER_MS = 20_000;
 
-export function openInside({ job, netns, cpu, realTime = true }: InsideOptions): Inside {
+export function openInside({ job, netns, cpu, realTime = true, answerMs = ANSWER_MS }: InsideOptions): Inside {
   const [file = '', ...args] = enter([process.execPath, MAIN, job, String(cpu), realTime ? 'fifo' : 'other'], {
     netns,
   });
@@ -45,9 +47,9 @@ export function openInside({ job, netns, cpu, realTime = true }: InsideOptions):
     waiting = Promise.withResolvers<unknown>();
     if (child.exitCode !== null || child.signalCode !== null) fail(`has ended: ${said.trim()}`);
     const deadline = setTimeout(() => {
-      fail(`did not answer within ${ANSWER_MS / 1000} s`);
+      fail(`did not answer within ${answerMs / 1000} s`);
       child.kill('SIGKILL');
-    }, ANSWER_MS);
+    }, answerMs);
     child.stdin.write(`${JSON.stringify(question)}\n`);
     return waiting.promise.finally(() => clearTimeout(deadline));
   };

@@ -24,6 +24,8 @@ export interface CostCase {
    * then addressed to whatever port the flow got.
    */
   readonly opening?: Arrival;
+  /** A packet of the other direction, as the backend of a Service sends it. */
+  readonly isAnswer?: boolean;
 }
 
 export interface CostQuestion extends NodeView {
@@ -54,7 +56,7 @@ function measure(
   { empty, batches }: { empty: NativeProgram; batches: number },
 ): CostAnswer {
   const translated = one.opening ? openFlow(datapath, one, one.opening) : undefined;
-  const answered = one.program === 'from_netdev' ? translated : undefined;
+  const answered = one.program === 'from_netdev' || one.isAnswer ? translated : undefined;
   const program = datapath.program(one.program);
   const data = buildFrame({ ...one.arrival.packet, ...answered, kind: 'ack' });
   const context = contextOf(one.arrival.ifindex);
@@ -99,16 +101,17 @@ function openFlow(datapath: Datapath, one: CostCase, opening: Arrival): Tuple {
   };
 }
 
-/** The way out changes the source; the way in changes the destination, to a second port in place of the pod. */
+/**
+ * The way out changes the source, the way in the destination, a Service both. A destination that changes becomes a
+ * second port in place of the pod, because packets to a pod are not looked up among flows.
+ */
 function mirrors(key: FlowKey, flow: Flow): (readonly [FlowKey, Flow])[] {
-  if (key.source !== flow.source) {
-    const translated = { ...key, source: flow.source, source_port: flow.source_port };
-    return [[translated, { ...flow, source: key.source, source_port: key.source_port }]];
-  }
-  const other = key.destination_port ^ 1;
-  const toward = (port: number): Flow => ({ ...flow, destination: key.destination, destination_port: port });
+  const { source, source_port, destination, destination_port } = key;
+  const moved = destination !== flow.destination || destination_port !== flow.destination_port;
+  const twin = { destination, destination_port: moved ? destination_port ^ 1 : destination_port };
+  const translated = { ...key, ...twin, source: flow.source, source_port: flow.source_port };
   return [
-    [key, toward(other)],
-    [{ ...key, destination_port: other }, toward(key.destination_port)],
+    [key, { ...flow, ...twin }],
+    [translated, { ...flow, source, source_port, destination, destination_port }],
   ];
 }

@@ -7,7 +7,7 @@ import type { CostAnswer } from './program-cost.js';
 import type { Spread } from './statistics.js';
 import type { ThroughputSample } from './throughput.js';
 
-export type Unit = 'ratio' | 'us' | 'ns' | 'MB' | 'bytes' | '%' | 'count';
+export type Unit = 'ratio' | 'ms' | 'us' | 'ns' | 'MB' | 'bytes' | '%' | 'count';
 
 export interface Result<S extends string = Section | 'self-check'> {
   readonly section: S;

@@ -45,7 +45,7 @@ export interface Timed {
 /** The reference's time divided by the subject's, in every round that has both. */
 export function pairedRatios(
   times: readonly Timed[],
-  { subject, reference }: Pick<Comparison, 'subject' | 'reference'>,
+  { subject, reference }: { readonly subject: string; readonly reference: string },
 ): number[] {
   const subjects = new Map(times.filter(({ peer }) => peer === subject).map(({ round, time }) => [round, time]));
   return times

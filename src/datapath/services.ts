@@ -3,6 +3,7 @@ import type { Node } from '../model/node.js';
 import { inNameOrder } from '../model/order.js';
 import type { EndpointSlice, Service } from '../model/service.js';
 import type { Snapshot } from '../model/snapshot.js';
+import { VersionedMap } from '../model/versioned-map.js';
 import { allocateServiceIds, highestId } from './allocate.js';
 import { selectNodePortAddresses } from './frontends.js';
 import { chooseSets, findSets, indexSets } from './generations.js';
@@ -28,7 +29,7 @@ export interface CompiledGroup {
 
 export interface CompiledServices {
   /** By name of the Service, in name order. A group is the same object as long as nothing of it changed. */
-  readonly groups: ReadonlyMap<string, CompiledGroup>;
+  readonly groups: VersionedMap<string, CompiledGroup>;
   /** The groups that it was made from, and the names of all that are others or gone. */
   readonly changes?: { readonly since: CompiledServices['groups']; readonly names: readonly string[] };
   /** What the next compile compares with. */
@@ -91,7 +92,7 @@ function compileAll({ serviceIds, previous, have }: ServicesInput, basis: Omit<B
     return [name, { service, slices, list }];
   });
   const highest = highestId(new Set(ids.values()), have);
-  return { groups: new Map(groups), basis: { ...basis, highestId: highest } };
+  return { groups: new VersionedMap(new Map(groups)), basis: { ...basis, highestId: highest } };
 }
 
 const NO_SLICES: readonly EndpointSlice[] = [];
@@ -117,15 +118,14 @@ function compileChanges(previous: CompiledServices, basis: Omit<Basis, 'highestI
   let { highestId } = previous.basis;
   const changes = { since: previous.groups, names: [...removed, ...changed] };
   if (changes.names.length === 0) return { groups: previous.groups, changes, basis: { ...basis, highestId } };
-  const groups = new Map(previous.groups);
-  for (const name of removed) groups.delete(name);
   // An id that was given up is not handed out again while the maps may still bear it.
-  for (const name of changed)
-    groups.set(
-      name,
-      compileGroup(name, previous.groups.get(name), basis, () => ++highestId),
-    );
-  return { groups, changes, basis: { ...basis, highestId } };
+  const newId = () => ++highestId;
+  const compiled = Array.from(changed, (name): [string, CompiledGroup] => [
+    name,
+    compileGroup(name, previous.groups.get(name), basis, newId),
+  ]);
+  const gone = removed.map((name): [string, undefined] => [name, undefined]);
+  return { groups: previous.groups.with([...gone, ...compiled]), changes, basis: { ...basis, highestId } };
 }
 
 function listRemoved({ groups }: CompiledServices, services: Snapshot['services']): string[] {

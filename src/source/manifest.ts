@@ -6,6 +6,8 @@ import { ConvertError } from './schema.js';
 /** An object that was understood; `name` is e.g. `Service shop/web`. */
 export interface Accepted {
   readonly name: string;
+  readonly file: string;
+  /** `file:line`; found when it is asked for. */
   readonly where: string;
   readonly converted: Converted;
 }
@@ -31,17 +33,20 @@ interface Item {
   readonly path: readonly PropertyKey[];
 }
 
-interface Place {
-  readonly file: string;
+/** A document with its lines. */
+interface Layout {
   readonly document: Document.Parsed;
   readonly lines: LineCounter;
 }
 
-/** Reads YAML of several documents, or JSON, which is YAML too. Never throws for what the text says. */
+interface Place {
+  readonly file: string;
+  readonly layout: () => Layout;
+}
+
+/** Reads YAML of several documents, or JSON. Never throws for what the text says. */
 export function readManifest(file: string, text: string): Manifest {
-  const lines = new LineCounter();
-  const documents = [...parseAllDocuments(text, { lineCounter: lines, prettyErrors: false })] as Document.Parsed[];
-  const results = documents.flatMap((document) => readDocument({ file, document, lines }));
+  const results = readJson(file, text) ?? readYaml(file, text);
   const refused = results.filter((result) => 'reason' in result);
   return {
     file,
@@ -51,20 +56,61 @@ export function readManifest(file: string, text: string): Manifest {
   };
 }
 
+/**
+ * Ten thousand Services take a tenth of a second where YAML takes ten seconds. JSON is YAML too: it is read as that
+ * when there is a line to be told. undefined for what is not valid JSON.
+ */
+function readJson(file: string, text: string): (Accepted | Refused)[] | undefined {
+  const value = parseJson(text);
+  if (value === undefined) return undefined;
+  let layout: Layout | undefined;
+  const place: Place = {
+    file,
+    layout: () => {
+      layout ??= parseYaml(text)[0] as Layout;
+      return layout;
+    },
+  };
+  return readValue(place, value);
+}
+
+function parseJson(text: string): unknown {
+  if (!/^\s*\{/.test(text)) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function readYaml(file: string, text: string): (Accepted | Refused)[] {
+  return parseYaml(text).flatMap((layout) => readDocument({ file, layout: () => layout }));
+}
+
+function parseYaml(text: string): Layout[] {
+  const lines = new LineCounter();
+  const documents = [...parseAllDocuments(text, { lineCounter: lines, prettyErrors: false })] as Document.Parsed[];
+  return documents.map((document) => ({ document, lines }));
+}
+
 function readDocument(place: Place): (Accepted | Refused)[] {
-  const { document, file, lines } = place;
+  const { file, layout } = place;
+  const { document, lines } = layout();
   const [error] = document.errors;
   if (error !== undefined) {
     const where = `${file}:${lines.linePos(error.pos[0]).line}`;
     return [{ name: undefined, where, reason: `not valid YAML: ${error.message}` }];
   }
   try {
-    const value: unknown = document.toJS();
-    return value === null ? [] : expand({ value, path: [] }).flatMap((item) => readItem(place, item) ?? []);
+    return readValue(place, document.toJS());
   } catch (cause) {
     // The only throw of toJS: an alias that cannot be resolved, or too many of them.
     return [{ name: undefined, where: whereIs(place, []), reason: `not valid YAML: ${(cause as Error).message}` }];
   }
+}
+
+function readValue(place: Place, value: unknown): (Accepted | Refused)[] {
+  return value === null ? [] : expand({ value, path: [] }).flatMap((item) => readItem(place, item) ?? []);
 }
 
 /** A List becomes its items; those of a typed list (ServiceList) do not repeat their kind. */
@@ -83,15 +129,27 @@ function readItem(place: Place, item: Item): Accepted | Refused | undefined {
   const name = identity && `${identity.kind} ${identity.key}`;
   try {
     const converted = convert(item.value);
-    return converted && { name: `${converted.kind} ${converted.key}`, where: whereIs(place, item.path), converted };
+    return converted && accept(place, item, converted);
   } catch (error) {
     if (!(error instanceof ConvertError)) throw error;
     return { name, where: whereIs(place, [...item.path, ...error.path]), reason: error.message };
   }
 }
 
+function accept(place: Place, { path }: Item, converted: Converted): Accepted {
+  return {
+    name: `${converted.kind} ${converted.key}`,
+    file: place.file,
+    get where() {
+      return whereIs(place, path);
+    },
+    converted,
+  };
+}
+
 /** `file:line` of a field, or of the nearest thing around it when the field itself is missing. */
-function whereIs({ file, document, lines }: Place, path: readonly PropertyKey[]): string {
+function whereIs({ file, layout }: Place, path: readonly PropertyKey[]): string {
+  const { document, lines } = layout();
   for (let length = path.length; length >= 0; length--) {
     const node = length === 0 ? document.contents : document.getIn(path.slice(0, length), true);
     if (isNode(node) && node.range) return `${file}:${lines.linePos(node.range[0]).line}`;

@@ -55,14 +55,12 @@ function definedTwice({ name, where }: Accepted, first: Accepted): Problem {
 function keptNames(manifests: readonly Manifest[], before: InForce): string[] {
   const incomplete = new Set(manifests.filter(({ complete }) => !complete).map(({ file }) => file));
   const refused = manifests.flatMap((manifest) => manifest.refused.flatMap(({ name }) => name ?? []));
-  return [
-    ...refused,
-    ...[...before.values()].filter(({ where }) => incomplete.has(fileOf(where))).map(({ name }) => name),
-  ];
+  if (incomplete.size === 0) return refused;
+  return [...refused, ...[...before.values()].filter(({ file }) => incomplete.has(file)).map(({ name }) => name)];
 }
 
 function refusals({ file, refused }: Manifest, inForce: InForce): Problem[] {
-  const ofFile = [...inForce.values()].filter(({ where }) => fileOf(where) === file).length;
+  const ofFile = [...inForce.values()].filter((object) => object.file === file).length;
   return refused.map(({ name, where, reason }) => {
     if (name === undefined) {
       const kept = ofFile === 0 ? 'nothing of it' : `the last good state of the objects of ${file} (${ofFile})`;
@@ -75,10 +73,6 @@ function refusals({ file, refused }: Manifest, inForce: InForce): Problem[] {
       inForce: inForce.has(name) ? `the last good state of ${name}` : 'nothing of it',
     };
   });
-}
-
-function fileOf(where: string): string {
-  return where.slice(0, where.lastIndexOf(':'));
 }
 
 /** A map of the same objects as before is the same map: whoever compares sees at once that nothing changed. */

@@ -7,13 +7,15 @@ import type { NatBenchReport } from '../../src/bench/nat/report.js';
 import { allNamespaces, BENCH_DIR, planBench } from '../../src/bench/plan.js';
 import { readRecord } from '../../src/bench/record.js';
 import type { Result } from '../../src/bench/report.js';
+import { planServiceBench } from '../../src/bench/service/plan.js';
+import type { ServiceBenchReport } from '../../src/bench/service/report.js';
 import { capture, until } from '../../src/testbed/command.js';
 import { ISTHMUS } from '../../src/testbed/files.js';
 import { existingNamespaces } from '../../src/testbed/namespaces.js';
 import { cgroupRoot } from '../../src/testbed/node-home.js';
 import { listResidents } from '../../src/testbed/residents.js';
 
-const NAMES = [...new Set([planBench(), planNatBench()].flatMap(allNamespaces))];
+const NAMES = [...new Set([planBench(), planNatBench(), planServiceBench()].flatMap(allNamespaces))];
 const BUILT_MS = 40_000;
 const GONE_MS = 15_000;
 const SHORT = ['--rounds', '1', '--quick', '--only', 'same-node', '-o', 'json'];
@@ -102,6 +104,35 @@ test('translation: 64 k flows get through, ports are found, costs are measured; 
   expect(report.samples.programs).toHaveLength(12);
   expect(report.samples.programs.every(({ nanoseconds }) => nanoseconds > 0)).toBe(true);
   expect(report.samples.packets.filter(({ peer }) => peer !== 'masquerade').every(({ lost }) => lost < 0.1)).toBe(true);
+  expect(remains()).toEqual([]);
+});
+
+test("Services: kube-proxy's rules carry connections by each of its tools, as we do; nothing is left", {
+  timeout: 90_000,
+}, async () => {
+  const only = 'maglev,programs,latency,shared-backend,node-port';
+  const flags = ['service', '--rounds', '1', '--quick', '--sizes', '10', '-o', 'json', '--only', only];
+  const { status, stdout, stderr } = await capture([process.execPath, ISTHMUS, 'bench', ...flags], { timeout: 80_000 });
+  expect([status, stderr]).toEqual([0, expect.stringContaining('measuring node-port')]);
+  const { missing, notes, samples } = JSON.parse(stdout) as ServiceBenchReport;
+  expect(missing).toEqual([]);
+  expect(notes).toContainEqual(expect.stringMatching(/^kube-proxy: /));
+  const direct = ['direct', 'direct-again', 'direct-hooked'];
+  const peers = [...direct, 'iptables-legacy', 'iptables-nft', 'nftables', 'packet', 'socket'];
+  for (const name of ['rr', 'crr']) {
+    const runs = samples.latency.filter(({ test }) => test === name).sort((a, b) => a.peer.localeCompare(b.peer));
+    expect(runs.map(({ peer, services, errors }) => [peer, services, errors])).toEqual(
+      peers.map((peer) => [peer, 10, 0]),
+    );
+    expect(runs.every(({ p50, count }) => p50 > 1 && count > 100)).toBe(true);
+  }
+  const shared = samples.sharedBackend.filter(({ peer }) => peer === 'packet' || peer === 'socket');
+  expect(shared.map(({ errors, synRetransmits }) => [errors, synRetransmits])).toEqual([
+    [0, 0],
+    [0, 0],
+  ]);
+  expect(samples.nodePort.map(({ error }) => error)).toEqual([undefined, undefined, undefined, undefined]);
+  expect(samples.programs.map(({ net }) => net.length > 0 && net.every((ns) => ns > 0))).toEqual([true, true, true]);
   expect(remains()).toEqual([]);
 });
 

@@ -5,7 +5,9 @@ import { compile, type Desired } from '../../src/datapath/compile.js';
 import { Reconciler } from '../../src/datapath/reconcile.js';
 import { listIds } from '../../src/datapath/services.js';
 import { checkSnapshot } from '../../src/model/check.js';
+import type { EndpointSlice } from '../../src/model/service.js';
 import type { Snapshot } from '../../src/model/snapshot.js';
+import { VersionedMap } from '../../src/model/versioned-map.js';
 import { aBackend, aNetwork, aNode, anEndpoint, aService, aSlice, aSnapshot } from '../support/objects.js';
 import { plainFrontends } from '../support/plain-services.js';
 import { recordingMaps } from '../support/recording-map.js';
@@ -77,6 +79,13 @@ type Change = typeof change extends fc.Arbitrary<infer T> ? T : never;
 /** The state after some events. */
 class World {
   readonly #objects = new Map<string, Change>();
+  readonly #remembers: boolean;
+  #slices = new VersionedMap<string, EndpointSlice>(new Map());
+
+  /** A source that remembers can tell which slices have changed; of another one's that has to be found out. */
+  constructor(remembers = false) {
+    this.#remembers = remembers;
+  }
 
   apply({ change, remove }: { change: Change; remove: boolean }): void {
     const key = `${change.kind} ${change.kind === 'pod' ? change.object.containerID : change.object.name}`;
@@ -96,7 +105,12 @@ class World {
   get snapshot(): Snapshot {
     const nodes = [aNode(1), ...this.#ofKind('node')];
     const objects = { network: NETWORK, nodes, services: this.#ofKind('service'), slices: this.#ofKind('slice') };
-    return checkSnapshot(aSnapshot(objects));
+    const snapshot = checkSnapshot(aSnapshot(objects));
+    if (!this.#remembers) return snapshot;
+    const gone = [...this.#slices.keys()].filter((key) => !snapshot.slices.has(key));
+    const others = [...snapshot.slices].filter(([key, slice]) => this.#slices.get(key) !== slice);
+    this.#slices = this.#slices.with([...gone.map((key): [string, undefined] => [key, undefined]), ...others]);
+    return { ...snapshot, slices: this.#slices };
   }
 }
 
@@ -138,8 +152,8 @@ class Agent {
 
 test('a history of changes and restarts leaves what one compile from nothing would', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 12 }), async (steps) => {
-      const [world, agent] = [new World(), new Agent()];
+    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 12 }), fc.boolean(), async (steps, remembers) => {
+      const [world, agent] = [new World(remembers), new Agent()];
       for (const { events, restart } of steps) {
         for (const event of events) world.apply(event);
         if (restart) await agent.restart();

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import type { EndpointSlice } from '../../src/model/service.js';
 import { convert, identify } from '../../src/source/convert.js';
+import { readManifest } from '../../src/source/manifest.js';
 import { aBackend } from '../support/objects.js';
 
 const convertYaml = (text: string) => convert(parse(text))?.object;
@@ -371,4 +372,18 @@ describe('any object', () => {
     expect(identify(parse('{kind: Node, metadata: {name: a, namespace: x}}'))).toEqual({ kind: 'Node', key: 'a' });
     expect(identify(parse('{kind: Node, metadata: {}}'))).toBeUndefined();
   });
+});
+
+test('JSON tells the lines of what it holds, as YAML does', () => {
+  const service = (name: string, port: number): object => ({
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name },
+    spec: { clusterIP: '10.96.0.1', ports: [{ port }] },
+  });
+  const list = { apiVersion: 'v1', kind: 'List', items: [service('web', 80), service('bad', 0)] };
+  const { accepted, refused, complete } = readManifest('all.json', JSON.stringify(list, undefined, 2));
+  expect(accepted).toMatchObject([{ name: 'Service default/web', file: 'all.json', where: 'all.json:5' }]);
+  expect(refused).toMatchObject([{ name: 'Service default/bad', where: 'all.json:30' }]);
+  expect(complete).toBe(true);
 });

@@ -5,12 +5,15 @@ import { SECTIONS } from '../../bench/goals.js';
 import { NAT_SECTIONS, type NatSection } from '../../bench/nat/goals.js';
 import type { NatBenchReport } from '../../bench/nat/report.js';
 import type { BenchReport } from '../../bench/report.js';
+import { SERVICE_SECTIONS, type ServiceSection } from '../../bench/service/goals.js';
+import type { ServiceBenchReport } from '../../bench/service/report.js';
 import { createOutput } from '../context.js';
 import { EXIT, usage } from '../exit.js';
 import { globalOptions, parseCount } from '../options.js';
 import { printList } from '../output.js';
 import { describeRun, PEERS, peerRow, RESULTS, resultRow } from '../view/bench.js';
 import { describeNatRun, NAT_RESULTS, natResultRow } from '../view/bench-nat.js';
+import { describeServiceRun, SERVICE_RESULTS } from '../view/bench-service.js';
 
 interface Flags<S extends string> {
   readonly quick?: boolean;
@@ -27,7 +30,11 @@ const SIGNAL_EXIT: Readonly<Record<string, number>> = { SIGHUP: 129, SIGINT: 130
 /** Parts whose absence means that something could not be measured; a peer may be missing. */
 const PARTS: readonly string[] = ['latency', 'packets', 'programs', 'memory'];
 
-/** Adds the options and the action of `isthmus bench`, and `isthmus bench nat`. */
+interface ServiceFlags extends Flags<ServiceSection> {
+  readonly sizes?: readonly number[];
+}
+
+/** Adds the options and the action of `isthmus bench`, `isthmus bench nat` and `isthmus bench service`. */
 export function register(command: Command): void {
   addOptions(command, SECTIONS)
     .addOption(new Option('--when-stdin-closes <id>', 'wait for that, then remove what the run left').hideHelp())
@@ -35,12 +42,20 @@ export function register(command: Command): void {
   addOptions(command.command('nat'), NAT_SECTIONS)
     .description('measure translation: beside no translation and netfilter, and by its own limits')
     .action((flags: Flags<NatSection>, self: Command) => benchNat(flags, globalOptions(self)));
+  addOptions(command.command('service'), SERVICE_SECTIONS)
+    .description("measure Services: beside the pods themselves and kube-proxy's rules in netfilter")
+    .option('--sizes <counts>', 'numbers of Services for latency, separated by commas', parseSizes)
+    .action((flags: ServiceFlags, self: Command) => benchService(flags, globalOptions(self)));
+}
+
+function parseSizes(text: string): number[] {
+  return text.split(',').map((count) => parseCount(count.trim()));
 }
 
 function addOptions(command: Command, sections: readonly string[]): Command {
   return command
     .addOption(new Option('-o, --output <format>', 'how to print (default: table)').choices(FORMATS))
-    .option('--quick', 'fewer and shorter rounds: under three minutes')
+    .option('--quick', 'fewer and shorter rounds: a few minutes')
     .option('--rounds <count>', 'rounds of each measurement', parseCount)
     .option('--only <names>', `only these, separated by commas: ${sections.join(', ')}`, (text) =>
       parseSections(text, sections),
@@ -74,6 +89,15 @@ async function benchNat({ quick = false, only = [], rounds }: Flags<NatSection>,
   const { runNatBench } = await import('../../bench/nat/run.js');
   const options = { quick, only, narrate, ...(rounds === undefined ? {} : { rounds }) };
   await report({ format, run: () => runNatBench(options), print: printNatTable, parts: NAT_SECTIONS });
+}
+
+async function benchService(
+  { quick = false, only = [], sizes = [], rounds }: ServiceFlags,
+  { format }: Format,
+): Promise<void> {
+  const { runServiceBench } = await import('../../bench/service/run.js');
+  const options = { quick, only, sizes, narrate, ...(rounds === undefined ? {} : { rounds }) };
+  await report({ format, run: () => runServiceBench(options), print: printServiceTable, parts: SERVICE_SECTIONS });
 }
 
 interface Reporting<R> extends Format {
@@ -122,6 +146,12 @@ async function printNatTable(report: NatBenchReport): Promise<void> {
   const output = createOutput({ format: 'table', headers: true }, false);
   process.stdout.write(`${describeNatRun(report).join('\n')}\n\n`);
   await printList(output, NAT_RESULTS, report.results.map(natResultRow));
+}
+
+async function printServiceTable(report: ServiceBenchReport): Promise<void> {
+  const output = createOutput({ format: 'table', headers: true }, false);
+  process.stdout.write(`${describeServiceRun(report).join('\n')}\n\n`);
+  await printList(output, SERVICE_RESULTS, report.results.map(natResultRow));
 }
 
 function narrate(line: string): void {

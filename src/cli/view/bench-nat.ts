@@ -1,5 +1,6 @@
 // The report of the benchmark of translation as rows of a table.
-import type { NatBenchReport, NatResult } from '../../bench/nat/report.js';
+import type { NatBenchReport } from '../../bench/nat/report.js';
+import type { Result } from '../../bench/report.js';
 import type { Noun } from '../output.js';
 import type { ResultRow } from './bench.js';
 import { RESULTS, resultRow } from './bench.js';
@@ -15,7 +16,7 @@ export const NAT_RESULTS: Noun = {
 };
 
 /** A note is what to know of a figure; without a figure it is why there is none, and stands in its place. */
-export function natResultRow(result: NatResult): NatResultRow {
+export function natResultRow(result: Result<string>): NatResultRow {
   return { ...resultRow(result), note: result.spread === undefined ? '' : (result.note ?? '') };
 }
 

@@ -48,7 +48,7 @@ export const PEERS: Noun = {
   ],
 };
 
-const DIGITS = { ratio: 3, us: 2, ns: 1, MB: 1, bytes: 0, '%': 3, count: 0 } as const;
+const DIGITS = { ratio: 3, ms: 2, us: 2, ns: 1, MB: 1, bytes: 0, '%': 3, count: 0 } as const;
 /** Units that go without saying. */
 const UNNAMED: readonly string[] = ['ratio', 'count'];
 

@@ -1,0 +1,131 @@
+// From times of requests and connections through Services to results. Pure.
+import { TESTS, type Test } from '../latency.js';
+import { atLeast, pairedRatios, type Timed } from '../results.js';
+import { summarize } from '../statistics.js';
+import { SERVICE_GOALS } from './goals.js';
+import type { ServiceLatencySample, ServicePeer } from './latency.js';
+import type { ServiceResult } from './report.js';
+
+const OURS: readonly ServicePeer[] = ['socket', 'packet'];
+/** A self-check is good this near to 1, also when its quartiles do not hold 1. */
+const SELF_CHECK_TOLERANCE = 0.01;
+
+type Key = { readonly test: Test; readonly services: number };
+
+/** Self-checks, ours against the pod itself and netfilter, how flat we are, and all the times. */
+export function judgeServiceLatency(samples: readonly ServiceLatencySample[]): ServiceResult[] {
+  const sizes = [...new Set(samples.map(({ services }) => services))].sort((a, b) => a - b);
+  const keys = TESTS.flatMap((test) => sizes.map((services): Key => ({ test, services })));
+  return [
+    ...keys.flatMap((key) => selfCheck(samples, key)),
+    ...keys.flatMap((key) => judgeSize(samples, key)),
+    ...OURS.flatMap((peer) =>
+      keys.filter(({ services }) => services !== sizes[0]).flatMap((key) => judgeFlat(samples, peer, key)),
+    ),
+    ...keys.filter(({ test }) => test === 'crr').flatMap((key) => judgeFirst(samples, key)),
+    ...keys.flatMap((key) => listTimes(samples, key)),
+  ];
+}
+
+function timesOf(samples: readonly ServiceLatencySample[], { test, services }: Key): Timed[] {
+  return samples
+    .filter((sample) => sample.test === test && sample.services === services)
+    .map(({ peer, round, p50 }) => ({ peer, round, time: p50 }));
+}
+
+function whatOf({ test, services }: Key): string {
+  return `${test}, ${services} Services`;
+}
+
+function selfCheck(samples: readonly ServiceLatencySample[], key: Key): ServiceResult[] {
+  const spread = summarize(pairedRatios(timesOf(samples, key), { subject: 'direct-again', reference: 'direct' }));
+  if (!spread) return [];
+  const met = (spread.low <= 1 && spread.high >= 1) || Math.abs(spread.median - 1) <= SELF_CHECK_TOLERANCE;
+  const name = 'the pod itself / the same again';
+  return [
+    { section: 'self-check', name, what: whatOf(key), unit: 'ratio', spread, goal: { kind: 'one', value: 1 }, met },
+  ];
+}
+
+function judgeSize(samples: readonly ServiceLatencySample[], key: Key): ServiceResult[] {
+  const times = timesOf(samples, key);
+  const here = new Set(times.map(({ peer }) => peer));
+  const ours = OURS.filter((peer) => here.has(peer));
+  const others = [...here].filter((peer) => !peer.startsWith('direct') && !ours.some((one) => one === peer)).sort();
+  return ours.flatMap((subject) =>
+    ['direct', ...(subject === 'socket' && here.has('direct-hooked') ? ['direct-hooked'] : []), ...others].map(
+      (reference): ServiceResult => {
+        const spread = summarize(pairedRatios(times, { subject, reference }));
+        const line = {
+          section: 'latency',
+          name: `${subject} / ${reference}`,
+          what: whatOf(key),
+          unit: 'ratio',
+        } as const;
+        if (!spread) return { ...line, note: reasonOf(samples, key, [subject, reference]) };
+        return { ...line, spread, ...atLeast(spread, goalOf(subject, reference, key)) };
+      },
+    ),
+  );
+}
+
+/** New connections alone have goals; those against netfilter are for packets, and sockets are faster yet. */
+function goalOf(subject: ServicePeer, reference: string, { test, services }: Key): number | undefined {
+  if (test !== 'crr') return undefined;
+  if (reference === 'direct') return subject === 'socket' ? SERVICE_GOALS.direct.socket : SERVICE_GOALS.direct.packet;
+  if (subject !== 'packet') return undefined;
+  if (reference === 'nftables') return SERVICE_GOALS.nftables;
+  const bySize: Readonly<Record<number, number>> =
+    reference === 'iptables-legacy' ? SERVICE_GOALS['iptables-legacy'] : SERVICE_GOALS['iptables-nft'];
+  return bySize[services];
+}
+
+function reasonOf(samples: readonly ServiceLatencySample[], { test, services }: Key, peers: readonly string[]): string {
+  const failed = samples.find(
+    (one) => one.test === test && one.services === services && peers.includes(one.peer) && one.error !== undefined,
+  );
+  return failed === undefined ? 'no round has both' : `${failed.peer}: ${failed.error}`;
+}
+
+/** The ratio to the pod itself, against that of the smallest table: whatever the machine did meanwhile is in both. */
+function judgeFlat(samples: readonly ServiceLatencySample[], peer: ServicePeer, key: Key): ServiceResult[] {
+  const smallest = Math.min(...samples.map(({ services }) => services));
+  const ratios = (services: number) =>
+    pairedRatios(timesOf(samples, { test: key.test, services }), { subject: peer, reference: 'direct' });
+  const base = summarize(ratios(smallest));
+  const spread = base && summarize(ratios(key.services).map((ratio) => ratio / base.median));
+  if (!spread) return [];
+  const met = Math.abs(spread.median - 1) <= SERVICE_GOALS.flat;
+  const name = `${peer} / the same with ${smallest} Services`;
+  return [{ section: 'latency', name, what: whatOf(key), unit: 'ratio', spread, goal: { kind: 'one', value: 1 }, met }];
+}
+
+/** What a connection costs more than one to the pod itself. */
+function judgeFirst(samples: readonly ServiceLatencySample[], key: Key): ServiceResult[] {
+  const times = timesOf(samples, key);
+  const direct = new Map(times.filter(({ peer }) => peer === 'direct').map(({ round, time }) => [round, time]));
+  const peers = [...new Set(times.map(({ peer }) => peer))].filter((peer) => OURS.some((one) => one === peer));
+  return peers.flatMap((peer): ServiceResult[] => {
+    const more = times
+      .filter((one) => one.peer === peer)
+      .map(({ round, time }) => time - (direct.get(round) ?? Number.NaN))
+      .filter(Number.isFinite);
+    const spread = summarize(more);
+    const name = `a connection above the pod itself, ${peer}`;
+    return spread ? [{ section: 'latency', name, what: whatOf(key), unit: 'us', spread }] : [];
+  });
+}
+
+function listTimes(samples: readonly ServiceLatencySample[], key: Key): ServiceResult[] {
+  const times = timesOf(samples, key);
+  const peers = [...new Set(times.map(({ peer }) => peer))].filter((peer) => peer !== 'direct-again').sort();
+  return peers.flatMap((peer): ServiceResult[] => {
+    const spread = summarize(
+      times
+        .filter((one) => one.peer === peer)
+        .map(({ time }) => time)
+        .filter(Number.isFinite),
+    );
+    return spread ? [{ section: 'latency', name: `  p50, ${peer}`, what: whatOf(key), unit: 'us', spread }] : [];
+  });
+}

@@ -1,0 +1,168 @@
+// A whole benchmark of Services: build, measure section by section, judge, remove.
+import { availableParallelism, cpus, release } from 'node:os';
+import type { Missing } from '../bed.js';
+import { ownBench } from '../owned.js';
+import { buildServiceBed, type ServiceBed } from './bed.js';
+import { SERVICE_SECTIONS, type ServiceSection, SIZES } from './goals.js';
+import { type Limits, measureServiceLatency } from './latency.js';
+import { measureMaglev } from './maglev.js';
+import { measureNodePort } from './node-port.js';
+import { planServiceBench } from './plan.js';
+import { measureProgramming } from './programming.js';
+import { measureServicePrograms } from './programs.js';
+import { measureReplacement } from './replacement.js';
+import type { ServiceBenchReport, ServiceSamples } from './report.js';
+import { judgeServices } from './results.js';
+import { measureSharedBackend } from './shared-backend.js';
+
+export interface ServiceBenchOptions {
+  /** Shorter runs, fewer rounds, and netfilter's tools with as many Services as they write in seconds. */
+  readonly quick: boolean;
+  /** Of each measurement. */
+  readonly rounds?: number;
+  /** All when empty. */
+  readonly only: readonly ServiceSection[];
+  /** Numbers of Services for `latency`; all of SIZES when empty. */
+  readonly sizes: readonly number[];
+  readonly narrate: (line: string) => void;
+}
+
+/** How often and how long. */
+interface Effort {
+  /** Of what takes little time, and of what takes more. */
+  readonly rounds: number;
+  readonly longRounds: number;
+  /** Of one run of connections, and of one with changes. */
+  readonly seconds: number;
+  readonly replacing: number;
+  readonly limits: Limits;
+  readonly batches: number;
+  readonly packets: number;
+  readonly changes: number;
+}
+
+const QUICK: Effort = {
+  rounds: 5,
+  longRounds: 2,
+  seconds: 0.25,
+  replacing: 2,
+  limits: { 'iptables-legacy': 10_000, 'iptables-nft': 5000, nftables: 1000 },
+  batches: 15,
+  packets: 200_000,
+  changes: 50,
+};
+const THOROUGH: Effort = {
+  rounds: 15,
+  longRounds: 7,
+  seconds: 0.5,
+  replacing: 8,
+  limits: { 'iptables-legacy': 30_000, 'iptables-nft': 10_000, nftables: 5000 },
+  batches: 41,
+  packets: 500_000,
+  changes: 200,
+};
+
+/** Throws TestbedError when nothing could be measured, InterruptedError after a signal; all is removed then. */
+export function runServiceBench(options: ServiceBenchOptions): Promise<ServiceBenchReport> {
+  return ownBench(planServiceBench(), (signal) => work(options, signal));
+}
+
+async function work(options: ServiceBenchOptions, signal: AbortSignal): Promise<ServiceBenchReport> {
+  const started = Date.now();
+  const chosen = options.quick ? QUICK : THOROUGH;
+  const effort = options.rounds ? { ...chosen, rounds: options.rounds, longRounds: options.rounds } : chosen;
+  const { only } = options;
+  const sections = only.length > 0 ? SERVICE_SECTIONS.filter((one) => only.includes(one)) : SERVICE_SECTIONS;
+  const sizes = options.sizes.length > 0 ? options.sizes : SIZES;
+  const cpu = availableParallelism() - 1;
+  options.narrate('building: 1 agent, 9 pods, 8 nodes and hosts');
+  const bed = await buildServiceBed(cpu, signal);
+  const { samples, missing } = await measureAll({ bed, effort, sections, sizes, signal, narrate: options.narrate });
+  return {
+    apiVersion: 'isthmus.dev/v1',
+    kind: 'ServiceBenchReport',
+    started: new Date(started).toISOString(),
+    seconds: Math.round((Date.now() - started) / 1000),
+    machine: { kernel: release(), processor: cpus()[0]?.model.trim() ?? '', cpus: cpus().length, cpu },
+    settings: { rounds: effort.rounds, sections },
+    missing,
+    notes: bed.notes,
+    results: judgeServices(samples, sections),
+    samples,
+  };
+}
+
+interface Measuring {
+  readonly bed: ServiceBed;
+  readonly effort: Effort;
+  readonly sections: readonly ServiceSection[];
+  readonly sizes: readonly number[];
+  readonly signal: AbortSignal;
+  readonly narrate: (line: string) => void;
+}
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
+/** A part that fails is missing, with its reason, and the others go on. Throws TestbedError when all of them failed. */
+async function measureAll(measuring: Measuring): Promise<{ samples: ServiceSamples; missing: Missing[] }> {
+  const { bed, sections, signal, narrate } = measuring;
+  const missing: Missing[] = [...bed.missing];
+  const samples: Writable<ServiceSamples> = {
+    maglev: [],
+    programs: [],
+    latency: [],
+    sharedBackend: [],
+    replacement: [],
+    nodePort: [],
+  };
+  let failed = 0;
+  for (const section of sections) {
+    signal.throwIfAborted();
+    narrate(`measuring ${section}`);
+    try {
+      Object.assign(samples, await measureSection(section, measuring));
+    } catch (error) {
+      signal.throwIfAborted();
+      missing.push({ name: section, reason: (error as Error).message });
+      failed++;
+    }
+  }
+  if (failed < sections.length) return { samples, missing };
+  throw new TestbedError(
+    `nothing could be measured: ${missing.map(({ name, reason }) => `${name}: ${reason}`).join('; ')}`,
+  );
+}
+
+/** What the section adds to the samples. */
+function measureSection(
+  section: ServiceSection,
+  { bed, effort, sizes, signal, narrate }: Measuring,
+): Promise<Partial<ServiceSamples>> {
+  const { rounds, longRounds, seconds, limits, packets, changes, replacing } = effort;
+  const onStep = (text: string): void => narrate(`${section}, ${text}`);
+  const measures: Readonly<Record<ServiceSection, () => Promise<Partial<ServiceSamples>>>> = {
+    maglev: async () => ({ maglev: measureMaglev() }),
+    programs: async () => ({ programs: await measureServicePrograms(bed, effort.batches) }),
+    programming: async () => ({
+      programming: await measureProgramming({
+        bed,
+        rounds: longRounds,
+        changes,
+        nftLimit: limits.nftables,
+        signal,
+        onStep,
+      }),
+    }),
+    latency: async () => ({
+      latency: await measureServiceLatency({ bed, sizes, limits, rounds, seconds, signal, onSize: onStep }),
+    }),
+    'shared-backend': async () => ({
+      sharedBackend: await measureSharedBackend({ bed, rounds: longRounds, seconds: seconds * 2, signal }),
+    }),
+    replacement: async () => ({
+      replacement: await measureReplacement({ bed, rounds: longRounds, seconds: replacing, signal }),
+    }),
+    'node-port': async () => ({ nodePort: await measureNodePort({ bed, rounds, packets, signal }) }),
+  };
+  return measures[section]();
+}
