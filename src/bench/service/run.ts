@@ -1,5 +1,6 @@
 // A whole benchmark of Services: build, measure section by section, judge, remove.
 import { availableParallelism, cpus, release } from 'node:os';
+import { TestbedError } from '../../testbed/error.js';
 import type { Missing } from '../bed.js';
 import { ownBench } from '../owned.js';
 import { buildServiceBed, type ServiceBed } from './bed.js';
