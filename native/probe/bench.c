@@ -27,7 +27,7 @@ struct bench {
 	const struct options *options;
 	union address peer;
 	const char *name;
-	int fd; /* -1 for crr, which opens one a transaction */
+	int fd; /* -1 for crr and crr_rate, which open one a transaction */
 	uint64_t bytes;
 	uint64_t errors;
 	uint64_t errors_in_a_row;
@@ -153,20 +153,22 @@ static void sleep_until(int64_t time)
  * One request every interval. Its time begins when it was due: what holds up the sender holds up
  * the packet, and those that had to wait behind a late one are late too.
  */
-static void repeat_at_rate(struct bench *bench)
+static void repeat_at_rate(struct bench *bench, transaction_fn transaction)
 {
 	int64_t interval = (int64_t)((double)NS_PER_SECOND / bench->options->rate);
 	int64_t start = clock_ns();
 	int64_t end = start + (int64_t)(bench->options->seconds * NS_PER_SECOND);
 
-	for (int64_t due = start; due < end && bench->errors_in_a_row < ERRORS_IN_A_ROW;
+	process_catch_stop();
+	for (int64_t due = start;
+	     due < end && bench->errors_in_a_row < ERRORS_IN_A_ROW && !process_stopped();
 	     due += interval) {
 		int64_t sent, answered;
 		int rc;
 
-		sleep_until(due);
+		process_poll(NULL, 0, due);
 		sent = clock_ns();
-		rc = udp_request_response(bench);
+		rc = transaction(bench);
 		answered = clock_ns();
 		note_result(bench, rc, answered - due);
 		if (!rc && answered - sent > bench->longest)
@@ -262,14 +264,14 @@ static int prepare(struct bench *bench)
 	bool udp = !strncmp(bench->name, "udp", 3);
 
 	bench->fd = -1;
-	if (!strcmp(bench->name, "crr"))
+	if (!strncmp(bench->name, "crr", 3))
 		return 0;
 	bench->fd = open_socket(bench, udp ? SOCK_DGRAM : SOCK_STREAM);
 	if (bench->fd < 0)
 		return bench->fd;
 	if (udp)
 		return 0;
-	return send_all(bench->fd, strcmp(bench->name, "rr") ? "discard\n" : "rr\n");
+	return send_all(bench->fd, strncmp(bench->name, "rr", 2) ? "discard\n" : "rr\n");
 }
 
 static void measure(struct bench *bench)
@@ -280,15 +282,20 @@ static void measure(struct bench *bench)
 		repeat(bench, connect_request_response);
 	else if (!strcmp(bench->name, "udp_rr"))
 		repeat(bench, udp_request_response);
+	else if (!strcmp(bench->name, "rr_rate"))
+		repeat_at_rate(bench, request_response);
+	else if (!strcmp(bench->name, "crr_rate"))
+		repeat_at_rate(bench, connect_request_response);
 	else if (!strcmp(bench->name, "udp_rate"))
-		repeat_at_rate(bench);
+		repeat_at_rate(bench, udp_request_response);
 	else
 		stream(bench);
 }
 
 static void check_name(const char *name)
 {
-	static const char *const names[] = {"rr", "crr", "udp_rr", "udp_rate", "stream"};
+	static const char *const names[] = {"rr", "crr", "udp_rr", "rr_rate",
+					   "crr_rate", "udp_rate", "stream"};
 
 	for (unsigned int i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (!strcmp(name, names[i]))

@@ -60,7 +60,7 @@ static const char usage[] =
 	"       isthmus-probe udp ADDR PORT who | echo SIZE\n"
 	"       isthmus-probe udp ADDR PORT stream --rate HZ --seconds S [--size BYTES]\n"
 	"       isthmus-probe bench rr|crr|udp_rr|stream ADDR PORT --seconds S [--server-closes]\n"
-	"       isthmus-probe bench udp_rate ADDR PORT --rate HZ --seconds S\n"
+	"       isthmus-probe bench rr_rate|crr_rate|udp_rate ADDR PORT --rate HZ --seconds S\n"
 	"       isthmus-probe fragments udp|icmp ADDR PORT --order ORDER --size BYTES --count N\n"
 	"                     --rate HZ [--fragment BYTES]\n"
 	"       isthmus-probe reorder --bind ADDR --port P --order ORDER [--fragment BYTES]\n"

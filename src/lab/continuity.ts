@@ -1,4 +1,4 @@
-// Long connections that must not notice that agents die and programs are replaced.
+// Connections and requests that must not notice that agents die, programs are replaced and backends come and go.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import type { Family } from '../model/address.js';
@@ -15,17 +15,22 @@ import type { LabNode } from './plan.js';
 import { allNodes } from './plan.js';
 import type { ProbeReport } from './probe.js';
 import { LabError } from './record.js';
+import { rollBackends } from './rolling.js';
 import type { Row } from './row.js';
 import type { Place } from './servers.js';
 
-interface LongFlow {
-  readonly protocol: CaseProtocol;
+interface Ends {
   readonly from: string;
   readonly to: string;
 }
 
-interface RunningFlow extends LongFlow {
-  readonly family: Family;
+interface LongFlow extends Ends {
+  readonly protocol: CaseProtocol;
+}
+
+type Of<Kind> = Kind & { readonly family: Family };
+
+interface Running {
   readonly child: ChildProcess;
   readonly report: Promise<ProbeReport>;
 }
@@ -54,36 +59,81 @@ const FLOWS: readonly LongFlow[] = [
   { protocol: 'UDP', from: 'client', to: 'vip:c2/web' },
 ];
 
+/** Of the service whose backends are replaced. In both families, each with a connection a request and with one that is kept. */
+const ROLLING = { cluster: 'c1', service: 'pair' };
+const REQUESTS: readonly Ends[] = [
+  { from: 'c1/a', to: 'clusterip:c1/pair' },
+  { from: 'client', to: 'vip:c1/pair' },
+];
+/** The `bench` of the probe, and what one of it is. */
+const REQUEST_KINDS = [
+  { bench: 'crr_rate', unit: 'a new connection each' },
+  { bench: 'rr_rate', unit: 'on one connection' },
+] as const;
+type RequestKind = (typeof REQUEST_KINDS)[number];
+
 const TCP_RATE = ['--rate', '500', '--size', '2000'];
 const UDP_RATE = ['--rate', '1000', '--size', '64'];
+/** 200 requests a second by the eight of them. */
+const REQUEST_RATE = ['--rate', '25'];
 /** How long a node is without an agent. */
 const DOWN_MS = 300;
 /** An upper limit; the flows are told to end when the last agent is back. */
-const LONGEST = '120';
+const LONGEST = '400';
 
-/** Holds flows open, kills and restarts every agent in turn, and counts what was lost. */
+/** Holds flows open and sends requests, kills and restarts every agent in turn, and counts what was lost. */
 export async function checkContinuity(directory: Directory, options: ContinuityOptions): Promise<Row[]> {
   const flows = FAMILIES.flatMap((family) => FLOWS.map((flow) => startFlow(directory, { ...flow, family }, options)));
+  const requests = FAMILIES.flatMap((family) =>
+    REQUESTS.flatMap((ends) =>
+      REQUEST_KINDS.map((kind) => startRequests(directory, { ...ends, ...kind, family }, options)),
+    ),
+  );
+  let stopped = false;
+  const rolling = rollBackends(directory, ROLLING, () => stopped);
   await pause(500);
   const rows: Row[] = [];
   try {
     for (const node of allNodes(directory.plan)) rows.push(await replacePrograms(node, options));
     await pause(300);
   } finally {
-    for (const flow of flows) flow.child.kill('SIGTERM');
+    stopped = true;
+    for (const { child } of [...flows, ...requests]) child.kill('SIGTERM');
   }
-  return [...rows, ...(await Promise.all(flows.map(judgeFlow)))];
+  const changes = await rolling;
+  return [
+    ...rows,
+    ...(await Promise.all(flows.map(judgeFlow))),
+    ...(await Promise.all(requests.map((one) => judgeRequests(one, changes)))),
+  ];
 }
 
-function startFlow(directory: Directory, flow: LongFlow & { family: Family }, options: ContinuityOptions): RunningFlow {
-  const place = options.places.get(flow.from);
-  if (!place) throw new LabError(`the lab has no place '${flow.from}'`);
+function startFlow(
+  directory: Directory,
+  flow: Of<LongFlow>,
+  { places }: Pick<ContinuityOptions, 'places'>,
+): Of<LongFlow> & Running {
   const target = targetOf(directory, flow.to, flow.family);
   const words = flow.protocol === 'TCP' ? ['hold', ...TCP_RATE] : ['stream', ...UDP_RATE];
-  const argv = [flow.protocol.toLowerCase(), target.address, String(target.port), ...words, '--seconds', LONGEST];
-  const [file = '', ...args] = enter([PROBE, ...argv], place);
+  const argv = [flow.protocol.toLowerCase(), target.address, String(target.port), ...words];
+  return { ...flow, ...startProbe(argv, places.get(flow.from)) };
+}
+
+function startRequests(
+  directory: Directory,
+  of: Of<Ends & RequestKind>,
+  { places }: Pick<ContinuityOptions, 'places'>,
+): Of<Ends & RequestKind> & Running {
+  const target = targetOf(directory, of.to, of.family);
+  const argv = ['bench', of.bench, target.address, String(target.port), ...REQUEST_RATE];
+  return { ...of, ...startProbe(argv, places.get(of.from)) };
+}
+
+function startProbe(argv: readonly string[], place: Place | undefined): Running {
+  if (!place) throw new LabError(`the lab has no place for the probe '${argv.join(' ')}'`);
+  const [file = '', ...args] = enter([PROBE, ...argv, '--seconds', LONGEST], place);
   const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  return { ...flow, child, report: readReport(child) };
+  return { child, report: readReport(child) };
 }
 
 async function readReport(child: ChildProcess): Promise<ProbeReport> {
@@ -128,7 +178,7 @@ async function programIds(node: LabNode): Promise<number[]> {
   return ids.map((match) => Number(match[1] ?? match[2])).sort((a, b) => a - b);
 }
 
-async function judgeFlow(flow: RunningFlow): Promise<Row> {
+async function judgeFlow(flow: Of<LongFlow> & Running): Promise<Row> {
   const report = await flow.report;
   const sent = report.sent ?? 0;
   const lost = sent - (report.received ?? 0);
@@ -145,5 +195,17 @@ async function judgeFlow(flow: RunningFlow): Promise<Row> {
     ok: report.ok && sent > 0 && lost === 0,
     ms: Math.round(report.ms),
     detail: `${report.error ? `${report.error}; ` : ''}${sent} ${unit}, longest gap ${gap} ms`,
+  };
+}
+
+async function judgeRequests({ family, from, to, unit, report }: Of<Ends & RequestKind> & Running, changes: number) {
+  const { ok, count = 0, errors = 0, synRetransmits = 0, error } = await report;
+  return {
+    ...({ name: 'answered while agents and backends are replaced', family, protocol: 'TCP', from, to } as const),
+    saw: `${errors} failed`,
+    expected: '0 failed',
+    ok: ok && count > 0 && errors === 0 && changes > 0,
+    ms: 0,
+    detail: `${error ? `${error}; ` : ''}${count} requests, ${unit}; ${changes} changes; ${synRetransmits} SYNs again`,
   };
 }

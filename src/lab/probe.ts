@@ -19,6 +19,9 @@ export interface ProbeReport {
   readonly damaged?: number;
   readonly lost?: number;
   readonly errors?: number;
+  /** Transactions that were answered. */
+  readonly count?: number;
+  readonly synRetransmits?: number;
   readonly maxGapMs?: number;
   /** Connections that are open at the same time. */
   readonly opened?: number;

@@ -213,6 +213,11 @@ describe('the benchmark', () => {
     expect(Number(report.longestRoundTrip)).toBeLessThanOrEqual(Number(report.max) * 1.01);
   });
 
+  test.each(['rr_rate', 'crr_rate'])('%s sends requests at a rate', async (name) => {
+    const report = await probe('bench', name, '127.0.0.1', PORT, '--seconds', '0.2', '--rate', '100');
+    expect(report).toMatchObject({ ok: true, errors: 0, count: 20 });
+  });
+
   test('stream measures bytes', async () => {
     const report = await probe('bench', 'stream', '::1', PORT, '--seconds', '0.4', '--cc', 'cubic', '--cpu', '0');
     expect(report).toMatchObject({ ok: true, errors: 0 });
