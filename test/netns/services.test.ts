@@ -119,7 +119,7 @@ describe.each(FAMILIES)('%s', (family) => {
     await eventually(async () => (await ask('tcp', RESTRICTED[family], PORT)).ok, 'the admission');
   }, 30_000);
 
-  test('K34: a UDP client that never changes its port finds the next backend', async () => {
+  test('K34 K37: a UDP client that never changes its port finds the next backend', async () => {
     const again = () => ask('udp', clusterIp(family), PORT, '--source-port', '12345');
     program(['a']);
     await eventually(async () => (await again()).ok, 'the first backend');

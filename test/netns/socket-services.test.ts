@@ -132,14 +132,14 @@ describe.each(['client', 'node'])('from %s', (from) => {
     return from === 'node' ? NODE[family] : pods[from]?.[family];
   };
 
-  test.each(FRONTENDS)('TCP to a %s %o reaches the backend untranslated, and is shown the frontend', async (_, to) => {
+  test.each(FRONTENDS)('K8 K48: TCP to a %s %o reaches the backend untranslated, and is shown the frontend', async (_, to) => {
     const answer = await program(from).who(to);
     expect(answer).toMatchObject({ peer: to });
     expect(sawOf(answer)).toMatchObject({ server: 'a', client: { address: sourceOf(to) } });
     expect(node.flows()).toEqual([]);
   });
 
-  test.each(FRONTENDS)('UDP to a %s %o, connected and not', async (_, to) => {
+  test.each(FRONTENDS)('K8 K48: UDP to a %s %o, connected and not', async (_, to) => {
     for (const connected of [true, false]) {
       const answer = await whoByDatagram(from, to, connected);
       expect(answer).toMatchObject({ peer: to });
@@ -160,7 +160,7 @@ describe.each(['client', 'node'])('from %s', (from) => {
 const SOCKET_LINKS = Object.keys(SOCKET_HOOKS);
 
 describe('what is on the wire', () => {
-  test.each(['ipv4', 'ipv6'] as const)('has the addresses of pod and backend, and no frontend: %s', async (family) => {
+  test.each(['ipv4', 'ipv6'] as const)('K27 K31: has the addresses of pod and backend, and no frontend: %s', async (family) => {
     const filter = `tcp port ${SERVER_PORT} or tcp port ${PORT} or host ${WEB[family]}`;
     let captured = '';
     const capturing = node
@@ -185,7 +185,7 @@ describe('what is on the wire', () => {
 });
 
 describe('a pod and its own service', () => {
-  test.each([at(SELF.ipv4), at(SELF.ipv6)])('TCP and UDP: %o', async (to) => {
+  test.each([at(SELF.ipv4), at(SELF.ipv6)])('K8: TCP and UDP: %o', async (to) => {
     const answer = await program('client').who(to);
     expect(sawOf(answer).server).toBe('client');
     expect(sawOf(await whoByDatagram('client', to, true)).server).toBe('client');
