@@ -132,12 +132,15 @@ describe.each(['client', 'node'])('from %s', (from) => {
     return from === 'node' ? NODE[family] : pods[from]?.[family];
   };
 
-  test.each(FRONTENDS)('K8 K48: TCP to a %s %o reaches the backend untranslated, and is shown the frontend', async (_, to) => {
-    const answer = await program(from).who(to);
-    expect(answer).toMatchObject({ peer: to });
-    expect(sawOf(answer)).toMatchObject({ server: 'a', client: { address: sourceOf(to) } });
-    expect(node.flows()).toEqual([]);
-  });
+  test.each(FRONTENDS)(
+    'K8 K48: TCP to a %s %o reaches the backend untranslated, and is shown the frontend',
+    async (_, to) => {
+      const answer = await program(from).who(to);
+      expect(answer).toMatchObject({ peer: to });
+      expect(sawOf(answer)).toMatchObject({ server: 'a', client: { address: sourceOf(to) } });
+      expect(node.flows()).toEqual([]);
+    },
+  );
 
   test.each(FRONTENDS)('K8 K48: UDP to a %s %o, connected and not', async (_, to) => {
     for (const connected of [true, false]) {
@@ -160,28 +163,31 @@ describe.each(['client', 'node'])('from %s', (from) => {
 const SOCKET_LINKS = Object.keys(SOCKET_HOOKS);
 
 describe('what is on the wire', () => {
-  test.each(['ipv4', 'ipv6'] as const)('K27 K31: has the addresses of pod and backend, and no frontend: %s', async (family) => {
-    const filter = `tcp port ${SERVER_PORT} or tcp port ${PORT} or host ${WEB[family]}`;
-    let captured = '';
-    const capturing = node
-      .exec('client', ['tcpdump', '-n', '-l', '-i', 'eth0', '-c', '12', filter])
-      .then(({ stdout }) => {
-        captured = stdout;
-      });
-    // tcpdump ends by itself when it has seen enough.
-    await until(async () => {
-      await program('client').who(at(WEB[family]));
-      return captured !== '';
-    }, 10_000);
-    await capturing;
-    const pairs = captured
-      .trim()
-      .split('\n')
-      .map((line) => line.replace(/^.* IP6? (\S+)\.(\d+) > (\S+)\.(\d+): .*$/, '$1 $3'));
-    const [own, backend] = [pods.client?.[family], pods.a?.[family]];
-    expect(new Set(pairs)).toEqual(new Set([`${own} ${backend}`, `${backend} ${own}`]));
-    expect(node.flows()).toEqual([]);
-  });
+  test.each(['ipv4', 'ipv6'] as const)(
+    'K27: has the addresses of pod and backend, and no frontend: %s',
+    async (family) => {
+      const filter = `tcp port ${SERVER_PORT} or tcp port ${PORT} or host ${WEB[family]}`;
+      let captured = '';
+      const capturing = node
+        .exec('client', ['tcpdump', '-n', '-l', '-i', 'eth0', '-c', '12', filter])
+        .then(({ stdout }) => {
+          captured = stdout;
+        });
+      // tcpdump ends by itself when it has seen enough.
+      await until(async () => {
+        await program('client').who(at(WEB[family]));
+        return captured !== '';
+      }, 10_000);
+      await capturing;
+      const pairs = captured
+        .trim()
+        .split('\n')
+        .map((line) => line.replace(/^.* IP6? (\S+)\.(\d+) > (\S+)\.(\d+): .*$/, '$1 $3'));
+      const [own, backend] = [pods.client?.[family], pods.a?.[family]];
+      expect(new Set(pairs)).toEqual(new Set([`${own} ${backend}`, `${backend} ${own}`]));
+      expect(node.flows()).toEqual([]);
+    },
+  );
 });
 
 describe('a pod and its own service', () => {
