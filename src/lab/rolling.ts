@@ -25,14 +25,23 @@ export async function rollBackends(
   const cluster = clusterOf(directory.plan, name);
   const addresses = addressesOf(directory, name);
   let changes = 0;
-  for (; !stopped(); changes++) {
-    writeSlices(withBackends(cluster, service, STEPS[changes % STEPS.length] ?? []), addresses);
+  // The plan's backends are a step, too: it does not end with that one, or restoring them would be no change to wait for.
+  for (; !stopped() || isPlanned(cluster, service, stepOf(changes - 1)); changes++) {
+    writeSlices(withBackends(cluster, service, stepOf(changes)), addresses);
     await pause(STEP_MS);
   }
   const since = Date.now();
   writeSlices(cluster, addresses);
   await waitForChange(cluster.nodes, since);
   return changes;
+}
+
+function stepOf(change: number): readonly string[] {
+  return STEPS[change % STEPS.length] ?? [];
+}
+
+function isPlanned({ services }: LabCluster, service: string, backends: readonly string[]): boolean {
+  return services.find(({ name }) => name === service)?.backends.join() === backends.join();
 }
 
 function withBackends(cluster: LabCluster, service: string, backends: readonly string[]): LabCluster {
