@@ -294,8 +294,8 @@ static void measure(struct bench *bench)
 
 static void check_name(const char *name)
 {
-	static const char *const names[] = {"rr", "crr", "udp_rr", "rr_rate",
-					   "crr_rate", "udp_rate", "stream"};
+	static const char *const names[] = {"rr",	"crr",	    "udp_rr", "rr_rate",
+					    "crr_rate", "udp_rate", "stream"};
 
 	for (unsigned int i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (!strcmp(name, names[i]))
