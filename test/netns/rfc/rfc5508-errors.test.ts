@@ -248,7 +248,8 @@ describe.each(FAMILIES)('$name', ({ family }) => {
         .map(([, flow]) => flow.seen);
     const before = seen();
     await told(family, packetOf(outside), ERRORS.portUnreachable[family]);
-    expect(before).toHaveLength(2);
+    // A connection may have the port that is the query's identifier.
+    expect(before.length).toBeGreaterThanOrEqual(2);
     expect(seen()).toEqual(before);
   });
 
