@@ -17,6 +17,7 @@ import {
   loadObject,
   XDP_PROGRAMS,
 } from './load.js';
+import { type OpenMaps, openMaps } from './maps.js';
 import type { DatapathMaps } from './reconcile.js';
 import type { CompiledServices } from './services.js';
 import { endSocketsTo, endStaleSockets, type Namespaces } from './sockets.js';
@@ -67,8 +68,6 @@ interface Target {
 interface Closeable {
   close(): void;
 }
-
-type OpenMaps = { readonly [Name in keyof DatapathMaps]: DatapathMaps[Name] & Closeable };
 
 export class Datapath {
   readonly #options: DatapathOptions;
@@ -363,18 +362,6 @@ export class Datapath {
 
 function xdpName(device: string, mode: XdpMode): string {
   return `${XDP_PROGRAMS[mode]}-${device}`;
-}
-
-function openMaps(object: DatapathObject): OpenMaps {
-  return {
-    endpoints: object.map('endpoints'),
-    routes: object.map('routes'),
-    services: object.map('services'),
-    backends: object.map('backends'),
-    maglev: object.map('maglev'),
-    source_ranges: object.map('source_ranges'),
-    serving: object.map('serving'),
-  };
 }
 
 function viewDropTotal([{ reason, direction }, counters]: readonly [DropKey, readonly DropCounter[]]): DropTotal {

@@ -37,6 +37,7 @@ function connections(services: number, times: Partial<Record<ServicePeer, number
         test: 'crr',
         services,
         round,
+        perSecond: 1e6 / (time * round),
         p50: time * round,
         p99: time * round,
         count: 1000,

@@ -102,7 +102,7 @@ function judgeReplacement(samples: readonly ReplacementSample[]): ServiceResult[
     const runs = samples.filter((sample) => sample.path === path);
     const changes = runs.reduce((sum, run) => sum + run.changes, 0);
     const base = { section: 'replacement', what: `${changes} changes of backends` } as const;
-    const p99 = summarize(runs.map((run) => run.p99));
+    const p99 = summarize(runs.map((run) => run.p99).filter(Number.isFinite));
     return [
       ...judgeFailures(runs, { ...base, name: `failed or SYN sent again in a run, ${path}` }, true),
       ...(p99 ? [{ ...base, name: `  a new connection, p99, ${path}`, unit: 'us' as const, spread: p99 }] : []),
