@@ -108,11 +108,6 @@ export interface NativeProgram {
   testRun(options: TestRunOptions): TestRunResult;
   /** The same on a worker thread: for syscall programs that take long. */
   run(options: TestRunOptions): Promise<TestRunResult>;
-  /**
-   * Runs an `iter/bpf_map_elem` program on every entry of a map, on a worker thread (5.9). The kernel returns to user
-   * space whenever the program has written 32 KiB; resolves with how often.
-   */
-  iterate(map: NativeMap): Promise<number>;
   pin(path: string): void;
   close(): void;
 }

@@ -49,7 +49,7 @@ const QUICK: Effort = {
   seconds: 0.4,
   trials: 2000,
   questions: 1_000_000,
-  flows: 512_000,
+  flows: 448_000,
 };
 const THOROUGH: Effort = {
   ...QUICK,
