@@ -15,7 +15,8 @@ enum bucket_limits {
 	BUCKET_LINES = 3, /* of an element, in which its key is, and what a walk asks of a flow */
 };
 
-/* Whether the kernel's tables are as this file knows them; a constant when the program is loaded. */
+/* Whether the kernel's tables are as this file knows them; a constant when the program is loaded.
+ */
 static __always_inline bool bucket_is_known(void)
 {
 	return bpf_core_field_exists(struct bpf_htab, buckets) &&

@@ -20,8 +20,8 @@ enum sweep_limits {
 
 /* Between two walks of the timer, and between two of their pieces; and how long one takes. */
 #define SWEEP_PERIOD_NS 5000000000ULL
-#define WALK_REST_NS 500000ULL
-#define WALK_PIECE_NS 50000ULL
+#define WALK_REST_NS	500000ULL
+#define WALK_PIECE_NS	50000ULL
 
 /* The coarse clock is not for programs outside the packet path (6.18); this one costs more. */
 static __always_inline seconds sweep_clock(void)

@@ -183,8 +183,6 @@ export interface Native {
   openRingBuffer(map: NativeMap, onDrain: (records: Buffer) => void): { close(): void };
   /** Raw BTF of the running kernel. Throws when the kernel has none. */
   kernelBtf(): Buffer;
-  /** Prints C declarations (vmlinux.h) from raw BTF with libbpf's btf_dump. */
-  dumpBtfAsC(btf: Uint8Array): string;
   /** Kernel BTF by id, e.g. a map's. Needs CAP_SYS_ADMIN. */
   btfById(id: number): Buffer;
   /** Number of CPUs that per-CPU values have room for. */

@@ -74,7 +74,7 @@ async function work(options: ServiceBenchOptions, signal: AbortSignal): Promise<
   const sections = chooseSections(SERVICE_SECTIONS, options.only);
   const sizes = options.sizes.length > 0 ? options.sizes : SIZES;
   const cpu = availableParallelism() - 1;
-  options.narrate('building: 1 agent, 9 pods, 8 nodes and hosts');
+  options.narrate('building: 2 agents, 9 pods, 10 nodes and hosts');
   const bed = await buildServiceBed(cpu, signal);
   const measuring = { bed, effort, sizes, signal, narrate: options.narrate };
   const { samples, missing } = await measureSections({
