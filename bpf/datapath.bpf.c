@@ -9,6 +9,9 @@
 #include "lib/names.h"
 
 /* A packet comes in ... */
+#include "lib/connection.h"
+#include "lib/crc.h"
+#include "lib/sctp.h"
 #include "lib/verdict.h"
 #include "lib/packet.h"
 #include "lib/events.h"

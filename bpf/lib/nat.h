@@ -111,7 +111,7 @@ static __noinline int nat_create(struct packet *pkt, struct nat_request *request
 	s->independent = request->independent;
 	s->shortage_kind = 0;
 	__builtin_memset(&s->syn, 0, sizeof(s->syn));
-	if (pkt->key.protocol == IPPROTO_TCP && !segment_parse(pkt, s, &s->syn))
+	if (protocol_has_connections(pkt->key.protocol) && !segment_parse(pkt, s, &s->syn))
 		return -DROP_TRUNCATED;
 	s->flow.sequence = s->syn.sequence;
 	rc = nat_ways(pkt, s, request);
@@ -163,6 +163,7 @@ static __always_inline int nat_check(struct packet *pkt)
 {
 	switch (pkt->key.protocol) {
 	case IPPROTO_TCP:
+	case IPPROTO_SCTP:
 		if ((pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) != TCP_SYN)
 			return answer_reset(pkt, DROP_NO_FLOW);
 		return 0;

@@ -43,7 +43,7 @@ enum drop_reason {
 	DROP_NONE = 0, /* not a drop */
 	DROP_TRUNCATED = 1, /* the packet ends before its headers do */
 	DROP_MALFORMED = 2, /* a header contradicts itself: version, length or header length */
-	DROP_UNSUPPORTED_PROTOCOL = 3, /* a transport protocol that cannot be translated */
+	DROP_UNSUPPORTED_PROTOCOL = 3, /* a protocol, or a fragment of SCTP, not to be translated */
 	DROP_UNSUPPORTED_ETHERTYPE = 4, /* neither IPv4, IPv6 nor ARP */
 	DROP_SPOOFED = 5, /* the pod sent from an address that is not its own */
 	DROP_NOT_ROUTABLE = 6, /* a destination never forwarded: multicast, loopback, link-local */
@@ -258,7 +258,9 @@ enum flow_flags {
 /*
  * All that a packet of an established flow needs, in one map access. A flow is two entries,
  * one a direction; each entry's pair is found by reversing the rewritten tuple.
- * Inserting the reply entry is what reserves the translated port.
+ * Inserting the reply entry is what reserves the translated port. SCTP has no numbers of bytes: it
+ * keeps in `sequence` the tag that a direction's sender has announced, and in `acknowledged` the
+ * tag that the direction's packets carry.
  */
 struct flow {
 	ip_addr source; /* the packet leaves with these */
