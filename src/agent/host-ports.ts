@@ -12,6 +12,19 @@ export function reserveNatPorts(node: Netlink, { first, last }: PortRange): void
   node.writeSysctl(RESERVED, reserved === '' ? wanted : `${reserved},${wanted}`);
 }
 
+/** Whether the range is reserved by itself: where the kernel has joined it with another one, it is not ours alone. */
+export function reservesNatPorts(node: Netlink, { first, last }: PortRange): boolean {
+  return node.readSysctl(RESERVED).trim().split(',').includes(`${first}-${last}`);
+}
+
+/** Gives the range back; what else is reserved stays. */
+export function releaseNatPorts(node: Netlink, { first, last }: PortRange): void {
+  const ranges = node.readSysctl(RESERVED).trim().split(',');
+  const kept = ranges.filter((range) => range !== `${first}-${last}`);
+  // A write of no bytes is none.
+  node.writeSysctl(RESERVED, `${kept.join(',')}\n`);
+}
+
 function covers(list: string, first: number, last: number): boolean {
   return list.split(',').some((item) => {
     const [from, to = from] = item.split('-').map(Number);

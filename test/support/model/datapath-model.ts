@@ -305,6 +305,7 @@ export class DatapathModel {
   }
 
   #translate(at: Arrival, request: Request, sender: ModelEndpoint | undefined): Ruling {
+    if (isShortInit(at.view)) throw new Refused('DROP_TRUNCATED');
     const original = at.view.tuple;
     const way = request.target ? this.#wayInto(request.target) : this.#wayTo(request.destination.address);
     const wayBack = sender ? this.#wayInto(sender) : this.#wayTo(original.source);
@@ -540,6 +541,11 @@ function answered(device: Device, drop: DropName, bytes: Buffer | undefined): Ru
 }
 
 /** RFC 1122, RFC 4291: multicast, broadcast, loopback, link-local, and IPv6 that stands for IPv4. */
+/** Ends before its initiate tag. */
+function isShortInit({ tuple, bytes, transport }: View): boolean {
+  return tuple.protocol === SCTP && bytes.length < transport + 20;
+}
+
 /** Whether a packet can be a connection's first. */
 function canBegin({ tuple, tcp }: View): boolean {
   const connects = tuple.protocol === PROTOCOL.tcp || tuple.protocol === SCTP;
