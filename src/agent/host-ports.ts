@@ -1,15 +1,16 @@
 // Keeps the NAT ports from the host's own sockets: the kernel does not choose them for a connection.
 import type { PortRange } from '../model/network.js';
 import type { Netlink } from '../net/native.js';
+import { type ReadOnlySetting, writeSetting } from './node-setup.js';
 
 const RESERVED = 'net.ipv4.ip_local_reserved_ports';
 
-/** Adds the range to what is reserved already, which stays; both families share this setting. */
-export function reserveNatPorts(node: Netlink, { first, last }: PortRange): void {
+/** Adds the range to what is reserved already, which stays; both families share this setting. Returns what it may not change. */
+export function reserveNatPorts(node: Netlink, { first, last }: PortRange): ReadOnlySetting[] {
   const wanted = `${first}-${last}`;
   const reserved = node.readSysctl(RESERVED).trim();
-  if (covers(reserved, first, last)) return;
-  node.writeSysctl(RESERVED, reserved === '' ? wanted : `${reserved},${wanted}`);
+  if (covers(reserved, first, last)) return [];
+  return writeSetting(node, RESERVED, reserved === '' ? wanted : `${reserved},${wanted}`);
 }
 
 /** Whether the range is reserved by itself: where the kernel has joined it with another one, it is not ours alone. */

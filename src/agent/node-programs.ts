@@ -86,7 +86,12 @@ export class NodePrograms {
     };
     const text = canonical(config);
     if (this.#reconciler !== undefined && text === this.#loaded) return this.#reconciler;
-    reserveNatPorts(node, { first: compiled.nat_port_first, last: compiled.nat_port_last });
+    for (const one of reserveNatPorts(node, { first: compiled.nat_port_first, last: compiled.nat_port_last })) {
+      log.error(
+        { ...one },
+        'a setting of the kernel is read-only: the node itself may take ports of pods; set it yourself',
+      );
+    }
     await datapath.load(config);
     // Read anew each time: somebody may have unpinned a map, and then the new programs have another one.
     const reconciler = new Reconciler(datapath.maps);
