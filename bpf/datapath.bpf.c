@@ -45,6 +45,7 @@
 #include "lib/service.h"
 #include "lib/socket.h"
 #include "lib/icmp_error.h"
+#include "lib/host.h"
 #include "lib/frame.h"
 #include "lib/sweep.h"
 
@@ -52,6 +53,7 @@
 #include "hooks/from_container.h"
 #include "hooks/from_netdev.h"
 #include "hooks/from_detour.h"
+#include "hooks/from_host.h"
 #include "hooks/xdp.h"
 #include "hooks/socket.h"
 #include "hooks/socket_list.h"

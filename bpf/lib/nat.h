@@ -7,6 +7,10 @@
 #include "shortage.h"
 #include "way.h"
 
+enum nat_limits {
+	NAT_HOST_MTU = 65535, /* nothing is too large for who has it already */
+};
+
 /* How the first packet of a flow leaves the node. */
 struct nat_request {
 	struct endpoint
@@ -25,10 +29,12 @@ static __always_inline int nat_ways(struct packet *pkt, struct scratch *s,
 	struct flow_key *to = &s->pair_key; /* the stack has no room for it */
 
 	if (request->target) {
-		s->flow.flags |= FLOW_TO_CONTAINER;
+		/* The node itself has no device here: 0, and so has what it answers. */
+		s->flow.flags |=
+			request->target->flags & ENDPOINT_HOST ? FLOW_TO_HOST : FLOW_TO_CONTAINER;
 		s->flow.ifindex_out = request->target->ifindex;
 		s->flow.mac = request->target->mac;
-		s->flow.mtu = request->target->mtu;
+		s->flow.mtu = request->target->mtu ?: NAT_HOST_MTU;
 	} else {
 		*to = pkt->key;
 		to->destination = request->destination;

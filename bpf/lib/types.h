@@ -253,6 +253,7 @@ enum flow_flags {
 	FLOW_HAS_TIMESTAMP = 256, /* reply entry: `timestamp` is known */
 	FLOW_RESET_VALID = 512, /* the RST was a pod's, or its numbers fit: the port is free */
 	FLOW_INBOUND = 1024, /* a remote began it, by a mapped port: its reply is the pod's */
+	FLOW_TO_HOST = 2048, /* to a process of this node; what it answers has ifindex_in 0 */
 };
 
 /*

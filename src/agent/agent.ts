@@ -221,6 +221,7 @@ export class Agent {
     const { settings, node, uplink, datapath } = this.#options;
     this.#repairEndpoints(snapshot);
     const { want, reconciler } = await this.#prepare(snapshot);
+    this.#programs.answerForHost(want.services, snapshot.nodes.get(settings.node)?.addresses ?? []);
     const addressFailures = this.#reconcileAddresses(snapshot);
     const { report, unreleased } = await this.#blocks.putInForce({
       want,

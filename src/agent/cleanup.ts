@@ -66,6 +66,8 @@ export function listLeftovers(options: CleanupOptions): Leftover[] {
   ];
 }
 
+const UPLINK_SIDES: Readonly<Record<string, string>> = { from_netdev: 'ingress', to_netdev: 'egress' };
+
 function entriesOf(directory: string): string[] {
   return existsSync(directory) ? readdirSync(directory).sort() : [];
 }
@@ -81,14 +83,13 @@ function links({ native, state: { bpffs } }: CleanupOptions): Leftover[] {
 
 /** Only where there is no tcx: a filter has no pin. That of a pod's device goes with the device. */
 function filters({ node, state }: CleanupOptions): Leftover[] {
-  return state.attachments
-    .filter(({ kind, program, target }) => kind === 'clsact' && program === 'from_netdev' && node.link(target))
-    .filter(({ program, target }) => tc(['-j', 'filter', 'show', 'dev', target, 'ingress']).includes(program))
-    .map(({ program, target }) => ({
-      kind: 'filter',
-      name: `${program} of ${target}`,
-      remove: () => void tc(['filter', 'del', 'dev', target, 'ingress', 'prio', '1']),
-    }));
+  return state.attachments.flatMap(({ kind, program, target }): Leftover[] => {
+    const side = UPLINK_SIDES[program];
+    if (kind !== 'clsact' || side === undefined || node.link(target) === undefined) return [];
+    if (!tc(['-j', 'filter', 'show', 'dev', target, side]).includes(program)) return [];
+    const remove = () => void tc(['filter', 'del', 'dev', target, side, 'prio', '1']);
+    return [{ kind: 'filter', name: `${program} of ${target}`, remove }];
+  });
 }
 
 function tc(argv: readonly string[]): string {
