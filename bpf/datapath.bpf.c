@@ -23,6 +23,7 @@
 #include "lib/checksum.h"
 #include "lib/rewrite.h"
 #include "lib/answer.h"
+#include "lib/refusal.h"
 #include "lib/neighbour.h"
 
 /* ... is decided once and remembered ... */

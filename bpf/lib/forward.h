@@ -3,8 +3,8 @@
 #ifndef ISTHMUS_FORWARD_H
 #define ISTHMUS_FORWARD_H
 
-#include "answer.h"
 #include "cut.h"
+#include "refusal.h"
 
 enum fib_result {
 	FIB_SUCCESS = 0,

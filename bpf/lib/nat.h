@@ -8,7 +8,7 @@
 #include "way.h"
 
 enum nat_limits {
-	NAT_HOST_MTU = 65535, /* nothing is too large for who has it already */
+	NAT_HOST_MTU = 65535, /* beside 0, the host's own: nothing is too large for it */
 };
 
 /* How the first packet of a flow leaves the node. */
@@ -29,12 +29,14 @@ static __always_inline int nat_ways(struct packet *pkt, struct scratch *s,
 	struct flow_key *to = &s->pair_key; /* the stack has no room for it */
 
 	if (request->target) {
-		/* The node itself has no device here: 0, and so has what it answers. */
-		s->flow.flags |=
-			request->target->flags & ENDPOINT_HOST ? FLOW_TO_HOST : FLOW_TO_CONTAINER;
+		/* The node itself has no device here: 0, and so has what it answers. Without
+		 * branches, each of which the verifier would follow to the end of the packet. */
+		__u32 host = request->target->flags & ENDPOINT_HOST;
+
+		s->flow.flags |= host * FLOW_TO_HOST + (1 - host) * FLOW_TO_CONTAINER;
 		s->flow.ifindex_out = request->target->ifindex;
 		s->flow.mac = request->target->mac;
-		s->flow.mtu = request->target->mtu ?: NAT_HOST_MTU;
+		s->flow.mtu = request->target->mtu + host * NAT_HOST_MTU;
 	} else {
 		*to = pkt->key;
 		to->destination = request->destination;
