@@ -9,6 +9,9 @@
 #include "lib/names.h"
 
 /* A packet comes in ... */
+#include "lib/connection.h"
+#include "lib/crc.h"
+#include "lib/sctp.h"
 #include "lib/verdict.h"
 #include "lib/packet.h"
 #include "lib/events.h"
@@ -20,6 +23,7 @@
 #include "lib/checksum.h"
 #include "lib/rewrite.h"
 #include "lib/answer.h"
+#include "lib/refusal.h"
 #include "lib/neighbour.h"
 
 /* ... is decided once and remembered ... */
@@ -42,6 +46,7 @@
 #include "lib/service.h"
 #include "lib/socket.h"
 #include "lib/icmp_error.h"
+#include "lib/host.h"
 #include "lib/frame.h"
 #include "lib/sweep.h"
 
@@ -49,6 +54,7 @@
 #include "hooks/from_container.h"
 #include "hooks/from_netdev.h"
 #include "hooks/from_detour.h"
+#include "hooks/from_host.h"
 #include "hooks/xdp.h"
 #include "hooks/socket.h"
 #include "hooks/socket_list.h"

@@ -85,7 +85,8 @@ static __noinline int flow_refresh(struct packet *pkt, struct flow *flow, second
 		tracking_record(pkt, flow);
 		mapping_refresh(pkt, flow, now);
 	}
-	if (flow->flags & FLOW_TO_CONTAINER || (!refreshed && flow->resolved == now))
+	if (flow->flags & (FLOW_TO_CONTAINER | FLOW_TO_HOST) ||
+	    (!refreshed && flow->resolved == now))
 		return 0;
 	to = pkt->key;
 	to.source = flow->source;
@@ -101,6 +102,8 @@ static __always_inline int flow_forward(struct packet *pkt, struct flow *flow)
 {
 	if (flow->flags & FLOW_TO_CONTAINER)
 		return forward_to_container(pkt, flow->ifindex_out, &flow->mac);
+	if (flow->flags & FLOW_TO_HOST)
+		return VERDICT_TO_HOST;
 	return forward_to_next_hop(pkt, flow->ifindex_out, &flow->next_hop);
 }
 

@@ -3,8 +3,8 @@
 #ifndef ISTHMUS_FORWARD_H
 #define ISTHMUS_FORWARD_H
 
-#include "answer.h"
 #include "cut.h"
+#include "refusal.h"
 
 enum fib_result {
 	FIB_SUCCESS = 0,
@@ -22,6 +22,8 @@ static __always_inline __u32 packet_wire_length(const struct packet *pkt)
 
 	if (!segment)
 		return pkt->length;
+	if (segment == SCTP_GSO_SEGMENT)
+		return 0; /* no larger than the way of its sender allows */
 	return segment + pkt->transport - ETHERNET_BYTES + pkt->transport_bytes;
 }
 

@@ -188,7 +188,9 @@ static __always_inline void quote_rewrite_ports(struct quote *quote, const struc
 	difference = checksum_change(difference, quote->reply_key.source_port, flow->source_port);
 	__builtin_memcpy(header, &flow->destination_port, 2);
 	__builtin_memcpy(header + 2, &flow->source_port, 2);
-	if (tcp && quote->transport_bytes != QUOTE_TCP_BYTES)
+	/* SCTP has its tag where UDP has its checksum; its own is about more than is quoted. */
+	if (quote->reply_key.protocol == IPPROTO_SCTP ||
+	    (tcp && quote->transport_bytes != QUOTE_TCP_BYTES))
 		return;
 	__builtin_memcpy(&checksum, tcp ? header + 16 : header + 6, 2);
 	if (!checksum && !tcp)

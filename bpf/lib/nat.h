@@ -7,6 +7,10 @@
 #include "shortage.h"
 #include "way.h"
 
+enum nat_limits {
+	NAT_HOST_MTU = 65535, /* beside 0, the host's own: nothing is too large for it */
+};
+
 /* How the first packet of a flow leaves the node. */
 struct nat_request {
 	struct endpoint
@@ -25,10 +29,14 @@ static __always_inline int nat_ways(struct packet *pkt, struct scratch *s,
 	struct flow_key *to = &s->pair_key; /* the stack has no room for it */
 
 	if (request->target) {
-		s->flow.flags |= FLOW_TO_CONTAINER;
+		/* The node itself has no device here: 0, and so has what it answers. Without
+		 * branches, each of which the verifier would follow to the end of the packet. */
+		__u32 host = request->target->flags & ENDPOINT_HOST;
+
+		s->flow.flags |= host * FLOW_TO_HOST + (1 - host) * FLOW_TO_CONTAINER;
 		s->flow.ifindex_out = request->target->ifindex;
 		s->flow.mac = request->target->mac;
-		s->flow.mtu = request->target->mtu;
+		s->flow.mtu = request->target->mtu + host * NAT_HOST_MTU;
 	} else {
 		*to = pkt->key;
 		to->destination = request->destination;
@@ -111,7 +119,7 @@ static __noinline int nat_create(struct packet *pkt, struct nat_request *request
 	s->independent = request->independent;
 	s->shortage_kind = 0;
 	__builtin_memset(&s->syn, 0, sizeof(s->syn));
-	if (pkt->key.protocol == IPPROTO_TCP && !segment_parse(pkt, s, &s->syn))
+	if (protocol_has_connections(pkt->key.protocol) && !segment_parse(pkt, s, &s->syn))
 		return -DROP_TRUNCATED;
 	s->flow.sequence = s->syn.sequence;
 	rc = nat_ways(pkt, s, request);
@@ -163,6 +171,7 @@ static __always_inline int nat_check(struct packet *pkt)
 {
 	switch (pkt->key.protocol) {
 	case IPPROTO_TCP:
+	case IPPROTO_SCTP:
 		if ((pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) != TCP_SYN)
 			return answer_reset(pkt, DROP_NO_FLOW);
 		return 0;

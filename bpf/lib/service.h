@@ -77,16 +77,25 @@ static __always_inline int service_refuse(struct packet *pkt, const struct servi
 	return answer_refused(pkt, DROP_NO_BACKEND);
 }
 
+/* Whether a backend is a process of this node. */
+static __always_inline bool service_is_host(const struct endpoint *target)
+{
+	return target && target->flags & ENDPOINT_HOST;
+}
+
 /*
  * Whose ports the source is translated to. A pod that reaches a service by its frontend goes
  * out and comes back in by its outside name (RFC 4787 REQ-9), so that the answer passes here
  * also when the backend is the pod itself. A client from outside keeps its address towards a
  * backend of this node; towards another node it takes the address of this one. So does a pod of
  * another node: answers to addresses inside the cluster go straight to them, past this flow.
+ * A process of the node itself sees every client as it is: host_answer() has what it answers.
  */
 static __always_inline struct endpoint *service_owner(const struct packet *pkt,
 						      const struct endpoint *target)
 {
+	if (service_is_host(target))
+		return NULL;
 	if (pkt->source)
 		return pkt->source;
 	if (target && !address_is_inside(&pkt->key.source))
@@ -112,13 +121,11 @@ static __noinline int service_connect(struct packet *pkt, struct service *servic
 	request.destination = backend->address;
 	request.destination_port = backend->port;
 	request.target = bpf_map_lookup_elem(&endpoints, &backend->address);
-	/* The host's answers would pass no program of ours: the routing table refuses aloud. */
-	if (request.target && request.target->flags & ENDPOINT_HOST)
-		request.target = NULL;
 	request.owner = service_owner(pkt, request.target);
 	rc = nat_open(pkt, &request);
-	/* Two frontends with one backend: the client's port is taken, so it gets another. */
-	if (rc == PORT_CONFLICT) {
+	/* Two frontends with one backend: the client's port is taken, so it gets another. Not
+	 * towards the node itself, which would answer to an address of its own. */
+	if (rc == PORT_CONFLICT && !service_is_host(request.target)) {
 		request.owner = bpf_map_lookup_elem(
 			&endpoints, (const void *)&config.node_address[pkt->family & 1]);
 		rc = nat_open(pkt, &request);

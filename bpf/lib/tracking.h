@@ -14,6 +14,7 @@ enum tracking_limits {
 	RESET_WINDOW_BYTES = 65536,
 };
 
+/* SCTP has its verification tag where TCP has its sequence number. */
 struct tcp_numbers {
 	__be32 sequence;
 	__be32 acknowledged;
@@ -30,8 +31,10 @@ static __always_inline void tracking_record(const struct packet *pkt, struct flo
 {
 	struct tcp_numbers numbers;
 
-	if (pkt->tcp_flags & TCP_ACK && tcp_numbers_read(pkt, &numbers))
-		flow->acknowledged = bpf_ntohl(numbers.acknowledged);
+	if (!(pkt->tcp_flags & TCP_ACK) || !tcp_numbers_read(pkt, &numbers))
+		return;
+	flow->acknowledged = bpf_ntohl(pkt->key.protocol == IPPROTO_SCTP ? numbers.sequence
+									 : numbers.acknowledged);
 }
 
 /* What a packet tells about the state of its connection, as bits of enum flow_flags. */
@@ -41,7 +44,7 @@ static __always_inline __u32 flow_observe(const struct packet *pkt, const struct
 	bool answers = reply != !!(flow->flags & FLOW_INBOUND);
 	__u32 bits = 0;
 
-	if (pkt->key.protocol != IPPROTO_TCP)
+	if (!protocol_has_connections(pkt->key.protocol))
 		return answers ? FLOW_SEEN_REPLY : 0;
 	if (pkt->tcp_flags & TCP_RST)
 		return FLOW_RESET;
@@ -85,6 +88,15 @@ __noinline int flow_change(struct flow *flow, struct flow *pair, __u32 clear, __
 	return 0;
 }
 
+/* Of SCTP: the tag is what its receiver asked for, or what its receiver uses (flag T). */
+static __always_inline bool abort_is_valid(const struct tcp_numbers *numbers,
+					   const struct flow *receiver)
+{
+	__u32 tag = bpf_ntohl(numbers->sequence);
+
+	return tag && (tag == receiver->sequence || tag == receiver->acknowledged);
+}
+
 /*
  * Whether a reset is its sender's: a pod is known by its device, a remote by its numbers. One that
  * refuses a connection acknowledges its SYN (RFC 9293 section 3.10.7.3), any other one comes near
@@ -100,6 +112,8 @@ static __always_inline bool reset_is_valid(const struct packet *pkt, const struc
 		return true;
 	if (!receiver || !tcp_numbers_read(pkt, &numbers))
 		return false;
+	if (pkt->key.protocol == IPPROTO_SCTP)
+		return abort_is_valid(&numbers, receiver);
 	if (!(flow->flags & FLOW_SEEN_REPLY))
 		return refuses && pkt->tcp_flags & TCP_ACK &&
 		       bpf_ntohl(numbers.acknowledged) == receiver->sequence;
@@ -147,11 +161,31 @@ static __always_inline void tracking_reopen(struct packet *pkt, struct scratch *
 	}
 }
 
+/* The answer to an INIT: the tags of both sides. Whoever answers knows the opener's. */
+static __always_inline void tracking_answered_sctp(const struct packet *pkt, struct flow *flow,
+						   struct flow *pair)
+{
+	struct tcp_numbers numbers;
+	struct segment segment;
+
+	if (!pair || !tcp_numbers_read(pkt, &numbers) || !initiate_tag_parse(pkt, &segment) ||
+	    bpf_ntohl(numbers.sequence) != pair->sequence)
+		return;
+	flow->sequence = segment.sequence;
+	flow->acknowledged = pair->sequence;
+	pair->acknowledged = segment.sequence;
+}
+
 /* The answer to a SYN: where each side's numbers begin. */
 static __always_inline void tracking_answered(const struct packet *pkt, struct flow *flow,
 					      struct flow *pair)
 {
 	struct tcp_numbers numbers;
+
+	if (pkt->key.protocol == IPPROTO_SCTP) {
+		tracking_answered_sctp(pkt, flow, pair);
+		return;
+	}
 
 	if (!tcp_numbers_read(pkt, &numbers))
 		return;
@@ -181,7 +215,8 @@ static __noinline int tracking_change(struct packet *pkt, struct flow *flow, __u
 	if (bits & FLOW_RESET) {
 		tracking_reset(pkt, s, flow, pair);
 	} else {
-		if (tcp && bits & ~flow->flags & FLOW_SEEN_REPLY)
+		if (protocol_has_connections(pkt->key.protocol) &&
+		    bits & ~flow->flags & FLOW_SEEN_REPLY)
 			tracking_answered(pkt, flow, pair);
 		flow_change(flow, pair, revived, bits);
 	}

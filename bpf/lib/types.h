@@ -43,7 +43,7 @@ enum drop_reason {
 	DROP_NONE = 0, /* not a drop */
 	DROP_TRUNCATED = 1, /* the packet ends before its headers do */
 	DROP_MALFORMED = 2, /* a header contradicts itself: version, length or header length */
-	DROP_UNSUPPORTED_PROTOCOL = 3, /* a transport protocol that cannot be translated */
+	DROP_UNSUPPORTED_PROTOCOL = 3, /* a protocol, or a fragment of SCTP, not to be translated */
 	DROP_UNSUPPORTED_ETHERTYPE = 4, /* neither IPv4, IPv6 nor ARP */
 	DROP_SPOOFED = 5, /* the pod sent from an address that is not its own */
 	DROP_NOT_ROUTABLE = 6, /* a destination never forwarded: multicast, loopback, link-local */
@@ -253,12 +253,15 @@ enum flow_flags {
 	FLOW_HAS_TIMESTAMP = 256, /* reply entry: `timestamp` is known */
 	FLOW_RESET_VALID = 512, /* the RST was a pod's, or its numbers fit: the port is free */
 	FLOW_INBOUND = 1024, /* a remote began it, by a mapped port: its reply is the pod's */
+	FLOW_TO_HOST = 2048, /* to a process of this node; what it answers has ifindex_in 0 */
 };
 
 /*
  * All that a packet of an established flow needs, in one map access. A flow is two entries,
  * one a direction; each entry's pair is found by reversing the rewritten tuple.
- * Inserting the reply entry is what reserves the translated port.
+ * Inserting the reply entry is what reserves the translated port. SCTP has no numbers of bytes: it
+ * keeps in `sequence` the tag that a direction's sender has announced, and in `acknowledged` the
+ * tag that the direction's packets carry.
  */
 struct flow {
 	ip_addr source; /* the packet leaves with these */

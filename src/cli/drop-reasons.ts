@@ -6,7 +6,7 @@ export const DROP_MEANINGS: Readonly<Record<string, string>> = {
   DROP_TRUNCATED: 'The packet ends before its headers do.',
   DROP_MALFORMED: 'A header contradicts itself: version, length or header length.',
   DROP_UNSUPPORTED_PROTOCOL:
-    'The transport protocol has no ports to translate; only TCP, UDP and ICMP leave an island.',
+    'The transport protocol has no ports to translate: only TCP, UDP, SCTP and ICMP leave an island, and no fragment of SCTP whose port would change.',
   DROP_UNSUPPORTED_ETHERTYPE: 'The frame is neither IPv4, IPv6 nor ARP.',
   DROP_SPOOFED: 'The pod sent from an address that is not its own.',
   DROP_NOT_ROUTABLE: 'The destination is never forwarded: multicast, loopback or link-local.',

@@ -123,6 +123,16 @@ export const AFFINITY_LIST: Noun = {
   ],
 };
 
+export const LEFTOVER_LIST: Noun = {
+  kind: 'LeftoverList',
+  empty: 'Nothing is left of an agent.',
+  columns: [
+    { header: 'KIND', path: 'kind' },
+    { header: 'NAME', path: 'name' },
+    { header: 'RESULT', path: 'result' },
+  ],
+};
+
 export const FLOW_LIST: Noun = {
   kind: 'FlowList',
   empty: 'No flows.',

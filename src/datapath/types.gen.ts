@@ -297,7 +297,8 @@ export type FlowFlags =
   | 'FLOW_RESET'
   | 'FLOW_HAS_TIMESTAMP'
   | 'FLOW_RESET_VALID'
-  | 'FLOW_INBOUND';
+  | 'FLOW_INBOUND'
+  | 'FLOW_TO_HOST';
 export const FLOW_FLAGS = {
   FLOW_REPLY: 1,
   FLOW_REWRITE_SOURCE: 2,
@@ -310,6 +311,7 @@ export const FLOW_FLAGS = {
   FLOW_HAS_TIMESTAMP: 256,
   FLOW_RESET_VALID: 512,
   FLOW_INBOUND: 1024,
+  FLOW_TO_HOST: 2048,
 } as const;
 
 /** struct flow_key */

@@ -22,7 +22,7 @@ const VERDICTS: Readonly<Record<number, Verdict>> = { 4294967295: 'next', 2: 'dr
 export const SKB = { bytes: 192, ifindex: 40, cb: 48, gsoSegments: 164, gsoSize: 176 } as const;
 /** BPF_F_TEST_SKB_CHECKSUM_COMPLETE */
 const CHECKSUM_COMPLETE = 4;
-const PROTOCOL_NAMES: Readonly<Record<number, string>> = { 1: 'icmp', 6: 'tcp', 17: 'udp', 58: 'icmp6' };
+const PROTOCOL_NAMES: Readonly<Record<number, string>> = { 1: 'icmp', 6: 'tcp', 17: 'udp', 58: 'icmp6', 132: 'sctp' };
 
 export type Verdict = 'next' | 'drop' | 'redirect';
 export type DropName = keyof typeof DROP_REASON;
