@@ -604,7 +604,6 @@ struct walk {
 	__u64 began; /* the same, nanoseconds */
 	__u64 spent; /* in all its pieces, nanoseconds */
 	__u64 element; /* address of the next one in its bucket's list; odd: there is none */
-	__u64 fetched; /* of no meaning: keeps what is loaded ahead from being left out */
 };
 
 /* What the programs that walk return. */

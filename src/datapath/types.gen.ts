@@ -695,7 +695,6 @@ export interface Walk {
   readonly began: bigint;
   readonly spent: bigint;
   readonly element: bigint;
-  readonly fetched: bigint;
 }
 
 /** enum walker */
