@@ -208,7 +208,7 @@ test('a mode that changes while a pod has lost its device is in force for the ot
   await node.addPod('lost');
   await node.ip('lost', 'link del eth0');
   node.writeNetwork({ ipv4: { mode: 'Flat' } });
-  await node.waitFor(({ state }) => state.modes.ipv4 === 'Flat', 4000);
+  await node.waitFor(({ state }) => state.modes.ipv4 === 'Flat');
   expect(sawOf(await who('ipv4')).address).toBe(pod.ipv4);
   expect(messages()).toContain('the device of a pod is gone');
   await node.deletePod('lost');
