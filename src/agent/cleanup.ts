@@ -66,7 +66,7 @@ export function listLeftovers(options: CleanupOptions): Leftover[] {
   ];
 }
 
-const UPLINK_SIDES: Readonly<Record<string, string>> = { from_netdev: 'ingress', to_netdev: 'egress' };
+const UPLINK_SIDES: Readonly<Record<string, string>> = { from_netdev: 'ingress', from_host: 'egress' };
 
 function entriesOf(directory: string): string[] {
   return existsSync(directory) ? readdirSync(directory).sort() : [];

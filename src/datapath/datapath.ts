@@ -60,11 +60,11 @@ export type ShortageHandler = (event: ShortageEvent) => void;
 /** Programs on devices that others may remove at any time, and whose those are. */
 const REMOVABLE: Readonly<Record<string, string>> = {
   from_container: 'a pod',
-  to_container: 'a pod',
+  from_host: 'a pod',
   from_detour: 'the detour',
 };
-/** Programs of what the host sends. */
-const OUTWARD: ReadonlySet<string> = new Set(['to_container', 'to_netdev']);
+/** Sees what leaves a device, and no other program does. */
+const FROM_HOST = 'from_host';
 
 interface Target {
   readonly attachment: Attachment;
@@ -144,7 +144,7 @@ export class Datapath {
 
   attachContainer(device: string, ifindex: number): void {
     this.#attachDevice('from_container', device, ifindex);
-    this.#attachDevice('to_container', device, ifindex);
+    this.#attachDevice(FROM_HOST, device, ifindex);
   }
 
   /**
@@ -152,17 +152,17 @@ export class Datapath {
    * connections may last for longer than the Service that they began by.
    */
   attachHostAnswers(device: string, ifindex: number): void {
-    if (!this.#targets.has(`to_netdev-${device}`)) this.#attachDevice('to_netdev', device, ifindex);
+    if (!this.#targets.has(`${FROM_HOST}-${device}`)) this.#attachDevice(FROM_HOST, device, ifindex);
   }
 
   /** Whether an earlier agent did that. */
   hadHostAnswers(device: string): boolean {
-    return existsSync(this.#pin(`to_netdev-${device}`));
+    return existsSync(this.#pin(`${FROM_HOST}-${device}`));
   }
 
   /** Forgets a device that is going away or is gone. */
   detachContainer(device: string): void {
-    for (const program of ['from_container', 'to_container']) this.#detach(`${program}-${device}`);
+    for (const program of ['from_container', FROM_HOST]) this.#detach(`${program}-${device}`);
   }
 
   #detach(name: string): void {
@@ -308,7 +308,7 @@ export class Datapath {
         native,
         program: this.#program(program),
         ifindex,
-        side: OUTWARD.has(program) ? 'egress' : 'ingress',
+        side: program === FROM_HOST ? 'egress' : 'ingress',
         mode: attach,
         pin: this.#pin(name),
       });

@@ -27,8 +27,7 @@ function packet(
 /** What the host sends, on its way out of a device. */
 function send(datapath: TestDatapath, device: Device, frame: Packet): Outcome {
   const { data, context } = datapath.testRunOf(device, frame);
-  const program = device === 'uplink' ? 'to_netdev' : 'to_container';
-  const { retval, data: bytes } = datapath.program(program).testRun({ data, context });
+  const { retval, data: bytes } = datapath.program('from_host').testRun({ data, context });
   return { verdict: retval === 0xffffffff ? 'next' : 'drop', bytes };
 }
 

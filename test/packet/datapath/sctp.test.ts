@@ -90,7 +90,7 @@ describeDatapath({ name: 'sctp', file: import.meta.filename, setups }, (get, set
             spoil(wanted.bytes()).toString('hex'),
           );
         }),
-        { numRuns: 300 },
+        { numRuns: 100 },
       );
     });
 
