@@ -72,6 +72,8 @@ enum drop_reason {
 	DROP_NO_LOCAL_BACKEND = 29, /* policy Local, and only other nodes have backends; silent */
 	DROP_SOURCE_RANGE = 30, /* the load balancer address is not for this client; silent */
 	DROP_NO_SERVICE = 31, /* no such port of a cluster IP: refused; or no such cluster IP */
+	DROP_TUNNEL_SOURCE = 32, /* a packet in a packet to a pod, not from a node of the cluster */
+	DROP_NO_DIRECT_BACKEND = 33, /* handed over by a node, but the pod is no such backend; silent */
 };
 
 /* --- what the agent writes -------------------------------------------------------- */
@@ -103,7 +105,8 @@ struct endpoint {
 
 enum route_type {
 	ROUTE_NODE = 1, /* pods of another node: next_hop is that node's address */
-	ROUTE_NATIVE = 2, /* never translated: the host's routing table decides */
+	ROUTE_NATIVE = 2, /* never translated: the host's routing table decides; of a node's address,
+			     next_hop is the one that it sends from */
 	ROUTE_UNREACHABLE = 3, /* inside the cluster, but no node owns it */
 };
 
@@ -146,6 +149,7 @@ enum service_flags {
 	SERVICE_MAGLEV = 8, /* the choice is in `maglev`, the same on every node */
 	SERVICE_SERVING = 16, /* `serving` lists who answers: UDP flows to others may go */
 	SERVICE_ADDRESS = 32, /* no frontend: other ports of this cluster IP are refused */
+	SERVICE_DIRECT = 64, /* from outside to another node's pod: handed over, answered by that */
 };
 
 /* A frontend. One write of this value switches both scopes to new sets of backends. */
@@ -197,6 +201,23 @@ struct serving_key {
 	ip_addr address;
 	__u32 service_id;
 	__be16 port;
+	__u16 pad;
+};
+
+/*
+ * A frontend of a service with direct return, and a pod of this node behind it. What another node
+ * has chosen the pod for names no port of it. The node ports of all nodes have the address ::.
+ */
+struct direct_key {
+	ip_addr pod;
+	ip_addr address;
+	__be16 port;
+	__u8 protocol;
+	__u8 pad[5];
+};
+
+struct direct_backend {
+	__be16 port; /* of the pod */
 	__u16 pad;
 };
 
@@ -253,6 +274,8 @@ enum flow_flags {
 	FLOW_HAS_TIMESTAMP = 256, /* reply entry: `timestamp` is known */
 	FLOW_RESET_VALID = 512, /* the RST was a pod's, or its numbers fit: the port is free */
 	FLOW_INBOUND = 1024, /* a remote began it, by a mapped port: its reply is the pod's */
+	FLOW_ENCAPSULATE = 2048, /* leaves unchanged, in a packet to the pod `destination` */
+	FLOW_AWAITED = 4096, /* of these, TCP: the opener has not shown yet that it was answered */
 };
 
 /*
@@ -656,6 +679,9 @@ struct scratch {
 	__u8 fib[64]; /* a question to the routing table */
 	struct flow_key node_key; /* a question about the way to another node */
 	struct flow node_way;
+	struct direct_key direct_key;
+	ip_addr tunnel_source; /* of a packet in a packet: which node has sent it, */
+	ip_addr tunnel_destination; /* and to which pod */
 };
 
 /* --- set before load; the verifier removes what is switched off ------------------- */
