@@ -374,6 +374,7 @@ function openMaps(object: DatapathObject): OpenMaps {
     maglev: object.map('maglev'),
     source_ranges: object.map('source_ranges'),
     serving: object.map('serving'),
+    direct_backends: object.map('direct_backends'),
   };
 }
 

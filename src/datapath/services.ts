@@ -69,6 +69,7 @@ function createContext({ snapshot: { network }, node }: ServicesInput): UnitCont
     place: { nodeName: node.name, zone: node.zone ?? '' },
     nodePortAddresses: network === undefined ? [] : selectNodePortAddresses(network, node),
     guardsClusterIPs: (network?.serviceCIDRs ?? []).length > 0,
+    forwardingMode: network?.forwardingMode ?? 'Translated',
   };
 }
 

@@ -31,6 +31,7 @@ beforeAll(async () => {
     maglev: object.map('maglev'),
     source_ranges: object.map('source_ranges'),
     serving: object.map('serving'),
+    direct_backends: object.map('direct_backends'),
   };
 }, 60_000);
 afterAll(() => object?.close());

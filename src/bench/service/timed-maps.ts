@@ -43,6 +43,7 @@ export async function openTimedMaps(): Promise<TimedMaps> {
     maglev: object.map('maglev'),
     source_ranges: object.map('source_ranges'),
     serving: object.map('serving'),
+    direct_backends: object.map('direct_backends'),
   };
   return {
     maps,
