@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Direct server return, at the node of the pod. The node that took the packet in has chosen the pod
- * and sent it here, unchanged and inside another one to that pod; answers go from here to the client
- * itself. Unwrapped, the packet takes the way of all others from the wire, but for the choice.
+ * and sent it here, unchanged and inside another one to that pod; answers go from here to the
+ * client itself. Unwrapped, the packet takes the way of all others from the wire, but for the
+ * choice.
  */
 #ifndef ISTHMUS_DIRECT_H
 #define ISTHMUS_DIRECT_H
@@ -38,8 +39,7 @@ static __noinline int direct_unwrap(struct packet *pkt)
 		return 0;
 	if (!address_is_of_node(&pkt->key.source, &pkt->key.source))
 		return -DROP_TUNNEL_SOURCE;
-	if (packet_is_fragment(pkt) ||
-	    pkt->transport != ETHERNET_BYTES + tunnel_bytes(pkt->family))
+	if (packet_is_fragment(pkt) || pkt->transport != ETHERNET_BYTES + tunnel_bytes(pkt->family))
 		return -DROP_MALFORMED;
 	s->tunnel_source = pkt->key.source;
 	s->tunnel_destination = pkt->key.destination;

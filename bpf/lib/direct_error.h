@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Direct server return, at the node that takes packets in: errors about what it has handed over, and
- * pieces of what must be cut before. */
+/* Direct server return, at the node that takes packets in: errors about what it has handed over,
+ * and pieces of what must be cut before. */
 #ifndef ISTHMUS_DIRECT_ERROR_H
 #define ISTHMUS_DIRECT_ERROR_H
 

@@ -78,7 +78,8 @@ static __always_inline seconds flow_timeout(const struct flow_key *key, const st
 	case IPPROTO_UDP:
 		if (flow_remote_port(key, flow) < 1024)
 			return config.timeouts.udp_well_known;
-		/* Answers to what was handed over are seen elsewhere: a client is taken to get them. */
+		/* Answers to what was handed over are seen elsewhere: a client is taken to get
+		 * them. */
 		return flow->flags & (FLOW_SEEN_REPLY | FLOW_ENCAPSULATE)
 			       ? config.timeouts.udp_two_way
 			       : config.timeouts.udp_one_way;

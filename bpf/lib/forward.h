@@ -252,7 +252,8 @@ static __always_inline bool fib_resolve(struct packet *pkt, const struct flow_ke
 }
 
 /* Sends an answer back to where the refused packet came from; or, when that is not on the way to
- * who is answered, by the routing table. False when it cannot. Not static, so that the verifier walks it once. */
+ * who is answered, by the routing table. False when it cannot. Not static, so that the verifier
+ * walks it once. */
 __noinline bool answer_leave(struct __sk_buff *skb, const ip_addr *to, __u32 by_route)
 {
 	struct scratch *s = scratch_get();
@@ -264,7 +265,8 @@ __noinline bool answer_leave(struct __sk_buff *skb, const ip_addr *to, __u32 by_
 	__builtin_memset(&s->pair_key, 0, sizeof(s->pair_key));
 	s->pair_key.destination = *to;
 	return fib_ask(skb, skb->ifindex, &s->pair_key, &s->flow) &&
-	       redirect_to_neighbour(s->flow.ifindex_out, &s->flow.next_hop, ipv6_is_mapped(to)) > 0;
+	       redirect_to_neighbour(s->flow.ifindex_out, &s->flow.next_hop, ipv6_is_mapped(to)) >
+		       0;
 }
 
 static __always_inline int forward_to_endpoint(struct packet *pkt, const struct endpoint *to)

@@ -143,8 +143,7 @@ static __always_inline int quote_parse(struct packet *pkt, struct quote *quote)
 static __always_inline bool quote_is_tunnel(const struct packet *pkt, const struct quote *quote)
 {
 	return quote->reply_key.protocol == tunnel_protocol(pkt->family) &&
-	       address_equals(&quote->reply_key.destination,
-			      &config.node_address[pkt->family & 1]);
+	       address_equals(&quote->reply_key.destination, &config.node_address[pkt->family & 1]);
 }
 
 /* The quoted addresses become what the receiver of the error once sent; returns their difference.

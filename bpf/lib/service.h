@@ -95,9 +95,9 @@ static __always_inline struct endpoint *service_owner(const struct packet *pkt,
 }
 
 /*
- * Whether the packet is handed over to its backend's node, which then answers the client itself. Not
- * one of a pod, to which an answer inside the cluster would go untranslated; nor one of that node
- * itself, whose stack gets no packets of its own by programs.
+ * Whether the packet is handed over to its backend's node, which then answers the client itself.
+ * Not one of a pod, to which an answer inside the cluster would go untranslated; nor one of that
+ * node itself, whose stack gets no packets of its own by programs.
  */
 static __noinline bool service_is_direct(struct packet *pkt, struct service *service,
 					 struct nat_request *request)

@@ -26,7 +26,8 @@ static __always_inline __u8 packet_hide(const struct packet *pkt, __u8 flag)
 	return (pkt->skb->len >> 31) ^ flag;
 }
 
-/* Of a header, host order: what stands in front of an inner packet, and the protocol that says so. */
+/* Of a header, host order: what stands in front of an inner packet, and the protocol that says so.
+ */
 static __always_inline __u32 tunnel_bytes(__u8 family)
 {
 	return family == FAMILY_IPV4 ? IPV4_BYTES : IPV6_BYTES;
@@ -65,7 +66,7 @@ static __always_inline void tunnel_header_ipv4(struct iphdr *ip, __u8 class, __u
 static __always_inline void tunnel_header_ipv6(struct ipv6hdr *ip, __u8 class, __u32 bytes,
 					       __u32 label, const ip_addr *to)
 {
-	__be32 first = bpf_htonl(6U << 28 | (__u32)class << 20 | (label & IPV6_FLOW_LABEL));
+	__be32 first = bpf_htonl(6U << 28 | (__u32) class << 20 | (label & IPV6_FLOW_LABEL));
 
 	__builtin_memcpy(ip, &first, sizeof(first));
 	/* A jumbogram's, as BIG TCP makes them, is 0. */
@@ -82,8 +83,8 @@ static __always_inline __u8 tunnel_class(__u8 family, const __u8 *start)
 	return family == FAMILY_IPV4 ? start[1] : (__u8)(start[0] << 4 | start[1] >> 4);
 }
 
-/* Puts a packet of `bytes` into one to a pod of another node. Not static, so that the verifier walks
- * it once and not for every way that leads here. */
+/* Puts a packet of `bytes` into one to a pod of another node. Not static, so that the verifier
+ * walks it once and not for every way that leads here. */
 __noinline int tunnel_wrap(struct __sk_buff *skb, const ip_addr *to, __u32 bytes)
 {
 	__u8 family = skb->protocol == bpf_htons(ETHERTYPE_IPV4) ? FAMILY_IPV4 : FAMILY_IPV6;

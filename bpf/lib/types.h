@@ -73,7 +73,7 @@ enum drop_reason {
 	DROP_SOURCE_RANGE = 30, /* the load balancer address is not for this client; silent */
 	DROP_NO_SERVICE = 31, /* no such port of a cluster IP: refused; or no such cluster IP */
 	DROP_TUNNEL_SOURCE = 32, /* a packet in a packet to a pod, not from a node of the cluster */
-	DROP_NO_DIRECT_BACKEND = 33, /* handed over by a node, but the pod is no such backend; silent */
+	DROP_NO_DIRECT_BACKEND = 33, /* handed over by a node, to a pod that is no such backend */
 };
 
 /* --- what the agent writes -------------------------------------------------------- */
@@ -105,8 +105,9 @@ struct endpoint {
 
 enum route_type {
 	ROUTE_NODE = 1, /* pods of another node: next_hop is that node's address */
-	ROUTE_NATIVE = 2, /* never translated: the host's routing table decides; of a node's address,
-			     next_hop is the one that it sends from */
+	/* Never translated: the host's routing table decides. Of a node's address, next_hop is the
+	 * one that it sends from. */
+	ROUTE_NATIVE = 2,
 	ROUTE_UNREACHABLE = 3, /* inside the cluster, but no node owns it */
 };
 
