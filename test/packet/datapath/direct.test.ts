@@ -409,11 +409,11 @@ function testReceiving(name: string, world: World, get: () => TestDatapath): voi
   });
 
   it.each([
-    ['a pod that is not behind the frontend', {}, undefined],
-    ['a port that no frontend has', { dport: 81 }, undefined],
-    ["a pod's source address", { source: w.far }, undefined],
-    ["a pod's address", { destination: w.b }, undefined],
-    ["this node's own address", { destination: w.node }, undefined],
+    ['a pod that is not behind the frontend', {}],
+    ['a port that no frontend has', { dport: 81 }],
+    ["a pod's source address", { source: w.far }],
+    ["a pod's address", { destination: w.b }],
+    ["this node's own address", { destination: w.node }],
   ])(`${name}: %s gets nothing that is handed over`, (text, of) => {
     accept(get(), text.startsWith('a pod that') ? w.b : w.a, w.vip);
     expect(receive(handed(of)).verdict).toBe('drop');
@@ -433,6 +433,16 @@ function testReceiving(name: string, world: World, get: () => TestDatapath): voi
     const reset = resetAnswer('uplink', inner).bytes();
     expect([verdict, bytes.toString('hex')]).toEqual(['redirect', reset.toString('hex')]);
     expect(get().drops()).toEqual({ DROP_NO_FLOW: 1 });
+  });
+
+  it(`${name}: a packet whose hops are used up is answered by the pod's node`, () => {
+    accept(get(), w.a, w.vip);
+    const answer = icmpAnswer('uplink', sent(from('uplink'), { ...asked, ttl: 1 }), {
+      kind: 'timeExceeded',
+      from: w.node,
+    });
+    expectOutcome(receive(handed({ ttl: 1 })), 'redirect', answer);
+    expect(get().drops()).toEqual({ DROP_TTL_EXCEEDED: 1 });
   });
 
   it(`${name}: a new choice of the node that takes in is followed, but not within a connection`, () => {
