@@ -83,6 +83,18 @@ static __always_inline __u8 tunnel_class(__u8 family, const __u8 *start)
 	return family == FAMILY_IPV4 ? start[1] : (__u8)(start[0] << 4 | start[1] >> 4);
 }
 
+/* Whether a device still has to cut it to segments, or to finish its checksum: it must be told that
+ * the packet is inside another one. */
+static __always_inline bool tunnel_is_unfinished(struct __sk_buff *skb)
+{
+	struct sk_buff *kernel;
+
+	if (skb->gso_size || !config.fast_checksum)
+		return true;
+	kernel = bpf_cast_to_kern_ctx(skb);
+	return BPF_CORE_READ_BITFIELD(kernel, ip_summed) == CHECKSUM_PARTIAL;
+}
+
 /* Puts a packet of `bytes` into one to a pod of another node. Not static, so that the verifier
  * walks it once and not for every way that leads here. */
 __noinline int tunnel_wrap(struct __sk_buff *skb, const ip_addr *to, __u32 bytes)
@@ -95,14 +107,14 @@ __noinline int tunnel_wrap(struct __sk_buff *skb, const ip_addr *to, __u32 bytes
 	if (!s || !to || bpf_skb_load_bytes(skb, ETHERNET_BYTES, s->header, 2))
 		return -DROP_REWRITE_FAILED;
 	class = tunnel_class(family, s->header);
-	if (family == FAMILY_IPV4) {
+	if (family == FAMILY_IPV4)
 		tunnel_header_ipv4((struct iphdr *)s->header, class, bytes, to);
-		flags |= BPF_F_ADJ_ROOM_ENCAP_L3_IPV4;
-	} else {
+	else
 		tunnel_header_ipv6((struct ipv6hdr *)s->header, class, bytes,
 				   bpf_get_hash_recalc(skb), to);
-		flags |= BPF_F_ADJ_ROOM_ENCAP_L3_IPV6;
-	}
+	if (tunnel_is_unfinished(skb))
+		flags |= family == FAMILY_IPV4 ? BPF_F_ADJ_ROOM_ENCAP_L3_IPV4
+					       : BPF_F_ADJ_ROOM_ENCAP_L3_IPV6;
 	bytes = tunnel_bytes(family);
 	if (bpf_skb_adjust_room(skb, bytes, BPF_ADJ_ROOM_MAC, flags) ||
 	    bpf_skb_store_bytes(skb, ETHERNET_BYTES, s->header, bytes, BPF_F_RECOMPUTE_CSUM))

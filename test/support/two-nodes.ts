@@ -106,6 +106,8 @@ function connect({ ip, run }: TestNamespaces): void {
   for (const node of ['n1', 'n2'] as const) {
     lines(node, ['link set eth0 up', ...addresses(NODES[node], 'eth0'), ...defaults(ROUTER)]);
   }
+  // Checksums as from a wire: finished.
+  run('client', ['ethtool', '-K', 'eth0', 'tx', 'off']);
   lines('client', ['link set eth0 up', ...addresses(CLIENT, 'eth0'), ...defaults(OUTSIDE)]);
   lines('router', [`route add ${VIP.ipv4}/32 via ${NODES.n1.ipv4}`, `route add ${VIP.ipv6}/128 via ${NODES.n1.ipv6}`]);
 }

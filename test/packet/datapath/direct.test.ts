@@ -435,6 +435,12 @@ function testReceiving(name: string, world: World, get: () => TestDatapath): voi
     expect(get().drops()).toEqual({ DROP_NO_FLOW: 1 });
   });
 
+  it(`${name}: an answer takes the way to the client, not that to the node that handed over`, () => {
+    accept(get(), w.a, w.vip);
+    expect(receive(handed({ flags: 'A' })).verdict).toBe('redirect');
+    expect(receive(handed({ flags: 'A', source: w.noRoute })).verdict).toBe('drop');
+  });
+
   it(`${name}: a packet whose hops are used up is answered by the pod's node`, () => {
     accept(get(), w.a, w.vip);
     const answer = icmpAnswer('uplink', sent(from('uplink'), { ...asked, ttl: 1 }), {
