@@ -4,6 +4,7 @@
 #define ISTHMUS_ESTABLISHED_H
 
 #include "tracking.h"
+#include "tunnel.h"
 
 /* Whether a protocol's mappings are endpoint-independent (RFC 4787 REQ-1, RFC 5382 REQ-1). */
 static __always_inline bool mapping_is_independent(__u8 protocol)
@@ -104,6 +105,14 @@ static __always_inline int flow_forward(struct packet *pkt, struct flow *flow)
 		return forward_to_container(pkt, flow->ifindex_out, &flow->mac);
 	if (flow->flags & FLOW_TO_HOST)
 		return VERDICT_TO_HOST;
+	/* What is to be cut is cut first: its pieces are handed over one by one. */
+	if (flow->flags & FLOW_ENCAPSULATE && !pkt->cut) {
+		/* Two nodes that disagree would send it to each other again and again. */
+		if (pkt->unwrapped)
+			return -DROP_NO_DIRECT_BACKEND;
+		if (tunnel_wrap(pkt->skb, &flow->destination, pkt->length))
+			return -DROP_REWRITE_FAILED;
+	}
 	return forward_to_next_hop(pkt, flow->ifindex_out, &flow->next_hop);
 }
 

@@ -79,7 +79,10 @@ static __always_inline seconds flow_timeout(const struct flow_key *key, const st
 		return config.timeouts.icmp;
 	if (flow_remote_port(key, flow) < 1024)
 		return config.timeouts.udp_well_known;
-	return replied ? config.timeouts.udp_two_way : config.timeouts.udp_one_way;
+	/* Answers to what was handed over are seen elsewhere: a client is taken to get them. */
+	if (flow->flags & (FLOW_SEEN_REPLY | FLOW_ENCAPSULATE))
+		return config.timeouts.udp_two_way;
+	return config.timeouts.udp_one_way;
 }
 
 static __always_inline bool flow_is_idle(const struct flow_key *key, const struct flow *flow,

@@ -19,7 +19,7 @@ struct nat_request {
 	ip_addr destination;
 	__be16 destination_port;
 	__u8 independent; /* 1: by an endpoint-independent mapping of the owner */
-	__u8 pad;
+	__u8 encapsulate; /* 1: unchanged, inside a packet to the destination, a pod elsewhere */
 };
 
 /* The way of the first packet's direction into s->flow, and of its answers into s->reply. */
@@ -85,8 +85,12 @@ static __always_inline void nat_prepare(struct packet *pkt, struct scratch *s,
 	s->reply_key.destination = pkt->key.source;
 	s->reply_key.destination_port = pkt->key.source_port;
 	s->reply_key.protocol = pkt->key.protocol;
-	if (!address_equals(&request->destination, &pkt->key.destination) ||
-	    request->destination_port != pkt->key.destination_port) {
+	if (request->encapsulate) {
+		s->flow.flags |= FLOW_ENCAPSULATE;
+		if (pkt->key.protocol == IPPROTO_TCP)
+			s->flow.flags |= FLOW_AWAITED;
+	} else if (!address_equals(&request->destination, &pkt->key.destination) ||
+		   request->destination_port != pkt->key.destination_port) {
 		s->flow.flags |= FLOW_REWRITE_DESTINATION;
 		s->reply.flags |= FLOW_REWRITE_SOURCE;
 	}

@@ -65,6 +65,7 @@ struct packet {
 	__u8 icmp_type;
 	__u8 ttl;
 	__u8 transport_bytes; /* length of a TCP, UDP or SCTP header */
+	__u8 unwrapped; /* 1: came inside another packet: answers go by the routing table */
 	__u16 cut; /* enum cut_size, when it must be cut before it leaves */
 };
 

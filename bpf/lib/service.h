@@ -103,6 +103,36 @@ static __always_inline struct endpoint *service_owner(const struct packet *pkt,
 	return bpf_map_lookup_elem(&endpoints, (const void *)&config.node_address[pkt->family & 1]);
 }
 
+/*
+ * Whether the packet is handed over to its backend's node, which then answers the client itself.
+ * Not one of a pod, to which an answer inside the cluster would go untranslated; nor one of that
+ * node itself, whose stack gets no packets of its own by programs; nor of SCTP, whose association
+ * both directions must be seen for.
+ */
+static __noinline bool service_is_direct(struct packet *pkt, struct service *service,
+					 struct nat_request *request)
+{
+	struct route *route;
+
+	if (!(service->flags & SERVICE_DIRECT) || pkt->source || request->target ||
+	    pkt->key.protocol == IPPROTO_SCTP || address_is_inside(&pkt->key.source))
+		return false;
+	route = route_to_node(&request->destination);
+	return route && !address_equals(&route->next_hop, &pkt->key.source);
+}
+
+/* A connection that began at another node, which has chosen as this one does: it goes on here. The
+ * pod's node knows whether there is one. */
+static __always_inline bool service_takes_over(const struct packet *pkt,
+					       const struct service *service)
+{
+	__u32 same = SERVICE_DIRECT | SERVICE_MAGLEV;
+
+	return (service->flags & same) == same && pkt->direction == DIRECTION_FROM_NETDEV &&
+	       pkt->key.protocol == IPPROTO_TCP &&
+	       (pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_ACK;
+}
+
 static __noinline int service_connect(struct packet *pkt, struct service *service)
 {
 	struct backend_set *set = &service->sets[SCOPE_INTERNAL];
@@ -110,7 +140,8 @@ static __noinline int service_connect(struct packet *pkt, struct service *servic
 	struct backend *backend;
 	int rc = service_check_source(&pkt->key.source, service);
 
-	rc = rc ?: nat_check(pkt);
+	if (!rc && !service_takes_over(pkt, service))
+		rc = nat_check(pkt);
 	if (rc)
 		return rc;
 	if (pkt->direction == DIRECTION_FROM_NETDEV)
@@ -121,11 +152,17 @@ static __noinline int service_connect(struct packet *pkt, struct service *servic
 	request.destination = backend->address;
 	request.destination_port = backend->port;
 	request.target = bpf_map_lookup_elem(&endpoints, &backend->address);
-	request.owner = service_owner(pkt, request.target);
+	request.encapsulate = service_is_direct(pkt, service, &request);
+	if (!request.encapsulate) {
+		if (service_takes_over(pkt, service))
+			return answer_reset(pkt, DROP_NO_FLOW);
+		request.owner = service_owner(pkt, request.target);
+	}
 	rc = nat_open(pkt, &request);
 	/* Two frontends with one backend: the client's port is taken, so it gets another. Not
 	 * towards the node itself, which would answer to an address of its own. */
 	if (rc == PORT_CONFLICT && !service_is_host(request.target)) {
+		request.encapsulate = 0;
 		request.owner = bpf_map_lookup_elem(
 			&endpoints, (const void *)&config.node_address[pkt->family & 1]);
 		rc = nat_open(pkt, &request);

@@ -152,6 +152,8 @@ static __always_inline void tracking_reopen(struct packet *pkt, struct scratch *
 		    FLOW_SEEN_REPLY | FLOW_FIN_ORIGINAL | FLOW_FIN_REPLY | FLOW_RESET |
 			    FLOW_RESET_VALID | FLOW_HAS_TIMESTAMP,
 		    0);
+	if (flow->flags & FLOW_ENCAPSULATE)
+		flow_change(flow, pair, 0, FLOW_AWAITED);
 	flow->created = clock_seconds();
 	flow->sequence = segment_parse(pkt, s, &segment) ? segment.sequence : 0;
 	flow->acknowledged = 0;
@@ -194,6 +196,24 @@ static __always_inline void tracking_answered(const struct packet *pkt, struct f
 		pair->acknowledged = bpf_ntohl(numbers.sequence) + 1;
 }
 
+/*
+ * What else a segment tells of a connection whose answers another node sends: who acknowledges has
+ * got one, and after its FIN no other will be seen. Not static, so that the verifier walks it once,
+ * and knows one outcome.
+ */
+__noinline __u32 flow_observe_one_side(__u32 tcp_flags)
+{
+	__u32 bits = 0;
+
+	if (tcp_flags & TCP_RST)
+		return 0;
+	if ((tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_ACK)
+		bits |= FLOW_SEEN_REPLY;
+	if (tcp_flags & TCP_FIN)
+		bits |= FLOW_FIN_REPLY;
+	return bits;
+}
+
 /* Not on the way of established packets: the first answer, FIN, RST, and all that follow these. */
 static __noinline int tracking_change(struct packet *pkt, struct flow *flow, __u32 bits)
 {
@@ -206,6 +226,8 @@ static __noinline int tracking_change(struct packet *pkt, struct flow *flow, __u
 
 	if (!s)
 		return 0;
+	if (tcp && flow->flags & FLOW_ENCAPSULATE)
+		bits |= flow_observe_one_side(pkt->tcp_flags);
 	flow_pair_key(&s->pair_key, &pkt->key, flow);
 	pair = bpf_map_lookup_elem(&flows, &s->pair_key);
 	if (opens && original && (flow->flags & FLOW_RESET || flow_is_closed(flow))) {
@@ -218,7 +240,8 @@ static __noinline int tracking_change(struct packet *pkt, struct flow *flow, __u
 		if (protocol_has_connections(pkt->key.protocol) &&
 		    bits & ~flow->flags & FLOW_SEEN_REPLY)
 			tracking_answered(pkt, flow, pair);
-		flow_change(flow, pair, revived, bits);
+		flow_change(flow, pair, revived | (bits & FLOW_SEEN_REPLY ? FLOW_AWAITED : 0),
+			    bits);
 	}
 	if (tcp && original && pair && flow_is_closing(flow) &&
 	    !(pkt->flags & PACKET_LATER_FRAGMENT))
@@ -229,7 +252,7 @@ static __noinline int tracking_change(struct packet *pkt, struct flow *flow, __u
 /* Whether a packet that tells these bits may change the state of its flow. */
 static __always_inline bool tracking_is_needed(const struct flow *flow, __u32 bits)
 {
-	__u32 watched = FLOW_RESET;
+	__u32 watched = FLOW_RESET | FLOW_AWAITED;
 
 	/* Of the opener's packets, also those between a FIN and the end; see continuity_record().
 	 */

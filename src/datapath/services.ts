@@ -72,6 +72,7 @@ function createContext({ snapshot: { network }, node }: ServicesInput): UnitCont
     place: { nodeName: node.name, zone: node.zone ?? '' },
     nodePortAddresses: network === undefined ? [] : selectNodePortAddresses(network, node),
     guardsClusterIPs: (network?.serviceCIDRs ?? []).length > 0,
+    forwardingMode: network?.forwardingMode ?? 'Translated',
   };
 }
 

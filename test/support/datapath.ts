@@ -54,6 +54,7 @@ type MapName =
   | 'maglev'
   | 'source_ranges'
   | 'serving'
+  | 'direct_backends'
   | 'affinities'
   | 'hits'
   | 'flows'
@@ -75,6 +76,7 @@ const MAP_NAMES: readonly MapName[] = [
   'maglev',
   'source_ranges',
   'serving',
+  'direct_backends',
   'affinities',
   'hits',
   'flows',
@@ -219,8 +221,8 @@ export class TestDatapath implements Disposable {
       endpoints.set(address, { ...common, ...pod });
     }
     const bits = node.includes(':') ? [128, 64, 48] : [128, 120, 112];
-    routes.set(routeKey(node, bits[0]), { type: ROUTE_TYPE.ROUTE_NATIVE, next_hop: '::' });
-    routes.set(routeKey(otherNode, bits[0]), { type: ROUTE_TYPE.ROUTE_NATIVE, next_hop: '::' });
+    routes.set(routeKey(node, bits[0]), { type: ROUTE_TYPE.ROUTE_NATIVE, next_hop: node });
+    routes.set(routeKey(otherNode, bits[0]), { type: ROUTE_TYPE.ROUTE_NATIVE, next_hop: otherNode });
     routes.set(routeKey(far, bits[1]), { type: ROUTE_TYPE.ROUTE_NODE, next_hop: otherNode });
     routes.set(routeKey(a, bits[2]), { type: ROUTE_TYPE.ROUTE_UNREACHABLE, next_hop: '::' });
   }
