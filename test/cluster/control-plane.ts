@@ -53,6 +53,7 @@ export function startApiServer({ machine, programs, certificates }: ControlPlane
     'tls-private-key-file': certificates.key('apiserver'),
     'kubelet-certificate-authority': certificates.certificate('ca'),
     'kubelet-client-certificate': certificates.certificate('apiserver-kubelet'),
+    'kubelet-preferred-address-types': 'InternalIP',
     'kubelet-client-key': certificates.key('apiserver-kubelet'),
     'service-account-key-file': `${certificates.directory}/service-accounts.pub`,
     'service-account-signing-key-file': certificates.key('service-accounts'),
