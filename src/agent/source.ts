@@ -1,7 +1,7 @@
 // Opens the source of the desired state that the settings name.
 import type { Logger } from 'pino';
 import { ApiClient } from '../kubernetes/api-client.js';
-import { connect } from '../kubernetes/connection.js';
+import { connect } from '../kubernetes/connect.js';
 import { DirectorySource } from '../source/directory.js';
 import { KubernetesSource } from '../source/kubernetes/kubernetes.js';
 import type { Source } from '../source/source.js';

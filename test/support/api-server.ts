@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiClient } from '../../src/kubernetes/api-client.js';
-import { connect } from '../../src/kubernetes/connection.js';
+import { connect } from '../../src/kubernetes/connect.js';
 
 const PROGRAMS = ['etcd', 'kube-apiserver'];
 const START_MS = 50_000;
