@@ -60,6 +60,8 @@ export class Agent {
   #state: AgentState | undefined;
   /** What #state says. */
   #described: DescribeStateInput | undefined;
+  /** Problems that the log has. */
+  #logged: ReadonlySet<string> = new Set();
   /** Why the newest snapshot is not in force; empty when it is. */
   #fault = '';
   readonly #ready = Promise.withResolvers<void>();
@@ -68,6 +70,7 @@ export class Agent {
   #retry: NodeJS.Timeout | undefined;
   #rested: NodeJS.Timeout | undefined;
   #pending: Promise<void> = Promise.resolve();
+  #opening: Promise<void> = Promise.resolve();
 
   constructor(options: AgentOptions) {
     const { net, node, datapath, settings, uplink, log } = options;
@@ -121,7 +124,24 @@ export class Agent {
    * then) or the source cannot be read. Pods wait from the beginning, so that no request meets half of a start.
    */
   async start(): Promise<void> {
-    const { source, settings, log, node, uplink } = this.#options;
+    const { source, settings, log } = this.#options;
+    this.#opening = this.#open();
+    await this.#opening;
+    await source.start((snapshot) => {
+      this.#snapshot = snapshot;
+      this.#reporting.queue(snapshot);
+      this.#logProblems(snapshot);
+      this.#reconcileOrRetry();
+    });
+    await this.#pending.catch(() => undefined);
+    this.#ready.resolve();
+    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_PERIOD).unref();
+    log.info({ node: settings.node, stateDir: settings.stateDir }, 'ready');
+  }
+
+  /** All that does not need the source. */
+  async #open(): Promise<void> {
+    const { settings, log, node, uplink } = this.#options;
     mkdirSync(settings.stateDir, { recursive: true, mode: 0o755 });
     this.#server = await serve(join(settings.stateDir, SOCKET_NAME), this.#handlers());
     prepareNode(node, uplink);
@@ -130,20 +150,20 @@ export class Agent {
     this.#blocks.open();
     for (const [file, reason] of this.#store.unreadable) log.error({ file, reason }, 'endpoint record left alone');
     await this.#reporting.open();
-    await source.start((snapshot) => {
-      this.#snapshot = snapshot;
-      this.#reporting.queue(snapshot);
-      for (const problem of snapshot.problems) log.warn({ ...problem }, 'object refused');
-      this.#reconcileOrRetry();
-    });
-    await this.#pending.catch(() => undefined);
-    this.#ready.resolve();
-    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_PERIOD);
-    log.info({ node: settings.node, stateDir: settings.stateDir }, 'ready');
   }
 
-  /** Programs, maps and pods stay as they are. */
+  /** Each once, for as long as it stays the same: other objects change all the time. */
+  #logProblems({ problems }: Snapshot): void {
+    const texts = new Map(problems.map((problem) => [`${problem.object}: ${problem.reason}`, problem]));
+    for (const [text, problem] of texts) {
+      if (!this.#logged.has(text)) this.#options.log.warn({ ...problem }, 'object refused');
+    }
+    this.#logged = new Set(texts.keys());
+  }
+
+  /** Programs, maps and pods stay as they are. Also while start() waits for the source. */
   async close(): Promise<void> {
+    await this.#opening.catch(() => undefined);
     clearInterval(this.#sweeper);
     this.#ready.reject(new Error('the agent could not start; nothing was changed; its log says why'));
     await this.#options.source.close();
@@ -392,13 +412,14 @@ export class Agent {
   }
 
   #status(): AgentStatus {
+    const { kind, where } = this.#options.source;
     return {
       state: this.#requireState(),
       pid: process.pid,
       started: this.#started,
       rssBytes: process.memoryUsage.rss(),
       endpoints: this.#store.list(),
-      source: { kind: 'directory', where: this.#options.settings.source, synced: this.#snapshot !== undefined },
+      source: { kind, where, synced: this.#snapshot !== undefined },
     };
   }
 

@@ -6,10 +6,10 @@ import { loadNative } from '../bpf/native.js';
 import { Datapath } from '../datapath/datapath.js';
 import { loadNativeNet, type Netlink } from '../net/native.js';
 import { findUplink } from '../net/uplink.js';
-import { DirectorySource } from '../source/directory.js';
 import { Agent } from './agent.js';
 import { openDetour } from './detour.js';
 import { type AgentFlags, resolveSettings, type Settings, SettingsError } from './settings.js';
+import { openSource } from './source.js';
 
 export type { AgentFlags } from './settings.js';
 
@@ -21,6 +21,7 @@ export async function runAgent(flags: AgentFlags): Promise<void> {
   const log = createLogger(settings);
   requireRoot();
   requireCgroup(settings);
+  const source = await openSource(settings, log);
   const net = loadNativeNet();
   const node = net.openNetlink();
   const uplink = findUplink(node, settings.device === '' ? undefined : settings.device);
@@ -36,11 +37,12 @@ export async function runAgent(flags: AgentFlags): Promise<void> {
     uplink,
     datapath,
     openDetour: () => openDetour({ native: loadNative(), net, node, nodeName, bpffs, wanted }),
-    source: new DirectorySource({ directory: settings.source }),
+    source,
   });
+  const stopped = stopSignal();
   try {
-    await agent.start();
-    await stopSignal();
+    // An agent that still waits for its source ends like any other.
+    await Promise.race([agent.start().then(() => new Promise(() => undefined)), stopped]);
     log.info('stopping; forwarding goes on');
   } finally {
     await agent.close();

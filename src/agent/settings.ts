@@ -9,6 +9,7 @@ import { type ListenAddress, parseListenAddress } from './listen-address.js';
 export interface AgentFlags {
   readonly node?: string;
   readonly source?: string;
+  readonly kubeconfig?: string;
   readonly stateDir?: string;
   readonly bpffs?: string;
   readonly device?: string;
@@ -30,7 +31,10 @@ export interface AgentFlags {
 
 export interface Settings {
   readonly node: string;
+  /** A directory of manifests, or `kubernetes`: the API server. */
   readonly source: string;
+  /** Empty: the service account of the pod that the agent runs in. */
+  readonly kubeconfig: string;
   readonly stateDir: string;
   readonly bpffs: string;
   /** Empty: the device of the default route. */
@@ -75,6 +79,7 @@ export class SettingsError extends Error {
 const DEFAULTS: Readonly<Record<keyof AgentFlags, string>> = {
   node: hostname(),
   source: '/etc/isthmus/manifests',
+  kubeconfig: '',
   stateDir: DEFAULT_STATE_DIR,
   bpffs: DEFAULT_BPFFS,
   device: '',
@@ -96,11 +101,17 @@ const DEFAULTS: Readonly<Record<keyof AgentFlags, string>> = {
   logLevel: 'info',
 };
 
+/** What a manifest of Kubernetes calls the environment variable of a setting by convention (downward API). */
+const CONVENTIONAL: Readonly<Partial<Record<keyof AgentFlags, string>>> = { node: 'NODE_NAME' };
+
 const NEVER_EMPTY = ['node', 'source', 'stateDir', 'bpffs'] as const;
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 const FLOW_ENTRIES_MAX = 1 << 26;
 /** Bytes of sun_path without its terminating zero. */
 const SOCKET_PATH_MAX = 107;
+
+/** The word that is no directory. */
+export const KUBERNETES_SOURCE = 'kubernetes';
 
 /** Flag before environment before default. The environment's names are `ISTHMUS_STATE_DIR` and alike. */
 export function resolveSettings(
@@ -127,11 +138,13 @@ function resolve(
   flags: AgentFlags,
   environment: Readonly<Record<string, string | undefined>>,
 ): Origin {
-  const variable = `ISTHMUS_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+  const own = `ISTHMUS_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
   const flag = flags[name];
   if (flag !== undefined) return { name, value: flag, origin: 'flag' };
-  const value = environment[variable];
-  if (value !== undefined) return { name, value, origin: `environment ${variable}` };
+  for (const variable of [own, CONVENTIONAL[name] ?? own]) {
+    const value = environment[variable];
+    if (value !== undefined) return { name, value, origin: `environment ${variable}` };
+  }
   return { name, value: DEFAULTS[name], origin: 'default' };
 }
 

@@ -5,8 +5,9 @@ import type { AgentFlags } from '../../agent/settings.js';
 /** Adds the options of the daemon. None has a default here: the agent knows defaults and says where a value came from. */
 export function register(command: Command): void {
   command
-    .option('--node <name>', 'name of this node (default: the host name)')
-    .option('--source <dir>', 'directory of YAML manifests to watch')
+    .option('--node <name>', 'name of this node (default: NODE_NAME, or the host name)')
+    .option('--source <where>', 'directory of YAML manifests to watch, or kubernetes (default: /etc/isthmus/manifests)')
+    .option('--kubeconfig <file>', 'of the API server (default: the service account of the pod)')
     .option('--state-dir <dir>', 'socket and state (default: /run/isthmus)')
     .option('--bpffs <dir>', 'where maps and links are pinned (default: /sys/fs/bpf/isthmus)')
     .option('--device <name>', 'uplink (default: the device of the default route)')
