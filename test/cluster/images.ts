@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { homedir } from 'node:os';
+import { dirname } from 'node:path';
 import { run } from '../../src/testbed/command.js';
 import { PROBE, ROOT } from '../../src/testbed/files.js';
 import { writeImageArchive, writeLayer } from './image-archive.js';
@@ -50,7 +51,7 @@ async function makeAgent(directory: string): Promise<string> {
   mkdirSync(`${folder}/usr/local/bin`, { recursive: true });
   symlinkSync('/opt/isthmus/bin/isthmus', `${folder}/usr/local/bin/isthmus`);
   const base = `${folder}/base.tar`;
-  linkOrCopy(await findBase(), base);
+  linkOrCopy(await findBase(folder), base);
   const link = `${folder}/link.tar`;
   await writeLayer(link, { folder, files: ['usr/local/bin/isthmus'] });
   const modules = `${folder}/modules.tar`;
@@ -74,45 +75,47 @@ function productionModules(): string[] {
   const lock = JSON.parse(readFileSync(`${ROOT}/package-lock.json`, 'utf8')) as {
     packages: Record<string, { dev?: boolean; devOptional?: boolean; optional?: boolean }>;
   };
-  return Object.entries(lock.packages)
-    .filter(([path, { dev, devOptional }]) => path.startsWith('node_modules/') && !dev && !devOptional)
-    .map(([path]) => path)
-    .filter((path) => existsSync(`${ROOT}/${path}`));
+  return (
+    Object.entries(lock.packages)
+      .filter(([path, { dev, devOptional }]) => path.startsWith('node_modules/') && !dev && !devOptional)
+      .map(([path]) => path)
+      // What is inside another package comes with it.
+      .filter((path) => !path.includes('/node_modules/'))
+      .filter((path) => existsSync(`${ROOT}/${path}`))
+  );
 }
 
 /** Debian with the packages of the Dockerfile's runtime stage and our Node: made once for each such list. */
-async function findBase(): Promise<string> {
+async function findBase(scratch: string): Promise<string> {
   const packages = ['ca-certificates', ...runtimePackages()];
   const key = createHash('sha256')
     .update([DEBIAN, process.version, process.arch, ...packages].join(' '))
     .digest('hex');
   const cache = `${process.env.XDG_CACHE_HOME ?? `${homedir()}/.cache`}/isthmus/images`;
   const path = `${cache}/base-${key.slice(0, 16)}.tar`;
-  if (!existsSync(path)) await makeBase(path, packages);
+  if (!existsSync(path)) await makeBase(path, packages, scratch);
   return path;
 }
 
-async function makeBase(path: string, packages: readonly string[]): Promise<void> {
-  const unfinished = `${path}.${process.pid}.tar`;
-  mkdirSync(path.slice(0, path.lastIndexOf('/')), { recursive: true });
-  try {
-    const variant = ['--variant=minbase', `--include=${packages.join(',')}`];
-    // Nobody reads manuals in there.
-    const lean = ['doc', 'man', 'locale'].map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`);
-    await run(['mmdebstrap', '--quiet', ...variant, ...lean, DEBIAN, unfinished], { timeout: BASE_MS });
-    const node = [
-      '--append',
-      '--file',
-      unfinished,
-      '--owner=0',
-      '--group=0',
-      '--transform=s,^.*$,./usr/local/bin/node,',
-    ];
-    await run(['tar', ...node, '--absolute-names', process.execPath], { timeout: BASE_MS });
-    renameSync(unfinished, path);
-  } finally {
-    rmSync(unfinished, { force: true });
-  }
+async function makeBase(path: string, packages: readonly string[], scratch: string): Promise<void> {
+  const unfinished = `${scratch}/unfinished.tar`;
+  const variant = ['--variant=minbase', `--include=${packages.join(',')}`];
+  // Nobody reads manuals in there.
+  const lean = ['doc', 'man', 'locale'].map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`);
+  await run(['mmdebstrap', '--quiet', ...variant, ...lean, DEBIAN, unfinished], { timeout: BASE_MS });
+  const node = [
+    '--owner=0',
+    '--group=0',
+    '--transform=s,^.*$,./usr/local/bin/node,',
+    '--absolute-names',
+    process.execPath,
+  ];
+  await run(['tar', '--append', '--file', unfinished, ...node], { timeout: BASE_MS });
+  mkdirSync(dirname(path), { recursive: true });
+  const temporary = `${path}.${process.pid}`;
+  linkOrCopy(unfinished, temporary);
+  renameSync(temporary, path);
+  rmSync(unfinished);
 }
 
 /** The packages that the last stage of the Dockerfile installs. */

@@ -1,6 +1,7 @@
 // A node of the cluster: containerd and a kubelet on a machine, with images and no network plugin.
 import { writeFileSync } from 'node:fs';
 import { stringify } from 'yaml';
+import { STARTUP_TAINT } from '../../src/model/node.js';
 import { until } from '../../src/testbed/command.js';
 import { TestbedError } from '../../src/testbed/error.js';
 import type { ControlPlane } from './control-plane.js';
@@ -8,13 +9,17 @@ import { serverOf } from './control-plane.js';
 import { PAUSE_IMAGE } from './images.js';
 import { captureOn, killDaemon, logTail, runOn, startDaemon } from './machine.js';
 import type { ClusterNode } from './plan.js';
-import { DNS_DOMAIN, DNS_SERVICE, STARTUP_TAINT } from './plan.js';
+import { DNS_DOMAIN, DNS_SERVICE } from './plan.js';
 
 const CONTAINERD = '/run/containerd/containerd.sock';
+/** Of the Debian package containernetworking-plugins. */
+export const LOOPBACK = '/usr/lib/cni/loopback';
 const READY_MS = 20_000;
 
 /** Starts containerd and waits until it answers. */
 export async function startContainerd(node: ClusterNode): Promise<void> {
+  // containerd wants it for every pod, whatever the network is.
+  await runOn(node, ['install', '-D', '--target-directory=/opt/cni/bin', LOOPBACK]);
   const config = `${node.directory}/containerd.toml`;
   writeFileSync(config, containerdConfig());
   startDaemon(node, 'containerd', ['containerd', '--config', config]);

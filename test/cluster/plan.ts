@@ -51,8 +51,6 @@ export const API_SERVICE = '10.96.0.1';
 export const DNS_SERVICE = '10.96.0.10';
 export const DNS_DOMAIN = 'cluster.local';
 export const API_PORT = 6443;
-/** A node has it until its agent has attached programs and filled maps. */
-export const STARTUP_TAINT = 'isthmus.dev/agent-not-ready';
 
 const ZONES = ['a', 'b', 'c'];
 

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { capture } from '../../src/testbed/command.js';
 import { ROOT } from '../../src/testbed/files.js';
+import { LOOPBACK } from './node.js';
 
 /** The directory with etcd, kube-apiserver and the others, or why there is none. */
 export interface Programs {
@@ -39,6 +40,7 @@ function packageObstacle(): string | undefined {
   const missing = Object.entries(FROM_PACKAGES)
     .filter(([program]) => !path.some((directory) => existsSync(`${directory}/${program}`)))
     .map(([, name]) => name);
+  if (!existsSync(LOOPBACK)) missing.push('containernetworking-plugins');
   if (missing.length === 0) return undefined;
   return `not installed (names of Debian packages): ${[...new Set(missing)].join(', ')}. Run: npm run setup -- --cluster`;
 }
