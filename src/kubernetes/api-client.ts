@@ -12,6 +12,8 @@ export interface ApiRequest {
   readonly body?: unknown;
   /** `application/json` when absent. */
   readonly contentType?: string;
+  /** `application/json` when absent. */
+  readonly accept?: string;
   readonly signal?: AbortSignal;
 }
 
@@ -101,7 +103,7 @@ export class ApiClient {
     const outgoing = send(urlOf(connection.server, request), {
       ...authorized,
       method: request.method ?? 'GET',
-      headers: { ...authorized.headers, accept: 'application/json', 'user-agent': 'isthmus', ...describeBody(request) },
+      headers: { ...authorized.headers, ...describeRequest(request) },
       ...(request.signal && { signal: request.signal }),
     });
     return answerOf(outgoing, body, silence);
@@ -121,8 +123,9 @@ function urlOf(server: URL, { path, query = {} }: ApiRequest): URL {
   return url;
 }
 
-function describeBody({ body, contentType = 'application/json' }: ApiRequest): Record<string, string> {
-  return body === undefined ? {} : { 'content-type': contentType };
+function describeRequest(request: ApiRequest): Record<string, string> {
+  const { body, contentType = 'application/json', accept = 'application/json' } = request;
+  return { accept, 'user-agent': 'isthmus', ...(body !== undefined && { 'content-type': contentType }) };
 }
 
 function answerOf(outgoing: ClientRequest, body: string | undefined, silence: number): Promise<IncomingMessage> {
