@@ -1,11 +1,11 @@
 // The whole cluster: up and down, and what tests ask of it.
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TestbedError } from '../../src/testbed/error.js';
-import { ROOT, requireBuild } from '../../src/testbed/files.js';
+import { PROBE, ROOT, requireBuild } from '../../src/testbed/files.js';
 import { deleteNamespaces, existingNamespaces } from '../../src/testbed/namespaces.js';
 import { evict } from '../../src/testbed/residents.js';
 import { Certificates } from './certificates.js';
@@ -16,7 +16,7 @@ import { makeImages } from './images.js';
 import { removeCgroups, startMachine } from './machine.js';
 import { importImages, startContainerd, startKubelet } from './node.js';
 import type { ClusterPlan } from './plan.js';
-import { allMachines, allNamespaces, planCluster } from './plan.js';
+import { allMachines, allNamespaces, planCluster, probeOf } from './plan.js';
 
 /** Of `mkdtemp`: how the folder of a cluster begins. */
 export const DIRECTORY_PREFIX = 'ist-cluster-';
@@ -52,6 +52,7 @@ export async function clusterUp(programs: string, progress: Progress): Promise<C
     reaper.stdin?.end('done');
   };
   try {
+    copyFileSync(PROBE, probeOf(plan));
     const certificates = new Certificates(`${plan.directory}/keys`);
     const plane = { machine: plan.controlPlane, certificates, programs };
     await build({ plan, plane, machines, progress });
@@ -76,11 +77,14 @@ async function build({ plan, plane, machines, progress }: Building): Promise<voi
     progress(what, performance.now() - started);
     return result;
   };
+  const shared = [plan.directory, plane.programs];
   const images = said('images', makeImages(`${plan.directory}/images`, plane.programs));
   // Awaited below; until then its failure is nobody's surprise.
   images.catch(() => {});
   await said('network', buildFabric(plan));
-  machines.push(...(await said('machines', Promise.all(allMachines(plan).map(startMachine)))));
+  machines.push(
+    ...(await said('machines', Promise.all(allMachines(plan).map((machine) => startMachine(machine, shared))))),
+  );
   await Promise.all([
     said('control plane', startControlPlane(plane)),
     said('container runtimes', Promise.all(plan.nodes.map(startContainerd))),

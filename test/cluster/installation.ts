@@ -18,7 +18,7 @@ const PUBLISHED = 'ghcr.io/isthmus-dev/isthmus';
 
 /** Applies; returns when the API server has all objects. */
 export async function install(cluster: Cluster, kubectl: Kubectl, overlay: Overlay): Promise<void> {
-  await kubectl.run('apply', '-k', `${KUSTOMIZE}/crds`);
+  await kubectl.run('apply', '-f', `${ROOT}/deploy/crds`);
   await kubectl.run('wait', '--for=condition=Established', '--timeout=30s', 'crd', '--all');
   await kubectl.run('apply', '-k', writeOverlay(cluster, overlay));
 }

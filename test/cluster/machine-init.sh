@@ -1,11 +1,12 @@
 #!/bin/bash
 # The first process of a machine of the harness: gives it mounts of its own, and ends with whoever holds its standard input.
-#   machine-init.sh NAME DIRECTORY STATE     inside fresh mount, UTS, IPC, PID and cgroup namespaces
+#   machine-init.sh NAME DIRECTORY SHARED...     inside fresh mount, UTS, IPC, PID and cgroup namespaces
+# DIRECTORY holds what the machine writes; the SHARED folders are there also where the machine has a folder of its own.
 # When it ends, the kernel kills every process of the machine, and nothing of its mounts was ever anywhere else.
 set -euo pipefail
 name=$1
 directory=$2
-state=$3
+shift 2
 
 hostname "$name"
 mapfile -t controllers < <(awk '$3 == "cgroup" { print $2, $4 }' /proc/mounts)
@@ -51,20 +52,23 @@ umount --recursive --lazy /sys
 mount -t sysfs sysfs /sys
 mount -t bpf bpf /sys/fs/bpf
 cgroups
+mount -t tmpfs -o mode=755 tmpfs /run
 for folder in /etc /opt /var; do
 	overlay "$folder"
 done
 for folder in /var/lib/containerd /var/lib/kubelet /var/lib/etcd /var/log; do
 	own "$folder"
 done
-# The temporary folder is the machine's own, too, but for what is the cluster's.
-cd "$state"
+mkdir -p /run/netns /run/lock /run/shared
+for folder; do
+	mkdir -p "/run/shared$folder"
+	mount --bind "$folder" "/run/shared$folder"
+done
 own /tmp
-mkdir -p "$state"
-mount --no-canonicalize --bind . "$state"
-cd /
-mount -t tmpfs -o mode=755 tmpfs /run
-mkdir -p /run/netns /run/lock
+for folder; do
+	mkdir -p "$folder"
+	mount --bind "/run/shared$folder" "$folder"
+done
 printf '%s\n' "$name" >/etc/hostname
 : >/etc/resolv.conf
 tunable vm/overcommit_memory 1

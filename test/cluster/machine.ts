@@ -2,7 +2,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
 import type { CommandOptions, CommandResult } from '../../src/testbed/command.js';
 import { capture, run, start, until } from '../../src/testbed/command.js';
 import { TestbedError } from '../../src/testbed/error.js';
@@ -13,21 +12,12 @@ const INIT = `${ROOT}/test/cluster/machine-init.sh`;
 const CGROUPS = '/sys/fs/cgroup';
 const READY_MS = 10_000;
 
-/** Starts the machine. It lives until `stdin` of the child is closed, by us or by our end. */
-export async function startMachine(machine: Machine): Promise<ChildProcess> {
+/** Starts the machine, which sees the shared folders. It lives until `stdin` of the child is closed, by us or by our end. */
+export async function startMachine(machine: Machine, shared: readonly string[]): Promise<ChildProcess> {
   mkdirSync(machine.directory, { recursive: true });
   for (const hierarchy of hierarchies()) makeCgroup(`${hierarchy}/${machine.netns}`);
   const namespaces = ['--mount', '--uts', '--ipc', '--cgroup', '--pid', '--fork', '--kill-child'];
-  const argv = [
-    'unshare',
-    ...namespaces,
-    '--propagation',
-    'private',
-    INIT,
-    machine.name,
-    machine.directory,
-    dirname(machine.directory),
-  ];
+  const argv = ['unshare', ...namespaces, '--propagation', 'private', INIT, machine.name, machine.directory, ...shared];
   const [file = '', ...args] = insideCgroups(machine, ['nsenter', `--net=/run/netns/${machine.netns}`, ...argv]);
   const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'pipe'], detached: true });
   let said = '';

@@ -81,6 +81,11 @@ export function allNamespaces(plan: ClusterPlan): string[] {
   return [...allMachines(plan).map(({ netns }) => netns), plan.router.netns];
 }
 
+/** The traffic program, where every machine sees it. */
+export function probeOf({ directory }: ClusterPlan): string {
+  return `${directory}/isthmus-probe`;
+}
+
 function addressesAt({ prefix }: Segment, host: number): AddressPair {
   const at = (cidr: string, glue: string): string => `${cidr.split('/')[0]?.replace(/(\.0|::)$/, glue)}${host}`;
   return { ipv4: at(prefix.ipv4, '.'), ipv6: at(prefix.ipv6, '::') };
