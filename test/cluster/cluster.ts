@@ -1,9 +1,8 @@
 // The whole cluster: up and down, and what tests ask of it.
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
-import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { copyFileSync, rmSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { TestbedError } from '../../src/testbed/error.js';
 import { PROBE, ROOT, requireBuild } from '../../src/testbed/files.js';
 import { deleteNamespaces, existingNamespaces } from '../../src/testbed/namespaces.js';
@@ -17,9 +16,7 @@ import { removeCgroups, startMachine } from './machine.js';
 import { importImages, startContainerd, startKubelet } from './node.js';
 import type { ClusterPlan } from './plan.js';
 import { allMachines, allNamespaces, planCluster, probeOf } from './plan.js';
-
-/** Of `mkdtemp`: how the folder of a cluster begins. */
-export const DIRECTORY_PREFIX = 'ist-cluster-';
+import { makeScratch } from './scratch.js';
 
 const REAPER = `${ROOT}/build/test/cluster/reaper-main.js`;
 
@@ -37,7 +34,7 @@ export type Progress = (what: string, milliseconds: number) => void;
 /** Builds the cluster: three nodes registered, without a network plugin. What fails half-way is removed. */
 export async function clusterUp(programs: string, progress: Progress): Promise<Cluster> {
   requireBuild('the cluster');
-  const plan = planCluster(mkdtempSync(join(tmpdir(), DIRECTORY_PREFIX)));
+  const plan = planCluster(makeScratch());
   const present = existingNamespaces(allNamespaces(plan));
   if (present.length > 0) {
     rmSync(plan.directory, { recursive: true });
@@ -78,7 +75,8 @@ async function build({ plan, plane, machines, progress }: Building): Promise<voi
     return result;
   };
   const shared = [plan.directory, plane.programs];
-  const images = said('images', makeImages(`${plan.directory}/images`, plane.programs));
+  const imageFolder = `${plan.directory}/images`;
+  const images = said('images', makeImages(imageFolder, plane.programs));
   // Awaited below; until then its failure is nobody's surprise.
   images.catch(() => {});
   await said('network', buildFabric(plan));
@@ -91,6 +89,7 @@ async function build({ plan, plane, machines, progress }: Building): Promise<voi
   ]);
   const archives = await images;
   await said('images imported', Promise.all(plan.nodes.map((node) => importImages(node, archives))));
+  await rm(imageFolder, { recursive: true });
   await said('kubelets', Promise.all(plan.nodes.map((node) => startKubelet(node, plane))));
 }
 
@@ -101,7 +100,7 @@ export async function removeCluster(plan: ClusterPlan): Promise<string[]> {
   const undeleted = await deleteNamespaces(existingNamespaces(names));
   const cgroups = (await Promise.all(allMachines(plan).map(removeCgroups))).flat();
   const left = [...stayed.map(({ pid, command }) => `process ${pid} (${command})`), ...undeleted, ...cgroups];
-  if (left.length === 0 && existsSync(plan.directory)) rmSync(plan.directory, { recursive: true, force: true });
+  if (left.length === 0) await rm(plan.directory, { recursive: true, force: true });
   return left;
 }
 
