@@ -8,6 +8,7 @@ import { loadNativeNet, type Netlink } from '../net/native.js';
 import { findUplink } from '../net/uplink.js';
 import { Agent } from './agent.js';
 import { openDetour } from './detour.js';
+import { limitHeap } from './heap.js';
 import { type AgentFlags, resolveSettings, type Settings, SettingsError } from './settings.js';
 import { openSource } from './source.js';
 
@@ -19,6 +20,7 @@ const ROOT = import.meta.dirname.replace(/(\/build)?\/src\/.*$/, '');
 export async function runAgent(flags: AgentFlags): Promise<void> {
   const { settings, origins } = resolveSettings(flags, process.env);
   const log = createLogger(settings);
+  limitHeap();
   requireRoot();
   requireCgroup(settings);
   const source = await openSource(settings, log);
