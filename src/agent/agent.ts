@@ -34,6 +34,8 @@ export interface AgentOptions extends NodeProgramsOptions {
   readonly version: string;
   readonly net: NativeNet;
   readonly source: MeasuredSource;
+  /** Called when everything is in force for the first time, and again while the node waits to hear of it. */
+  readonly onReady?: () => void;
 }
 
 type Failures = Pick<DescribeStateInput, 'routeFailures' | 'addressFailures' | 'listenFailures'>;
@@ -71,6 +73,7 @@ export class Agent {
   #rested: NodeJS.Timeout | undefined;
   #pending: Promise<void> = Promise.resolve();
   #opening: Promise<void> = Promise.resolve();
+  #announced = false;
 
   constructor(options: AgentOptions) {
     const { net, node, datapath, settings, uplink, log } = options;
@@ -220,6 +223,7 @@ export class Agent {
     this.#reporting.begin();
     try {
       this.#reporting.finish(await this.#apply(snapshot));
+      this.#announce(snapshot);
     } catch (error) {
       this.#reporting.fail();
       const waits = error instanceof CompileError;
@@ -228,6 +232,12 @@ export class Agent {
       this.#refuse(snapshot, (error as Error).message);
       if (!waits) throw error;
     }
+  }
+
+  #announce({ nodes }: Snapshot): void {
+    const { onReady, settings } = this.#options;
+    if (!this.#announced || nodes.get(settings.node)?.awaitsAgent) onReady?.();
+    this.#announced = true;
   }
 
   #retryLater(error: Error): void {

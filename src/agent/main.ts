@@ -7,8 +7,10 @@ import { Datapath } from '../datapath/datapath.js';
 import { loadNativeNet, type Netlink } from '../net/native.js';
 import { findUplink } from '../net/uplink.js';
 import { Agent } from './agent.js';
+import { writeCniConfig } from './cni-config.js';
 import { openDetour } from './detour.js';
 import { limitHeap } from './heap.js';
+import { openReadiness } from './node-readiness.js';
 import { type AgentFlags, resolveSettings, type Settings, SettingsError } from './settings.js';
 import { openSource } from './source.js';
 
@@ -24,6 +26,7 @@ export async function runAgent(flags: AgentFlags): Promise<void> {
   requireRoot();
   requireCgroup(settings);
   const source = await openSource(settings, log);
+  const readiness = await openReadiness(settings, log);
   const net = loadNativeNet();
   const node = net.openNetlink();
   const uplink = findUplink(node, settings.device === '' ? undefined : settings.device);
@@ -40,6 +43,10 @@ export async function runAgent(flags: AgentFlags): Promise<void> {
     datapath,
     openDetour: () => openDetour({ native: loadNative(), net, node, nodeName, bpffs, wanted }),
     source,
+    onReady: () => {
+      if (settings.cniConfDir !== '') writeCniConfig(settings.cniConfDir);
+      readiness?.announce();
+    },
   });
   const stopped = stopSignal();
   try {
@@ -47,6 +54,7 @@ export async function runAgent(flags: AgentFlags): Promise<void> {
     await Promise.race([agent.start().then(() => new Promise(() => undefined)), stopped]);
     log.info('stopping; forwarding goes on');
   } finally {
+    readiness?.close();
     await agent.close();
     node.close();
   }

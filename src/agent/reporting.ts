@@ -123,6 +123,7 @@ export class Reporting {
 
   readonly #answerHealth: RequestListener = ({ url = '' }, response) => {
     const path = pathOf(url);
+    if (path === '/readyz') return sendHealth(response, this.#health.readyz);
     if (path !== '/healthz' && path !== '/livez') return sendMissing(response);
     const answer = path === '/healthz' ? this.#health.healthz : this.#health.livez;
     this.#metrics.countHealth(path === '/healthz' ? 'healthz' : 'livez', answer.status);

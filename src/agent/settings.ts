@@ -14,6 +14,7 @@ export interface AgentFlags {
   readonly bpffs?: string;
   readonly device?: string;
   readonly cgroup?: string;
+  readonly cniConfDir?: string;
   readonly compile?: string;
   readonly attach?: string;
   readonly flowEntries?: string;
@@ -41,6 +42,8 @@ export interface Settings {
   readonly device: string;
   /** Empty: no guard of the NAT ports against explicit binds, and no services at the socket. */
   readonly cgroup: string;
+  /** Where container runtimes look for a network; empty: that is somebody else's business. */
+  readonly cniConfDir: string;
   readonly compile: 'auto' | 'always' | 'never';
   readonly attach: 'auto' | 'tcx' | 'clsact';
   /** Entries of the flow table; two a flow. */
@@ -84,6 +87,7 @@ const DEFAULTS: Readonly<Record<keyof AgentFlags, string>> = {
   bpffs: DEFAULT_BPFFS,
   device: '',
   cgroup: '',
+  cniConfDir: '',
   compile: 'auto',
   attach: 'auto',
   flowEntries: '1048576',

@@ -16,6 +16,7 @@ test('everything has a default, and says so', () => {
     bpffs: '/sys/fs/bpf/isthmus',
     device: '',
     cgroup: '',
+    cniConfDir: '',
     compile: 'auto',
     attach: 'auto',
     flowEntries: 1_048_576,
@@ -30,7 +31,7 @@ test('everything has a default, and says so', () => {
     healthTimeoutSeconds: 60,
     logLevel: 'info',
   });
-  expect(origins.map(({ origin }) => origin)).toEqual(Array(20).fill('default'));
+  expect(origins.map(({ origin }) => origin)).toEqual(Array(21).fill('default'));
 });
 
 test('the name of the node is what the downward API says by convention, when nothing nearer says it', () => {
