@@ -10,7 +10,6 @@ import { FAMILIES } from '../model/address.js';
 import { poolAddresses, translationAddresses } from '../model/egress-pool.js';
 import type { Snapshot } from '../model/snapshot.js';
 import type { NativeNet } from '../net/native.js';
-import type { Source } from '../source/source.js';
 import { Blocks } from './blocks.js';
 import { type CniRequest, parseCniRequest } from './cni.js';
 import { EndpointStore, writeDurably } from './endpoint-store.js';
@@ -25,6 +24,7 @@ import { type Current, Pods } from './pods.js';
 import { Reporting } from './reporting.js';
 import { type Handlers, serve } from './server.js';
 import type { Origin } from './settings.js';
+import type { MeasuredSource } from './source.js';
 import { StaleSockets } from './stale-sockets.js';
 import { type DescribeStateInput, describeRefusal, describeState, isSameState } from './state.js';
 import { type AddressFailure, reconcileUplinkAddresses } from './uplink-addresses.js';
@@ -33,7 +33,7 @@ export interface AgentOptions extends NodeProgramsOptions {
   readonly origins: readonly Origin[];
   readonly version: string;
   readonly net: NativeNet;
-  readonly source: Source;
+  readonly source: MeasuredSource;
   /** Called when everything is in force for the first time, and again while the node waits to hear of it. */
   readonly onReady?: () => void;
 }
@@ -107,9 +107,10 @@ export class Agent {
   }
 
   #createReporting(): Reporting {
-    const { datapath, settings, version } = this.#options;
+    const { datapath, settings, version, source } = this.#options;
     return new Reporting({
       settings,
+      metrics: source.metrics ?? [],
       clock: Date.now,
       sources: {
         version,

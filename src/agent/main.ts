@@ -9,6 +9,7 @@ import { findUplink } from '../net/uplink.js';
 import { Agent } from './agent.js';
 import { writeCniConfig } from './cni-config.js';
 import { openDetour } from './detour.js';
+import { limitHeap } from './heap.js';
 import { openReadiness } from './node-readiness.js';
 import { type AgentFlags, resolveSettings, type Settings, SettingsError } from './settings.js';
 import { openSource } from './source.js';
@@ -21,6 +22,7 @@ const ROOT = import.meta.dirname.replace(/(\/build)?\/src\/.*$/, '');
 export async function runAgent(flags: AgentFlags): Promise<void> {
   const { settings, origins } = resolveSettings(flags, process.env);
   const log = createLogger(settings);
+  limitHeap();
   requireRoot();
   requireCgroup(settings);
   const source = await openSource(settings, log);

@@ -1,19 +1,19 @@
 // Opens the source of the desired state that the settings name.
 import type { Logger } from 'pino';
-import { ApiClient } from '../kubernetes/api-client.js';
+import type { Metric } from 'prom-client';
 import { connect } from '../kubernetes/connect.js';
 import { DirectorySource } from '../source/directory.js';
-import { KubernetesSource } from '../source/kubernetes/kubernetes.js';
 import type { Source } from '../source/source.js';
+import { ClusterSource } from './cluster/cluster-source.js';
 import { KUBERNETES_SOURCE, type Settings } from './settings.js';
 
+/** A source with metrics of its own. */
+export interface MeasuredSource extends Source {
+  readonly metrics?: readonly Metric[];
+}
+
 /** Rejects with ConnectionError when nobody says how the API server is reached. */
-export async function openSource(settings: Settings, log: Logger): Promise<Source> {
+export async function openSource(settings: Settings, log: Logger): Promise<MeasuredSource> {
   if (settings.source !== KUBERNETES_SOURCE) return new DirectorySource({ directory: settings.source });
-  return new KubernetesSource({
-    client: new ApiClient({ connection: await connect(settings.kubeconfig) }),
-    onTrouble: ({ path, error }) =>
-      log.warn({ path, reason: error.message }, 'the API server cannot be read; what is in force stays; trying again'),
-    onAbsent: (kind) => log.warn({ kind }, 'the API server does not know this kind; it is looked for again'),
-  });
+  return new ClusterSource({ connection: await connect(settings.kubeconfig), node: settings.node, log });
 }

@@ -16,7 +16,8 @@ interface Defined {
 /** Resolves when objects of them can be made. */
 export async function installDefinitions(client: ApiClient): Promise<void> {
   const folder = join(ROOT, 'deploy/crds');
-  for (const file of await readdir(folder)) {
+  const files = (await readdir(folder)).filter((file) => file.startsWith('isthmus.dev_'));
+  for (const file of files) {
     const body = parse(await readFile(join(folder, file), 'utf8')) as Defined;
     await client.json({ method: 'POST', path: PATH, body });
     await established(client, body.metadata.name);

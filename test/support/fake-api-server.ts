@@ -48,9 +48,9 @@ export class FakeApiServer implements AsyncDisposable {
     this.#server = createServer((request, response) => this.#answer(request, response));
   }
 
-  static async start(): Promise<FakeApiServer> {
+  static async start(port = 0): Promise<FakeApiServer> {
     const fake = new FakeApiServer();
-    await new Promise<void>((resolve) => fake.#server.listen(0, '127.0.0.1', resolve));
+    await new Promise<void>((resolve) => fake.#server.listen(port, '127.0.0.1', resolve));
     return fake;
   }
 

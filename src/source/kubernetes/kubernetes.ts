@@ -22,7 +22,7 @@ export interface KubernetesSourceOptions {
 }
 
 /** Changes that come at once are one snapshot, and the first of them does not wait. */
-const PACE = 20;
+const PACE = 5;
 
 export class KubernetesSource implements Source {
   readonly kind = 'kubernetes';

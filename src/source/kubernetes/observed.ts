@@ -17,14 +17,13 @@ export interface Observed {
 
 /** What the status of an object is written for, and what it says. */
 export interface OwnObject {
-  readonly uid: string;
+  readonly version: string;
   readonly generation: number;
   readonly conditions: readonly unknown[];
 }
 
 interface RawMetadata {
   readonly resourceVersion?: unknown;
-  readonly uid?: unknown;
   readonly generation?: unknown;
 }
 
@@ -43,10 +42,10 @@ export function observe(kind: Kind, raw: Readonly<Record<string, unknown>>): Obs
 
 function ownOf({ apiVersion, metadata, status }: Readonly<Record<string, unknown>>): OwnObject | undefined {
   if (typeof apiVersion !== 'string' || !apiVersion.startsWith('isthmus.dev/')) return undefined;
-  const { uid, generation } = (metadata ?? {}) as RawMetadata;
+  const { resourceVersion = '', generation } = (metadata ?? {}) as RawMetadata;
   const { conditions } = (status ?? {}) as { conditions?: unknown };
   return {
-    uid: typeof uid === 'string' ? uid : '',
+    version: String(resourceVersion),
     generation: typeof generation === 'number' ? generation : 0,
     conditions: Array.isArray(conditions) ? conditions : [],
   };
