@@ -44,6 +44,8 @@ export interface ReflectorTiming {
   readonly pageSize: number;
   /** The server ends a watch after this to twice this. */
   readonly watch: number;
+  /** A watch that ends sooner, and without an event, is a failure: asking again at once would be a loop. */
+  readonly shortWatch: number;
   /** Bookmarks come about every minute: a connection that is silent for longer is dead. */
   readonly silence: number;
   /** Until a kind is looked for again that the server does not know. */
@@ -54,13 +56,11 @@ export interface ReflectorTiming {
 const TIMING: ReflectorTiming = {
   pageSize: 500,
   watch: 300_000,
+  shortWatch: 1000,
   silence: 150_000,
   recheck: 30_000,
   backoff: { initial: 800, maximum: 30_000 },
 };
-
-/** A watch that ends sooner, and without an event, is a failure: asking again at once would be a loop. */
-const SHORT_WATCH = 1000;
 
 interface ListPage {
   readonly kind?: string;
@@ -165,7 +165,7 @@ export class Reflector<T> {
 
   async #watch(version: string): Promise<void> {
     const { client, path } = this.#options;
-    const { watch, silence } = this.#timing;
+    const { watch, shortWatch, silence } = this.#timing;
     const started = performance.now();
     const timeoutSeconds = String(Math.ceil((watch * (1 + Math.random())) / 1000));
     const query = { ...this.#selector(), watch: '1', resourceVersion: version, allowWatchBookmarks: 'true' };
@@ -176,7 +176,7 @@ export class Reflector<T> {
       silence,
       onLine: (line) => this.#take(JSON.parse(line) as WatchEvent),
     });
-    if (performance.now() - started < SHORT_WATCH && this.#version === version) {
+    if (performance.now() - started < shortWatch && this.#version === version) {
       throw new Error('the watch ended as soon as it began');
     }
     this.#well();

@@ -11,6 +11,9 @@ import { KubernetesSource } from '../../src/source/kubernetes/kubernetes.js';
 import { RESOURCES } from '../../src/source/kubernetes/resources.js';
 import { FakeApiServer, sendStatus } from '../support/fake-api-server.js';
 
+/** The machine may be busy. */
+const eventually = (check: () => unknown) => vi.waitFor(check, { timeout: 10_000, interval: 10 });
+
 const pathOf = (kind: string) => RESOURCES.find((resource) => resource.kind === kind)?.path ?? '';
 const [SERVICES, SLICES, NODES, POOLS] = ['Service', 'EndpointSlice', 'Node', 'EgressPool'].map(pathOf) as [
   string,
@@ -61,11 +64,11 @@ test('K7: nothing is delivered before every kind was listed, and one that cannot
     return true;
   });
   void start();
-  await vi.waitFor(() => expect(source.unsynced).toEqual(['EndpointSlice']));
-  await vi.waitFor(() => expect(troubles).toEqual([`${SLICES} 403: endpointslices is forbidden`]));
+  await eventually(() => expect(source.unsynced).toEqual(['EndpointSlice']));
+  await eventually(() => expect(troubles).toEqual([`${SLICES} 403: endpointslices is forbidden`]));
   expect(snapshots).toEqual([]);
   server.faults.length = 0;
-  await vi.waitFor(() => expect(snapshots).toHaveLength(1));
+  await eventually(() => expect(snapshots).toHaveLength(1));
   expect([...(last()?.services.keys() ?? [])]).toEqual(['shop/web']);
 });
 
@@ -90,7 +93,7 @@ test('a kind of ours without a definition is none; when it comes, its objects do
   await start();
   expect([last()?.egressPools.size, absent]).toEqual([0, ['EgressPool']]);
   server.faults.length = 0;
-  await vi.waitFor(() => expect([...(last()?.egressPools.keys() ?? [])]).toEqual(['web']));
+  await eventually(() => expect([...(last()?.egressPools.keys() ?? [])]).toEqual(['web']));
   expect(absent).toEqual(['EgressPool']);
 });
 
@@ -101,7 +104,7 @@ test("a kind of Kubernetes' own that the server says it does not know keeps ever
     return true;
   });
   void start();
-  await vi.waitFor(() => expect(absent).toEqual(['Node']));
+  await eventually(() => expect(absent).toEqual(['Node']));
   expect([source.unsynced, snapshots]).toEqual([['Node'], []]);
 });
 
@@ -115,12 +118,12 @@ test('K7: an API server that is away, and one that knows a kind no longer, flush
   });
   server.compact();
   for (const { path } of RESOURCES) server.drop(path);
-  await vi.waitFor(() => expect(absent).toContain('Service'));
-  await vi.waitFor(() => expect(troubles.length).toBeGreaterThanOrEqual(RESOURCES.length));
+  await eventually(() => expect(absent).toContain('Service'));
+  await eventually(() => expect(troubles.length).toBeGreaterThanOrEqual(RESOURCES.length));
   expect(snapshots).toHaveLength(1);
   server.faults.length = 0;
   server.put(SERVICES, service('api', '10.96.0.2'));
-  await vi.waitFor(() => expect([...(last()?.services.keys() ?? [])].sort()).toEqual(['shop/api', 'shop/web']));
+  await eventually(() => expect([...(last()?.services.keys() ?? [])].sort()).toEqual(['shop/api', 'shop/web']));
 });
 
 test('a broken object is a problem, keeps its last good state, and hurts no other', async () => {
@@ -128,7 +131,7 @@ test('a broken object is a problem, keeps its last good state, and hurts no othe
   await start();
   server.put(SERVICES, service('web', '10.96.0.999'));
   server.put(SERVICES, service('api', '10.96.0.2'));
-  await vi.waitFor(() => expect(last()?.services.size).toBe(2));
+  await eventually(() => expect(last()?.services.size).toBe(2));
   expect(last()?.services.get('shop/web')?.clusterIPs).toEqual(['10.96.0.1']);
   expect(last()?.problems).toEqual([
     {
@@ -147,7 +150,7 @@ test('objects of kinds that did not change are the same maps, and a status alone
   await start();
   server.put(NODES, node('2'));
   server.put(SERVICES, service('api', '10.96.0.2'));
-  await vi.waitFor(() => expect(last()?.services.size).toBe(2));
+  await eventually(() => expect(last()?.services.size).toBe(2));
   expect(snapshots).toHaveLength(2);
   expect(snapshots[1]?.nodes).toBe(snapshots[0]?.nodes);
   expect(snapshots[1]?.slices).toBe(snapshots[0]?.slices);
