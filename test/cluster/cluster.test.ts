@@ -9,7 +9,7 @@ import type { Cluster } from './cluster.js';
 import { clusterUp } from './cluster.js';
 import { killApiServer, startApiServer, waitForApiServer } from './control-plane.js';
 import { routeToPods } from './fabric.js';
-import { install, NAMESPACE, waitUntilReady } from './installation.js';
+import { install, NAMESPACE, waitUntilReady, writeOverlay } from './installation.js';
 import { Kubectl, type KubernetesObject } from './kubectl.js';
 import { captureOn, runOn, startDaemon } from './machine.js';
 import type { ClusterNode } from './plan.js';
@@ -93,6 +93,14 @@ describe.skipIf(typeof programs === 'string')(`a cluster of three nodes${reason}
       for (const one of await nodes()) expect(condition(one, 'NetworkUnavailable')).toBe('False');
       expect(await older).toMatchObject({ ok: true, errors: 0 });
     }, 150_000);
+
+    test('the ClusterNetwork is accepted, and the other overlays would be', async () => {
+      await kubectl.run('wait', '--for=condition=Accepted', 'clusternetwork/default', '--timeout=30s');
+      expect(await kubectl.run('get', 'clusternetworks', '--no-headers')).toMatch(/^default +c1 +Island +Flat +True/);
+      for (const overlay of ['flat', 'dual-stack'] as const) {
+        await kubectl.run('apply', '--dry-run=server', '-k', writeOverlay(cluster, overlay));
+      }
+    });
 
     test('D1: twenty pods over three nodes have an address of each family, in the order of the Service CIDRs', async () => {
       await kubectl.apply(webManifests());

@@ -29,9 +29,9 @@ export async function waitUntilReady(kubectl: Kubectl): Promise<void> {
   await kubectl.run('wait', '--for=condition=Ready', '--timeout=60s', 'node', '--all');
 }
 
-/** An overlay on the overlay: image, address of the API server, and where this machine has its cgroup2. */
-function writeOverlay({ plan }: Cluster, overlay: Overlay): string {
-  const folder = `${plan.directory}/deploy`;
+/** An overlay on the overlay: image, address of the API server, and where this machine has its cgroup2. Returns its folder. */
+export function writeOverlay({ plan }: Cluster, overlay: Overlay): string {
+  const folder = `${plan.directory}/deploy-${overlay}`;
   mkdirSync(folder, { recursive: true });
   const [newName, newTag] = AGENT_IMAGE.split(':');
   const literals = [
