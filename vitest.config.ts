@@ -27,6 +27,16 @@ export default defineConfig({
           fileParallelism: false,
         },
       },
+      {
+        // Real programs of Kubernetes, in KUBEBUILDER_ASSETS or PATH; skipped where there are none.
+        test: {
+          name: 'cluster',
+          include: ['test/cluster/**/*.test.ts'],
+          testTimeout: TIMEOUT_MS,
+          hookTimeout: TIMEOUT_MS,
+          fileParallelism: false,
+        },
+      },
     ],
   },
 });

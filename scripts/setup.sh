@@ -1,6 +1,7 @@
 #!/bin/bash
 # Installs what is missing: Debian packages (needs root) and the npm packages of the lock. Quick when all is there.
-#   scripts/setup.sh [--test] [--image]     also what only the tests and the linter use; what builds an image
+#   scripts/setup.sh [--test] [--image] [--cluster]     also what only the tests and the linter use; what builds an image;
+#                                                       what runs Kubernetes nodes
 . "$(dirname "$0")/common.sh"
 
 # Adds a package to the list when the command behind it does not succeed.
@@ -49,6 +50,13 @@ fi
 if [[ " $* " == *" --image "* ]]; then
 	need buildah command -v buildah
 	need mmdebstrap command -v mmdebstrap
+fi
+if [[ " $* " == *" --cluster "* ]]; then
+	need containerd command -v containerd
+	need runc command -v runc
+	need containernetworking-plugins test -x /usr/lib/cni/loopback
+	need mmdebstrap command -v mmdebstrap
+	need openssl command -v openssl
 fi
 
 # Debian 12 and 13 have clang 19; elsewhere the newest that there is.

@@ -4,7 +4,7 @@
 # A stage that cannot run on this machine is counted as skipped, with the reason. Exit status 0: nothing failed.
 . "$(dirname "$0")/common.sh"
 
-readonly STAGES=(lint gen unit packet sanitize netns lab image clean)
+readonly STAGES=(lint gen unit packet sanitize netns lab cluster image clean)
 readonly RESULTS=build/test-results
 passed=0
 failed=0
@@ -138,6 +138,21 @@ stage_lab() {
 	done
 }
 
+stage_cluster() {
+	local reason
+	title 'Kubernetes: the agent on three nodes'
+	kernel_stage cluster || return
+	if [ -n "${ISTHMUS_TEST_CLUSTER:-}" ] && ! { bash scripts/setup.sh --cluster && bash scripts/cluster-programs.sh; }; then
+		check cluster false
+		return
+	fi
+	if reason=$(node build/test/cluster/main.js --check); then
+		vitest_suite cluster cluster env KUBEBUILDER_ASSETS="$(bash scripts/cluster-programs.sh --find)"
+	else
+		skip cluster "$reason; npm run test:cluster gets what is missing, and so does continuous integration"
+	fi
+}
+
 stage_image() {
 	title 'container image'
 	if [ -z "${ISTHMUS_TEST_IMAGE:-}" ]; then
@@ -167,7 +182,9 @@ kernel_stage() {
 
 # What one of these does not find is not there.
 list_ours() {
-	find /run/netns /sys/fs/bpf /sys/fs/cgroup /sys/fs/cgroup/unified -maxdepth 1 -name 'ist-*' 2>/dev/null || true
+	find /run/netns /sys/fs/bpf /sys/fs/cgroup /sys/fs/cgroup/* -maxdepth 1 -name 'ist-*' 2>/dev/null || true
+	find /dev/shm "${TMPDIR:-/tmp}" -maxdepth 1 -name 'ist-cluster-*' 2>/dev/null || true
+	find /proc -maxdepth 2 -name exe -lname '*/isthmus/k8s-*/bin/*' -printf 'process %h %l\n' 2>/dev/null || true
 	find /proc -maxdepth 2 -name exe -lname "$ROOT/build/native/*" -printf 'process %h %l\n' 2>/dev/null || true
 	awk '$2 ~ "^/run/isthmus/lab/" { print "mount " $2 }' /proc/mounts
 	ip -o link show | awk -F': ' '$2 ~ /^ist/ { print "device " $2 }'

@@ -10,7 +10,6 @@ import { FAMILIES } from '../model/address.js';
 import { poolAddresses, translationAddresses } from '../model/egress-pool.js';
 import type { Snapshot } from '../model/snapshot.js';
 import type { NativeNet } from '../net/native.js';
-import type { Source } from '../source/source.js';
 import { Blocks } from './blocks.js';
 import { type CniRequest, parseCniRequest } from './cni.js';
 import { EndpointStore, writeDurably } from './endpoint-store.js';
@@ -25,6 +24,7 @@ import { type Current, Pods } from './pods.js';
 import { Reporting } from './reporting.js';
 import { type Handlers, serve } from './server.js';
 import type { Origin } from './settings.js';
+import type { MeasuredSource } from './source.js';
 import { StaleSockets } from './stale-sockets.js';
 import { type DescribeStateInput, describeRefusal, describeState, isSameState } from './state.js';
 import { type AddressFailure, reconcileUplinkAddresses } from './uplink-addresses.js';
@@ -33,7 +33,9 @@ export interface AgentOptions extends NodeProgramsOptions {
   readonly origins: readonly Origin[];
   readonly version: string;
   readonly net: NativeNet;
-  readonly source: Source;
+  readonly source: MeasuredSource;
+  /** Called when everything is in force for the first time, and again while the node waits to hear of it. */
+  readonly onReady?: () => void;
 }
 
 type Failures = Pick<DescribeStateInput, 'routeFailures' | 'addressFailures' | 'listenFailures'>;
@@ -60,6 +62,8 @@ export class Agent {
   #state: AgentState | undefined;
   /** What #state says. */
   #described: DescribeStateInput | undefined;
+  /** Problems that the log has. */
+  #logged: ReadonlySet<string> = new Set();
   /** Why the newest snapshot is not in force; empty when it is. */
   #fault = '';
   readonly #ready = Promise.withResolvers<void>();
@@ -68,6 +72,8 @@ export class Agent {
   #retry: NodeJS.Timeout | undefined;
   #rested: NodeJS.Timeout | undefined;
   #pending: Promise<void> = Promise.resolve();
+  #opening: Promise<void> = Promise.resolve();
+  #announced = false;
 
   constructor(options: AgentOptions) {
     const { net, node, datapath, settings, uplink, log } = options;
@@ -101,9 +107,10 @@ export class Agent {
   }
 
   #createReporting(): Reporting {
-    const { datapath, settings, version } = this.#options;
+    const { datapath, settings, version, source } = this.#options;
     return new Reporting({
       settings,
+      metrics: source.metrics ?? [],
       clock: Date.now,
       sources: {
         version,
@@ -121,7 +128,24 @@ export class Agent {
    * then) or the source cannot be read. Pods wait from the beginning, so that no request meets half of a start.
    */
   async start(): Promise<void> {
-    const { source, settings, log, node, uplink } = this.#options;
+    const { source, settings, log } = this.#options;
+    this.#opening = this.#open();
+    await this.#opening;
+    await source.start((snapshot) => {
+      this.#snapshot = snapshot;
+      this.#reporting.queue(snapshot);
+      this.#logProblems(snapshot);
+      this.#reconcileOrRetry();
+    });
+    await this.#pending.catch(() => undefined);
+    this.#ready.resolve();
+    this.#maintainer = setInterval(() => this.#maintain(), MAINTENANCE_PERIOD).unref();
+    log.info({ node: settings.node, stateDir: settings.stateDir }, 'ready');
+  }
+
+  /** All that does not need the source. */
+  async #open(): Promise<void> {
+    const { settings, log, node, uplink } = this.#options;
     mkdirSync(settings.stateDir, { recursive: true, mode: 0o755 });
     this.#server = await serve(join(settings.stateDir, SOCKET_NAME), this.#handlers());
     for (const one of prepareNode(node, uplink))
@@ -131,20 +155,20 @@ export class Agent {
     this.#blocks.open();
     for (const [file, reason] of this.#store.unreadable) log.error({ file, reason }, 'endpoint record left alone');
     await this.#reporting.open();
-    await source.start((snapshot) => {
-      this.#snapshot = snapshot;
-      this.#reporting.queue(snapshot);
-      for (const problem of snapshot.problems) log.warn({ ...problem }, 'object refused');
-      this.#reconcileOrRetry();
-    });
-    await this.#pending.catch(() => undefined);
-    this.#ready.resolve();
-    this.#maintainer = setInterval(() => this.#maintain(), MAINTENANCE_PERIOD);
-    log.info({ node: settings.node, stateDir: settings.stateDir }, 'ready');
   }
 
-  /** Programs, maps and pods stay as they are. */
+  /** Each once, for as long as it stays the same: other objects change all the time. */
+  #logProblems({ problems }: Snapshot): void {
+    const texts = new Map(problems.map((problem) => [`${problem.object}: ${problem.reason}`, problem]));
+    for (const [text, problem] of texts) {
+      if (!this.#logged.has(text)) this.#options.log.warn({ ...problem }, 'object refused');
+    }
+    this.#logged = new Set(texts.keys());
+  }
+
+  /** Programs, maps and pods stay as they are. Also while start() waits for the source. */
   async close(): Promise<void> {
+    await this.#opening.catch(() => undefined);
     clearInterval(this.#maintainer);
     this.#ready.reject(new Error('the agent could not start; nothing was changed; its log says why'));
     await this.#options.source.close();
@@ -200,6 +224,7 @@ export class Agent {
     this.#reporting.begin();
     try {
       this.#reporting.finish(await this.#apply(snapshot));
+      this.#announce(snapshot);
     } catch (error) {
       this.#reporting.fail();
       const waits = error instanceof CompileError;
@@ -208,6 +233,12 @@ export class Agent {
       this.#refuse(snapshot, (error as Error).message);
       if (!waits) throw error;
     }
+  }
+
+  #announce({ nodes }: Snapshot): void {
+    const { onReady, settings } = this.#options;
+    if (!this.#announced || nodes.get(settings.node)?.awaitsAgent) onReady?.();
+    this.#announced = true;
   }
 
   #retryLater(error: Error): void {
@@ -393,13 +424,14 @@ export class Agent {
   }
 
   #status(): AgentStatus {
+    const { kind, where } = this.#options.source;
     return {
       state: this.#requireState(),
       pid: process.pid,
       started: this.#started,
       rssBytes: process.memoryUsage.rss(),
       endpoints: this.#store.list(),
-      source: { kind: 'directory', where: this.#options.settings.source, synced: this.#snapshot !== undefined },
+      source: { kind, where, synced: this.#snapshot !== undefined },
     };
   }
 

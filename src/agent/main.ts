@@ -6,10 +6,13 @@ import { loadNative } from '../bpf/native.js';
 import { Datapath } from '../datapath/datapath.js';
 import { loadNativeNet, type Netlink } from '../net/native.js';
 import { findUplink } from '../net/uplink.js';
-import { DirectorySource } from '../source/directory.js';
 import { Agent } from './agent.js';
+import { writeCniConfig } from './cni-config.js';
 import { openDetour } from './detour.js';
+import { limitHeap } from './heap.js';
+import { openReadiness } from './node-readiness.js';
 import { type AgentFlags, resolveSettings, type Settings, SettingsError } from './settings.js';
+import { openSource } from './source.js';
 
 export type { AgentFlags } from './settings.js';
 
@@ -19,8 +22,11 @@ const ROOT = import.meta.dirname.replace(/(\/build)?\/src\/.*$/, '');
 export async function runAgent(flags: AgentFlags): Promise<void> {
   const { settings, origins } = resolveSettings(flags, process.env);
   const log = createLogger(settings);
+  limitHeap();
   requireRoot();
   requireCgroup(settings);
+  const source = await openSource(settings, log);
+  const readiness = await openReadiness(settings, log);
   const net = loadNativeNet();
   const node = net.openNetlink();
   const uplink = findUplink(node, settings.device === '' ? undefined : settings.device);
@@ -36,13 +42,19 @@ export async function runAgent(flags: AgentFlags): Promise<void> {
     uplink,
     datapath,
     openDetour: () => openDetour({ native: loadNative(), net, node, nodeName, bpffs, wanted }),
-    source: new DirectorySource({ directory: settings.source }),
+    source,
+    onReady: () => {
+      if (settings.cniConfDir !== '') writeCniConfig(settings.cniConfDir);
+      readiness?.announce();
+    },
   });
+  const stopped = stopSignal();
   try {
-    await agent.start();
-    await stopSignal();
+    // An agent that still waits for its source ends like any other.
+    await Promise.race([agent.start().then(() => new Promise(() => undefined)), stopped]);
     log.info('stopping; forwarding goes on');
   } finally {
+    readiness?.close();
     await agent.close();
     node.close();
   }

@@ -1,5 +1,5 @@
 // What Prometheus reads: kube-proxy's names where dashboards expect them, and our own beside them.
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, type Metric, Registry } from 'prom-client';
 import type { Attachment } from '../api/protocol.js';
 import type { DropTotal, MapFill } from '../datapath/datapath.js';
 import { FAMILIES, type Family } from '../model/address.js';
@@ -84,6 +84,11 @@ export class Metrics {
 
   get contentType(): string {
     return this.#registry.contentType;
+  }
+
+  /** One of somebody else's. */
+  add(metric: Metric): void {
+    this.#registry.registerMetric(metric);
   }
 
   /** The text of `/metrics`. */

@@ -49,6 +49,11 @@ export class ProxyHealth {
     return this.#answer(this.healthy, '');
   }
 
+  /** Of `/readyz`: everything was in force once, and nothing has waited too long since. */
+  get readyz(): HealthAnswer {
+    return this.#answer(this.healthy && this.#updated !== undefined, '');
+  }
+
   /** The last update is now as long as all is well: nothing had to be done since. */
   #answer(good: boolean, more: string): HealthAnswer {
     const now = this.#options.clock();

@@ -1,5 +1,6 @@
 // What the node tells the outside about its services: health for load balancers, metrics for Prometheus.
 import type { RequestListener, ServerResponse } from 'node:http';
+import type { Metric } from 'prom-client';
 import type { Desired } from '../datapath/compile.js';
 import { selectNodePortAddresses } from '../datapath/frontends.js';
 import { type CompiledServices, listCompiled } from '../datapath/services.js';
@@ -16,6 +17,8 @@ import type { Settings } from './settings.js';
 
 export interface ReportingOptions {
   readonly settings: Settings;
+  /** Of others, to be read with our own. */
+  readonly metrics?: readonly Metric[];
   readonly sources: Omit<MetricSources, 'pending' | 'services'>;
   /** Milliseconds of the epoch. */
   readonly clock: () => number;
@@ -38,7 +41,7 @@ export class Reporting {
   #begun = 0;
 
   constructor(options: ReportingOptions) {
-    const { settings, sources, clock } = options;
+    const { settings, sources, clock, metrics = [] } = options;
     this.#options = options;
     this.#changes = new Changes(clock);
     this.#health = new ProxyHealth({ changes: this.#changes, clock, timeout: settings.healthTimeoutSeconds * 1000 });
@@ -47,6 +50,7 @@ export class Reporting {
       services: () => this.#services?.groups.size ?? 0,
       pending: () => this.#changes.pending,
     });
+    for (const metric of metrics) this.#metrics.add(metric);
   }
 
   /** Health and metrics; those of Services come when they are in force. */
@@ -119,6 +123,7 @@ export class Reporting {
 
   readonly #answerHealth: RequestListener = ({ url = '' }, response) => {
     const path = pathOf(url);
+    if (path === '/readyz') return sendHealth(response, this.#health.readyz);
     if (path !== '/healthz' && path !== '/livez') return sendMissing(response);
     const answer = path === '/healthz' ? this.#health.healthz : this.#health.livez;
     this.#metrics.countHealth(path === '/healthz' ? 'healthz' : 'livez', answer.status);

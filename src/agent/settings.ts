@@ -9,10 +9,12 @@ import { type ListenAddress, parseListenAddress } from './listen-address.js';
 export interface AgentFlags {
   readonly node?: string;
   readonly source?: string;
+  readonly kubeconfig?: string;
   readonly stateDir?: string;
   readonly bpffs?: string;
   readonly device?: string;
   readonly cgroup?: string;
+  readonly cniConfDir?: string;
   readonly compile?: string;
   readonly attach?: string;
   readonly flowEntries?: string;
@@ -30,13 +32,18 @@ export interface AgentFlags {
 
 export interface Settings {
   readonly node: string;
+  /** A directory of manifests, or `kubernetes`: the API server. */
   readonly source: string;
+  /** Empty: the service account of the pod that the agent runs in. */
+  readonly kubeconfig: string;
   readonly stateDir: string;
   readonly bpffs: string;
   /** Empty: the device of the default route. */
   readonly device: string;
   /** Empty: no guard of the NAT ports against explicit binds, and no services at the socket. */
   readonly cgroup: string;
+  /** Where container runtimes look for a network; empty: that is somebody else's business. */
+  readonly cniConfDir: string;
   readonly compile: 'auto' | 'always' | 'never';
   readonly attach: 'auto' | 'tcx' | 'clsact';
   /** Entries of the flow table; two a flow. */
@@ -75,10 +82,12 @@ export class SettingsError extends Error {
 const DEFAULTS: Readonly<Record<keyof AgentFlags, string>> = {
   node: hostname(),
   source: '/etc/isthmus/manifests',
+  kubeconfig: '',
   stateDir: DEFAULT_STATE_DIR,
   bpffs: DEFAULT_BPFFS,
   device: '',
   cgroup: '',
+  cniConfDir: '',
   compile: 'auto',
   attach: 'auto',
   flowEntries: '1048576',
@@ -96,11 +105,17 @@ const DEFAULTS: Readonly<Record<keyof AgentFlags, string>> = {
   logLevel: 'info',
 };
 
+/** What a manifest of Kubernetes calls the environment variable of a setting by convention (downward API). */
+const CONVENTIONAL: Readonly<Partial<Record<keyof AgentFlags, string>>> = { node: 'NODE_NAME' };
+
 const NEVER_EMPTY = ['node', 'source', 'stateDir', 'bpffs'] as const;
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 const FLOW_ENTRIES_MAX = 1 << 26;
 /** Bytes of sun_path without its terminating zero. */
 const SOCKET_PATH_MAX = 107;
+
+/** The word that is no directory. */
+export const KUBERNETES_SOURCE = 'kubernetes';
 
 /** Flag before environment before default. The environment's names are `ISTHMUS_STATE_DIR` and alike. */
 export function resolveSettings(
@@ -127,11 +142,13 @@ function resolve(
   flags: AgentFlags,
   environment: Readonly<Record<string, string | undefined>>,
 ): Origin {
-  const variable = `ISTHMUS_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+  const own = `ISTHMUS_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
   const flag = flags[name];
   if (flag !== undefined) return { name, value: flag, origin: 'flag' };
-  const value = environment[variable];
-  if (value !== undefined) return { name, value, origin: `environment ${variable}` };
+  for (const variable of [own, CONVENTIONAL[name] ?? own]) {
+    const value = environment[variable];
+    if (value !== undefined) return { name, value, origin: `environment ${variable}` };
+  }
   return { name, value: DEFAULTS[name], origin: 'default' };
 }
 

@@ -1,6 +1,9 @@
 // A node of the cluster.
 import type { Cidr, IpAddress } from './address.js';
 
+/** Key of the taint that a new node may have until its agent has put everything in force. */
+export const STARTUP_TAINT = 'isthmus.dev/agent-not-ready';
+
 export interface Node {
   readonly name: string;
   /** InternalIP addresses; the first of a family is the next hop of its pods and the translation address. */
@@ -12,4 +15,6 @@ export interface Node {
   readonly zone?: string;
   /** It is being deleted, or soon will be: load balancers should send nothing new. */
   readonly leaving?: true;
+  /** It has the startup taint: no pod comes before an agent says that it is ready. */
+  readonly awaitsAgent?: true;
 }

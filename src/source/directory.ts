@@ -24,6 +24,7 @@ interface Reading {
 }
 
 export class DirectorySource implements Source {
+  readonly kind = 'directory';
   readonly #options: Required<DirectorySourceOptions>;
   #onSnapshot: (snapshot: Snapshot) => void = () => undefined;
   #readings: ReadonlyMap<string, Reading> = new Map();
@@ -38,6 +39,10 @@ export class DirectorySource implements Source {
 
   constructor(options: DirectorySourceOptions) {
     this.#options = { debounceMs: 50, rescanMs: 3000, ...options };
+  }
+
+  get where(): string {
+    return this.#options.directory;
   }
 
   async start(onSnapshot: (snapshot: Snapshot) => void): Promise<void> {

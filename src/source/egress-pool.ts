@@ -2,21 +2,32 @@
 import { z } from 'zod';
 import { addressAt, type Cidr, cidrSize, type IpAddress, parseAddress, parseCidr } from '../model/address.js';
 import type { EgressPool } from '../model/egress-pool.js';
-import { parsedBy, validate } from './schema.js';
+import { addresses, validate } from './schema.js';
 
 /** A node adds each of them to its uplink. */
 const ADDRESSES_MAX = 256;
 
-const schema = z.looseObject({
+export const schema = z.looseObject({
   metadata: z.looseObject({ name: z.string().min(1) }),
   spec: z.strictObject({
     addresses: z
-      .array(z.string().transform(parsedBy<readonly IpAddress[]>(parseAddresses)))
+      .array(addresses<readonly IpAddress[]>(parseAddresses))
       .min(1)
+      .meta({
+        description: 'Addresses and CIDRs that pods are translated to; 256 addresses at most.',
+        maxItems: ADDRESSES_MAX,
+      })
       .transform((lists) => [...new Set(lists.flat())])
       .refine((list) => list.length <= ADDRESSES_MAX, { error: `more than ${ADDRESSES_MAX} addresses` }),
-    nodeSelector: z.strictObject({ matchLabels: z.record(z.string(), z.string()) }),
-    nodeAddress: z.enum(['Included', 'Excluded']).default('Included'),
+    nodeSelector: z
+      .strictObject({
+        matchLabels: z.record(z.string(), z.string()).meta({ description: 'Labels that the node has.' }),
+      })
+      .meta({ description: 'The node that has the addresses, for an address leads to one node.' }),
+    nodeAddress: z
+      .enum(['Included', 'Excluded'])
+      .default('Included')
+      .meta({ description: "Whether the node's own address is translated to as well." }),
   }),
 });
 

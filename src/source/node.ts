@@ -1,7 +1,7 @@
 // Node (v1) to the model.
 import { z } from 'zod';
 import { parseAddress } from '../model/address.js';
-import type { Node } from '../model/node.js';
+import { type Node, STARTUP_TAINT } from '../model/node.js';
 import { cidr, validate } from './schema.js';
 
 /** Other address types may hold names. */
@@ -44,13 +44,18 @@ export function convertNode(object: unknown): Node {
     ...(metadata.labels == null ? {} : { labels: metadata.labels }),
     ...(zone && { zone }),
     ...(isLeaving(metadata, spec) && { leaving: true as const }),
+    ...(hasTaint(spec, STARTUP_TAINT) && { awaitsAgent: true as const }),
   };
 }
 
 type Manifest = z.infer<typeof schema>;
 
-function isLeaving({ deletionTimestamp }: Manifest['metadata'], { taints }: Manifest['spec']): boolean {
-  return Boolean(deletionTimestamp) || (taints ?? []).some(({ key }) => key === TO_BE_DELETED);
+function isLeaving({ deletionTimestamp }: Manifest['metadata'], spec: Manifest['spec']): boolean {
+  return Boolean(deletionTimestamp) || hasTaint(spec, TO_BE_DELETED);
+}
+
+function hasTaint({ taints }: Manifest['spec'], wanted: string): boolean {
+  return (taints ?? []).some(({ key }) => key === wanted);
 }
 
 function isAddress(text: string): boolean {

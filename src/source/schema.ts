@@ -17,13 +17,55 @@ export class ConvertError extends Error {
   }
 }
 
+/** A rule in CEL; bounds on lists and texts keep its cost low enough for the API server. */
+interface Rule {
+  readonly rule: string;
+  readonly message: string;
+}
+
+/** Pairs of a CEL expression and what the API server says when it is false; for `meta` of a field of our own kinds. */
+export function rules(...pairs: readonly (readonly [rule: string, message: string])[]) {
+  return { 'x-kubernetes-validations': pairs.map(([rule, message]): Rule => ({ rule, message })) };
+}
+
+/** Of an IPv6 CIDR with an embedded IPv4 address. */
+const CIDR_LENGTH_MAX = 49;
+
 export const address = z.string().transform(parsedBy<IpAddress>(parseAddress));
 /** An address, or a word that says that there is none. */
 export const addressOr = (...words: readonly string[]) =>
   z.string().transform(parsedBy<string>((text) => (words.includes(text) ? text : parseAddress(text))));
-export const cidr = z.string().transform(parsedBy<Cidr>(parseCidr));
+export const cidr = z
+  .string()
+  .transform(parsedBy<Cidr>(parseCidr))
+  .meta({ maxLength: CIDR_LENGTH_MAX, ...rules(['isCIDR(self)', 'expected a CIDR such as 10.244.0.0/16']) });
+/** A CIDR, or a word. */
+export const cidrOr = (word: string) =>
+  z
+    .string()
+    .transform(parsedBy<string>((text) => (text === word ? text : parseCidr(text))))
+    .meta({
+      maxLength: CIDR_LENGTH_MAX,
+      ...rules([`self == '${word}' || isCIDR(self)`, `expected a CIDR such as 192.0.2.0/24, or ${word}`]),
+    });
+/** An address or a CIDR, as `parse` reads it. */
+export const addresses = <T>(parse: (text: string) => T) =>
+  z
+    .string()
+    .transform(parsedBy(parse))
+    .meta({
+      maxLength: CIDR_LENGTH_MAX,
+      ...rules(['isIP(self) || isCIDR(self)', 'expected an address such as 192.0.2.7, or a CIDR such as 192.0.2.0/28']),
+    });
 export const port = z.int().min(1).max(PORT_MAX);
 export const protocol = z.enum(['TCP', 'UDP', 'SCTP']).default('TCP');
+
+/** For what is no range at all there is the pattern. */
+export const RANGE_RULE: readonly [string, string] = [
+  "!self.matches('^[0-9]{1,5}-[0-9]{1,5}$') || (int(self.split('-')[0]) >= 1 && " +
+    `int(self.split('-')[0]) <= int(self.split('-')[1]) && int(self.split('-')[1]) <= ${PORT_MAX})`,
+  `expected first-last with 1 <= first <= last <= ${PORT_MAX}`,
+];
 
 /** `36864-65535`: both ends included. */
 export const portRange = z
@@ -35,6 +77,10 @@ export const portRange = z
   })
   .refine(({ first, last }) => first >= 1 && first <= last && last <= PORT_MAX, {
     error: `expected first-last with 1 <= first <= last <= ${PORT_MAX}`,
+  })
+  .meta({
+    maxLength: '65535-65535'.length,
+    ...rules(RANGE_RULE),
   });
 
 /** metadata of a namespaced object. */

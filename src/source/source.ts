@@ -6,7 +6,13 @@ import type { Snapshot } from '../model/snapshot.js';
  * nothing is delivered before everything was read once.
  */
 export interface Source {
-  /** Resolves after the first snapshot was delivered. Rejects with SourceError when nothing can be read. */
+  /** What it is, and where, as status output names it. */
+  readonly kind: 'directory' | 'kubernetes';
+  readonly where: string;
+  /**
+   * Resolves after the first snapshot was delivered, which may be never. Rejects with SourceError when nothing can be
+   * read, and waiting would not help.
+   */
   start(onSnapshot: (snapshot: Snapshot) => void): Promise<void>;
   /** Nothing is delivered afterwards. */
   close(): Promise<void>;

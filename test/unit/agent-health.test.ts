@@ -55,6 +55,16 @@ describe('K41: the proxy', () => {
     expect([health.healthz.status, health.livez.status]).toEqual([200, 200]);
   });
 
+  test('is ready from when everything was in force first, and not while a change has waited for too long', () => {
+    const { changes, health, pass, finish } = open();
+    expect(health.readyz.status).toBe(503);
+    finish();
+    expect(health.readyz.status).toBe(200);
+    changes.queue(aSnapshot({}));
+    pass(TIMEOUT);
+    expect(health.readyz.status).toBe(503);
+  });
+
   test('that has never put anything in force says so', () => {
     const { changes, health, pass } = open();
     changes.queue(aSnapshot({}));

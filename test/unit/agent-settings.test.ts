@@ -11,10 +11,12 @@ test('everything has a default, and says so', () => {
   expect(settings).toEqual({
     node: hostname(),
     source: '/etc/isthmus/manifests',
+    kubeconfig: '',
     stateDir: '/run/isthmus',
     bpffs: '/sys/fs/bpf/isthmus',
     device: '',
     cgroup: '',
+    cniConfDir: '',
     compile: 'auto',
     attach: 'auto',
     flowEntries: 1_048_576,
@@ -29,7 +31,17 @@ test('everything has a default, and says so', () => {
     healthTimeoutSeconds: 60,
     logLevel: 'info',
   });
-  expect(origins.map(({ origin }) => origin)).toEqual(Array(19).fill('default'));
+  expect(origins.map(({ origin }) => origin)).toEqual(Array(21).fill('default'));
+});
+
+test('the name of the node is what the downward API says by convention, when nothing nearer says it', () => {
+  expect(originOf({}, { NODE_NAME: 'n1' }, 'node')).toEqual({
+    name: 'node',
+    value: 'n1',
+    origin: 'environment NODE_NAME',
+  });
+  expect(originOf({}, { NODE_NAME: 'n1', ISTHMUS_NODE: 'n2' }, 'node')).toMatchObject({ value: 'n2' });
+  expect(originOf({ node: 'n3' }, { NODE_NAME: 'n1' }, 'node')).toMatchObject({ value: 'n3' });
 });
 
 test('the environment is before the default, and a flag before both', () => {

@@ -6,6 +6,7 @@ import { expect, test } from 'vitest';
 const RANKS: Record<string, number> = {
   model: 0,
   btf: 0,
+  kubernetes: 0,
   api: 1,
   bpf: 1,
   net: 1,

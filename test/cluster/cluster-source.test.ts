@@ -1,0 +1,128 @@
+// The agent's conversation with a real API server: conditions, Events, the Lease, and days on which it is away.
+import { pino } from 'pino';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { ClusterSource } from '../../src/agent/cluster/cluster-source.js';
+import type { ApiClient } from '../../src/kubernetes/api-client.js';
+import { connect } from '../../src/kubernetes/connect.js';
+import type { Snapshot } from '../../src/model/snapshot.js';
+import { ApiServer, findAssets, NO_ASSETS } from '../support/api-server.js';
+import { installDefinitions } from '../support/definitions.js';
+
+const assets = findAssets();
+const NETWORK = '/apis/isthmus.dev/v1alpha1/clusternetworks';
+const SERVICES = '/api/v1/namespaces/default/services';
+const SLICES = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices';
+const MERGE = 'application/merge-patch+json';
+
+describe.skipIf(assets === undefined)(`an agent and a real API server (${NO_ASSETS})`, () => {
+  let server: ApiServer;
+  let client: ApiClient;
+  let source: ClusterSource;
+  let snapshots: Snapshot[];
+
+  beforeAll(async () => {
+    server = await ApiServer.start(assets ?? '');
+    client = await server.client();
+    await installDefinitions(client);
+  });
+  afterAll(() => server?.[Symbol.asyncDispose]());
+
+  beforeEach(async () => {
+    snapshots = [];
+    const connection = await connect(server.kubeconfig);
+    source = new ClusterSource({ connection, node: 'n1', log: pino({ level: 'silent' }) });
+  });
+  afterEach(() => source.close());
+
+  const start = () => source.start((snapshot) => snapshots.push(snapshot));
+  const last = () => snapshots.at(-1);
+  const create = (path: string, body: object) => client.json({ method: 'POST', path, body });
+  const wait = (check: () => unknown, timeout = 20_000) => vi.waitFor(check, { timeout, interval: 100 });
+
+  interface Status {
+    readonly metadata: { readonly generation: number };
+    readonly status?: { readonly observedGeneration: number; readonly conditions: readonly object[] };
+  }
+
+  test('a contradiction that no rule of the definition sees is a condition and an Event; put right, it is accepted', async () => {
+    await create(NETWORK, {
+      apiVersion: 'isthmus.dev/v1alpha1',
+      kind: 'ClusterNetwork',
+      metadata: { name: 'default' },
+      spec: {
+        clusterID: 'c1',
+        ipv4: { mode: 'Island', podCIDRs: ['10.244.0.0/16'] },
+        serviceCIDRs: ['10.244.128.0/20'],
+      },
+    });
+    await start();
+    const reason = 'spec.serviceCIDRs: 10.244.128.0/20 overlaps the pod CIDR 10.244.0.0/16; in force is nothing of it';
+    await wait(async () => {
+      const { status } = (await client.json({ path: `${NETWORK}/default` })) as Status;
+      expect(status).toMatchObject({
+        observedGeneration: 1,
+        conditions: [{ type: 'Accepted', status: 'False', reason: 'Refused', message: reason, observedGeneration: 1 }],
+      });
+    });
+    await wait(async () => {
+      const { items } = (await client.json({ path: '/api/v1/namespaces/default/events' })) as {
+        items: { involvedObject: object; message: string }[];
+      };
+      expect(items.filter(({ message }) => message === reason)).toMatchObject([
+        { involvedObject: { kind: 'ClusterNetwork', name: 'default', apiVersion: 'isthmus.dev/v1alpha1' } },
+      ]);
+    });
+    const body = { spec: { serviceCIDRs: ['10.96.0.0/16'] } };
+    await client.json({ method: 'PATCH', path: `${NETWORK}/default`, contentType: MERGE, body });
+    await wait(async () => {
+      const { status } = (await client.json({ path: `${NETWORK}/default` })) as Status;
+      expect(status).toMatchObject({
+        observedGeneration: 2,
+        conditions: [{ type: 'Accepted', status: 'True', observedGeneration: 2 }],
+      });
+    });
+    expect(last()).toMatchObject({ network: { clusterID: 'c1' }, problems: [] });
+    const lease = await client.json({
+      path: '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/isthmus-status',
+    });
+    expect(lease).toMatchObject({ spec: { holderIdentity: expect.stringMatching(/^n1_/), leaseDurationSeconds: 15 } });
+  });
+
+  test('K7: an API server that is gone and comes back flushes nothing, and what changed meanwhile arrives', async () => {
+    await create(SERVICES, { metadata: { name: 'web' }, spec: { ports: [{ port: 80 }] } });
+    await create(SLICES, {
+      metadata: { name: 'web-1', labels: { 'kubernetes.io/service-name': 'web' } },
+      addressType: 'IPv4',
+      endpoints: [{ addresses: ['10.244.1.2'] }],
+      ports: [{ port: 8080 }],
+    });
+    await start();
+    const before = snapshots.length;
+    expect(last()?.slices.get('default/web-1')?.backends).toEqual({
+      '/TCP': [expect.objectContaining({ address: '10.244.1.2', port: 8080, ready: true })],
+    });
+    await server.stopApi();
+    await server.stopEtcd();
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    expect(snapshots).toHaveLength(before);
+    server.startEtcd();
+    await server.startApi();
+    await client.json({
+      method: 'PATCH',
+      path: `${SERVICES}/web`,
+      contentType: MERGE,
+      body: { spec: { ports: [{ port: 81 }] } },
+    });
+    await wait(() => expect(last()?.services.get('default/web')?.ports).toMatchObject([{ port: 81 }]), 40_000);
+    for (const snapshot of snapshots) {
+      expect([snapshot.services.has('default/web'), snapshot.slices.has('default/web-1')]).toEqual([true, true]);
+    }
+  });
+
+  test('what is measured has the names that dashboards know', async () => {
+    await start();
+    const texts = await Promise.all(source.metrics.map(async (metric) => JSON.stringify(await metric.get())));
+    expect(texts.join()).toMatch(/"code":"200","method":"GET","host":"127\.0\.0\.1:\d+"/);
+    expect(texts.join()).toContain('rest_client_request_duration_seconds');
+  });
+});

@@ -1,0 +1,329 @@
+// The agent on a real cluster: kubelets and containerd on three nodes, no kube-proxy, no other network plugin.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { ProbeReport } from '../../src/lab/probe.js';
+import type { Family } from '../../src/model/address.js';
+import { FAMILIES, familyOf } from '../../src/model/address.js';
+import { STARTUP_TAINT } from '../../src/model/node.js';
+import { start, until } from '../../src/testbed/command.js';
+import type { Cluster } from './cluster.js';
+import { clusterUp } from './cluster.js';
+import { killApiServer, startApiServer, waitForApiServer } from './control-plane.js';
+import { routeToPods } from './fabric.js';
+import { install, NAMESPACE, waitUntilReady, writeOverlay } from './installation.js';
+import { Kubectl, type KubernetesObject } from './kubectl.js';
+import { captureOn, runOn, startDaemon } from './machine.js';
+import type { ClusterNode } from './plan.js';
+import { API_SERVICE, DNS_DOMAIN, probeOf } from './plan.js';
+import { findPrograms } from './programs.js';
+import { type Pod, podAddress, probeFrom, probeFromPod, Requests, Sender, sawAddress } from './traffic.js';
+import { dnsManifests, WEB, webManifests } from './workload.js';
+
+interface NodeObject extends KubernetesObject {
+  readonly spec: { readonly podCIDRs: readonly string[]; readonly taints?: readonly { readonly key: string }[] };
+  readonly status: {
+    readonly addresses: readonly { readonly type: string; readonly address: string }[];
+    readonly conditions: readonly { readonly type: string; readonly status: string }[];
+  };
+}
+
+/** The first time, Debian is fetched for the agent's image. */
+const UP_MS = 300_000;
+/** A port of the range that translated connections have. */
+const NAT_PORT = 41_000;
+const SERVER_PORT = 8080;
+
+const programs = await findPrograms();
+const reason = typeof programs === 'string' ? `: skipped: ${programs}` : '';
+
+describe.skipIf(typeof programs === 'string')(`a cluster of three nodes${reason}`, () => {
+  let cluster: Cluster;
+  let kubectl: Kubectl;
+  let web: readonly Pod[];
+  let service: Readonly<Record<Family, string>>;
+
+  const node = (index: number): ClusterNode => cluster.plan.nodes[index] as ClusterNode;
+  const nodes = (): Promise<readonly NodeObject[]> => kubectl.list<NodeObject>('nodes');
+  const webOn = (name: string, index = 0): Pod => web.filter(({ spec }) => spec.nodeName === name)[index] as Pod;
+  const who = (address: string, port: number): string[] => ['tcp', address, String(port), 'who', '--timeout', '5000'];
+  const fromPod = (pod: Pod, address: string, port: number): Promise<ProbeReport> =>
+    probeFromPod(kubectl, pod.metadata.name, who(address, port));
+  const condition = ({ status }: NodeObject, type: string): string | undefined =>
+    status.conditions.find((one) => one.type === type)?.status;
+
+  beforeAll(async () => {
+    const started = performance.now();
+    cluster = await clusterUp(typeof programs === 'string' ? '' : programs.directory, () => {});
+    kubectl = new Kubectl(cluster.plane);
+    const registered = async (): Promise<boolean> => (await nodes()).filter(({ spec }) => spec.podCIDRs).length === 3;
+    if (!(await until(registered, 30_000))) throw new Error('the nodes did not register');
+    const { kubeletVersion, containerRuntimeVersion, kernelVersion } = JSON.parse(
+      await kubectl.run('get', 'node', 'n1', '-o', 'jsonpath={.status.nodeInfo}'),
+    ) as Record<string, string>;
+    const seconds = ((performance.now() - started) / 1000).toFixed(1);
+    console.log(
+      `cluster: Kubernetes ${kubeletVersion}, ${containerRuntimeVersion}, Linux ${kernelVersion}, up in ${seconds} s`,
+    );
+    for (const machine of [...cluster.plan.nodes, cluster.plan.outside]) {
+      startDaemon(machine, 'server', [probeOf(cluster.plan), 'serve', '--port', String(SERVER_PORT)]);
+    }
+  }, UP_MS);
+
+  afterAll(() => cluster?.down(), 60_000);
+
+  describe('installation', () => {
+    test('D2 D3: nodes have addresses and pod CIDRs of both families, and wait for a network', async () => {
+      for (const one of await nodes()) {
+        const internal = one.status.addresses.filter(({ type }) => type === 'InternalIP');
+        expect(internal.map(({ address }) => familyOf(address))).toEqual(FAMILIES);
+        expect(one.spec.podCIDRs.map((cidr) => familyOf(cidr.split('/')[0] ?? ''))).toEqual(FAMILIES);
+        expect(condition(one, 'Ready')).toBe('False');
+        expect(one.spec.taints?.map(({ key }) => key)).toContain(STARTUP_TAINT);
+      }
+    });
+
+    test('kubectl apply makes all nodes ready, and cuts no connection that a node has', async () => {
+      const to = [cluster.plan.outside.addresses.ipv4, String(SERVER_PORT)];
+      const hold = ['hold', '--seconds', '25', '--rate', '20', '--source-port', String(NAT_PORT)];
+      const older = probeFrom(cluster.plan, node(0), ['tcp', ...to, ...hold]);
+      await install(cluster, kubectl, 'island');
+      await waitUntilReady(kubectl);
+      const tainted = async (): Promise<boolean> =>
+        (await nodes()).some(({ spec }) => spec.taints?.some(({ key }) => key === STARTUP_TAINT));
+      expect(await until(async () => !(await tainted()), 10_000)).toBe(true);
+      for (const one of await nodes()) expect(condition(one, 'NetworkUnavailable')).toBe('False');
+      expect(await older).toMatchObject({ ok: true, errors: 0 });
+    }, 150_000);
+
+    test('the ClusterNetwork is accepted, and the other overlays would be', async () => {
+      await kubectl.run('wait', '--for=condition=Accepted', 'clusternetwork/default', '--timeout=30s');
+      expect(await kubectl.run('get', 'clusternetworks', '--no-headers')).toMatch(/^default +c1 +Island +Flat +True/);
+      for (const overlay of ['flat', 'dual-stack'] as const) {
+        await kubectl.run('apply', '--dry-run=server', '-k', writeOverlay(cluster, overlay));
+      }
+    });
+
+    test('D1: twenty pods over three nodes have an address of each family, in the order of the Service CIDRs', async () => {
+      await kubectl.apply(webManifests());
+      await kubectl.run('rollout', 'status', `deployment/${WEB.name}`, '--timeout=60s');
+      web = await kubectl.list<Pod>('pods', '-l', `app=${WEB.name}`);
+      expect(web).toHaveLength(WEB.replicas);
+      expect(new Set(web.map(({ spec }) => spec.nodeName)).size).toBe(3);
+      for (const { status } of web) expect(status.podIPs?.map(({ ip }) => familyOf(ip))).toEqual(FAMILIES);
+      const { clusterIPs } = (
+        await kubectl.list<KubernetesObject & { spec: { clusterIPs: string[] } }>(
+          'service',
+          `--field-selector=metadata.name=${WEB.name}`,
+        )
+      )[0]?.spec ?? { clusterIPs: [] };
+      service = { ipv4: clusterIPs[0] ?? '', ipv6: clusterIPs[1] ?? '' };
+      const cidrs = new Map((await nodes()).map(({ metadata, spec }) => [metadata.name, spec.podCIDRs[1] ?? '']));
+      await routeToPods(cluster.plan, 'ipv6', cidrs);
+    }, 90_000);
+  });
+
+  describe.each(FAMILIES)('paths of %s', (family) => {
+    const own = (pod: Pod): string => podAddress(pod, family);
+
+    test('pod to pod, on the same node and on another', async () => {
+      const from = webOn('n1');
+      for (const to of [webOn('n1', 1), webOn('n2')]) {
+        const report = await fromPod(from, own(to), WEB.targetPort);
+        expect(report).toMatchObject({ ok: true });
+        expect(sawAddress(report)).toBe(own(from));
+      }
+    });
+
+    test('pod to Service: the backend sees the pod', async () => {
+      for (let index = 0; index < 5; index++) {
+        const report = await fromPod(webOn('n2'), service[family], WEB.port);
+        expect(report).toMatchObject({ ok: true });
+        expect(sawAddress(report)).toBe(own(webOn('n2')));
+      }
+    });
+
+    test('node to pod and node to Service, by TCP and UDP', async () => {
+      for (const [address, port] of [
+        [own(webOn('n3')), WEB.targetPort],
+        [own(webOn('n1')), WEB.targetPort],
+        [service[family], WEB.port],
+      ] as const) {
+        for (const protocol of ['tcp', 'udp']) {
+          const argv = [protocol, address, String(port), 'who', '--timeout', '5000'];
+          expect(await probeFrom(cluster.plan, node(0), argv), `${protocol} ${address}`).toMatchObject({ ok: true });
+        }
+      }
+    });
+
+    test('pod to its node and to another', async () => {
+      for (const { addresses } of [node(0), node(1)]) {
+        expect(await fromPod(webOn('n1'), addresses[family], SERVER_PORT)).toMatchObject({ ok: true });
+      }
+    });
+
+    test('from outside to the NodePort of every node', async () => {
+      for (const { addresses } of cluster.plan.nodes) {
+        const argv = who(addresses[family], WEB.nodePort);
+        expect(await probeFrom(cluster.plan, cluster.plan.outside, argv)).toMatchObject({ ok: true });
+      }
+    });
+
+    test(`pod to outside: ${family === 'ipv4' ? 'with the address of its node' : 'D10: with its own address'}`, async () => {
+      for (const one of cluster.plan.nodes) {
+        const pod = webOn(one.name);
+        const report = await fromPod(pod, cluster.plan.outside.addresses[family], SERVER_PORT);
+        expect(report).toMatchObject({ ok: true });
+        expect(sawAddress(report)).toBe(family === 'ipv4' ? one.addresses.ipv4 : own(pod));
+      }
+    });
+  });
+
+  describe('what runs through the API server', () => {
+    test('pods reach the API server by its Service, and names by CoreDNS behind another', async () => {
+      await kubectl.apply(dnsManifests());
+      await kubectl.run('rollout', 'status', 'deployment/coredns', '-n', 'kube-system', '--timeout=60s');
+      const connect = (target: string): Promise<string> =>
+        kubectl.run('exec', webOn('n3').metadata.name, '--', '/agnhost', 'connect', target, '--timeout=5s');
+      await connect(`${API_SERVICE}:443`);
+      await connect(`${WEB.name}.default.svc.${DNS_DOMAIN}:${WEB.port}`);
+      await connect(`${WEB.name}:${WEB.port}`);
+      await expect(connect(`nobody.default.svc.${DNS_DOMAIN}:80`)).rejects.toThrow(/DNS/);
+    }, 90_000);
+
+    test('logs of an agent, and a port that is forwarded to a pod', async () => {
+      expect(await kubectl.run('logs', '-n', NAMESPACE, 'daemonset/isthmus', '-c', 'agent')).toContain('"msg":"ready"');
+      const forward = kubectl.argv('port-forward', webOn('n2').metadata.name, `18080:${WEB.targetPort}`);
+      const pid = start(forward, { netns: kubectl.netns, log: `${cluster.plan.directory}/port-forward.log` });
+      const answers = async (): Promise<boolean> =>
+        (await probeFrom(cluster.plan, cluster.plan.controlPlane, who('127.0.0.1', 18080))).ok;
+      expect(await until(answers, 10_000)).toBe(true);
+      process.kill(pid);
+    });
+  });
+
+  describe('cluster life', () => {
+    const SECONDS = 90;
+    const stream = (address: string, port: number): string[] => {
+      return ['udp', address, String(port), 'stream', '--rate', '100', '--seconds', String(SECONDS)];
+    };
+    const hold = (address: string, port: number): string[] => {
+      return ['tcp', address, String(port), 'hold', '--rate', '20', '--seconds', String(SECONDS)];
+    };
+
+    test('a rolling update of the agents loses no packet and no connection', async () => {
+      const { outside } = cluster.plan;
+      const senders = await Promise.all([
+        Sender.start(kubectl, 'roll-pod-4', {
+          node: 'n1',
+          argv: stream(podAddress(webOn('n2'), 'ipv4'), WEB.targetPort),
+        }),
+        Sender.start(kubectl, 'roll-pod-6', {
+          node: 'n2',
+          argv: stream(podAddress(webOn('n3'), 'ipv6'), WEB.targetPort),
+        }),
+        Sender.start(kubectl, 'roll-out', { node: 'n3', argv: stream(outside.addresses.ipv4, SERVER_PORT) }),
+        Sender.start(kubectl, 'roll-out-tcp', { node: 'n1', argv: hold(outside.addresses.ipv4, SERVER_PORT) }),
+        Sender.start(kubectl, 'roll-service', { node: 'n2', argv: hold(service.ipv4, WEB.port) }),
+      ]);
+      const entering = probeFrom(cluster.plan, outside, hold(node(2).addresses.ipv4, WEB.nodePort));
+      const asking = cluster.plan.nodes.map(
+        ({ addresses }) => new Requests(() => probeFrom(cluster.plan, outside, who(addresses.ipv4, WEB.nodePort))),
+      );
+      const inside = new Requests(() => probeFrom(cluster.plan, node(0), who(service.ipv6, WEB.port)));
+      await kubectl.run('rollout', 'restart', 'daemonset/isthmus', '-n', NAMESPACE);
+      await kubectl.run('rollout', 'status', 'daemonset/isthmus', '-n', NAMESPACE, `--timeout=${SECONDS - 10}s`);
+      const requests = await Promise.all([...asking, inside].map((one) => one.stop()));
+      const reports = [...(await Promise.all(senders.map((sender) => sender.report(SECONDS)))), await entering];
+      const total = (pick: (report: ProbeReport) => number | undefined): number =>
+        reports.reduce((sum, report) => sum + (pick(report) ?? 0), 0);
+      const asked = requests.reduce((sum, { count }) => sum + count, 0);
+      const failures = requests.flatMap((one) => one.failures);
+      const lost = total((report) => (report.sent ?? 0) - (report.received ?? 0));
+      console.log(
+        `rolling update: ${total(({ sent }) => sent)} packets sent, ${lost} lost; ${asked} requests, ${failures.length} failed`,
+      );
+      for (const report of reports) expect(report).toMatchObject({ ok: true, errors: 0 });
+      expect({ lost, failures }).toEqual({ lost: 0, failures: [] });
+      expect(asked).toBeGreaterThan(100);
+      await Promise.all(senders.map((sender) => sender.remove()));
+    }, 240_000);
+
+    test('without the API server pods go on, die and come back, and an agent starts again', async () => {
+      const streaming = await Sender.start(kubectl, 'outage', {
+        node: 'n2',
+        argv: [
+          'udp',
+          podAddress(webOn('n3'), 'ipv4'),
+          String(WEB.targetPort),
+          'stream',
+          '--rate',
+          '100',
+          '--seconds',
+          '30',
+        ],
+      });
+      const victim = webOn('n1');
+      await killApiServer(cluster.plane);
+      expect((await kubectl.capture('get', 'nodes', '--request-timeout=1s')).status).not.toBe(0);
+      const before = await sandboxOf(node(0), victim.metadata.name);
+      await runOn(node(0), ['kill', '-KILL', before.pid]);
+      const renewed = async (): Promise<boolean> => {
+        const { id, pid } = await sandboxOf(node(0), victim.metadata.name);
+        return pid !== '' && id !== before.id;
+      };
+      expect(await until(renewed, 30_000), 'the pod has a new sandbox').toBe(true);
+      const agent = await agentPid(node(1));
+      await runOn(node(1), ['kill', '-KILL', agent]);
+      const restarted = async (): Promise<boolean> => ![agent, ''].includes(await agentPid(node(1)));
+      expect(await until(restarted, 30_000), 'the agent runs again').toBe(true);
+      startApiServer(cluster.plane);
+      await waitForApiServer(cluster.plane);
+      await kubectl.run('rollout', 'status', `deployment/${WEB.name}`, '--timeout=60s');
+      await waitUntilReady(kubectl);
+      expect(await streaming.report(60)).toMatchObject({ ok: true, lost: 0 });
+      await streaming.remove();
+      web = await kubectl.list<Pod>('pods', '-l', `app=${WEB.name}`);
+      for (const pod of web) {
+        expect(await probeFrom(cluster.plan, node(2), who(podAddress(pod, 'ipv4'), WEB.targetPort))).toMatchObject({
+          ok: true,
+        });
+      }
+    }, 240_000);
+
+    test('pods that are deleted leave nothing on their nodes', async () => {
+      await kubectl.run('delete', 'deployment', WEB.name, '--wait=true');
+      await kubectl.run('wait', '--for=delete', 'pod', '-l', `app=${WEB.name}`, '--timeout=60s');
+      for (const one of cluster.plan.nodes) {
+        const here = (await kubectl.list<Pod>('pods', '-A', `--field-selector=spec.nodeName=${one.name}`)).filter(
+          ({ status }) => !cluster.plan.nodes.some(({ addresses }) => status.podIPs?.[0]?.ip === addresses.ipv4),
+        );
+        const devices = async (): Promise<number> =>
+          (await runOn(one, ['ip', '-o', 'link', 'show', 'type', 'veth']))
+            .split('\n')
+            .filter((line) => line.includes(': ist')).length;
+        expect(await until(async () => (await devices()) === here.length, 10_000)).toBe(true);
+      }
+    }, 90_000);
+  });
+});
+
+interface Sandbox {
+  readonly id: string;
+  /** By the machine's own process numbers; empty when it does not run. */
+  readonly pid: string;
+}
+
+/** The newest sandbox of a pod, as its node's containerd knows it. */
+async function sandboxOf(node: ClusterNode, pod: string): Promise<Sandbox> {
+  const ctr = ['ctr', '--namespace', 'k8s.io'];
+  const filter = `labels."io.kubernetes.pod.name"==${pod},labels."io.cri-containerd.kind"==sandbox`;
+  const ids = (await captureOn(node, [...ctr, 'containers', 'list', '--quiet', filter])).stdout.trim().split('\n');
+  const tasks = (await captureOn(node, [...ctr, 'tasks', 'list'])).stdout.split('\n').map((line) => line.split(/\s+/));
+  const running = tasks.find(([id = '', , status]) => ids.includes(id) && status === 'RUNNING');
+  return { id: running?.[0] ?? '', pid: running?.[1] ?? '' };
+}
+
+/** Empty when none runs. */
+async function agentPid(node: ClusterNode): Promise<string> {
+  const { stdout } = await captureOn(node, ['pgrep', '--full', '/opt/isthmus/build/src/cli/main.js agent']);
+  return stdout.trim().split('\n')[0] ?? '';
+}

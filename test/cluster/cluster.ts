@@ -1,0 +1,114 @@
+// The whole cluster: up and down, and what tests ask of it.
+import type { ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { copyFileSync, rmSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { TestbedError } from '../../src/testbed/error.js';
+import { PROBE, ROOT, requireBuild } from '../../src/testbed/files.js';
+import { deleteNamespaces, existingNamespaces } from '../../src/testbed/namespaces.js';
+import { evict } from '../../src/testbed/residents.js';
+import { Certificates } from './certificates.js';
+import type { ControlPlane } from './control-plane.js';
+import { startControlPlane } from './control-plane.js';
+import { buildFabric } from './fabric.js';
+import { makeImages } from './images.js';
+import { removeCgroups, startMachine } from './machine.js';
+import { importImages, startContainerd, startKubelet } from './node.js';
+import type { ClusterPlan } from './plan.js';
+import { allMachines, allNamespaces, planCluster, probeOf } from './plan.js';
+import { makeScratch } from './scratch.js';
+
+const REAPER = `${ROOT}/build/test/cluster/reaper-main.js`;
+
+/** A running cluster; it ends with the process that holds it. */
+export interface Cluster {
+  readonly plan: ClusterPlan;
+  readonly plane: ControlPlane;
+  /** Removes everything; throws TestbedError with what stayed. */
+  down(): Promise<void>;
+}
+
+/** Called with what is done and how long it took, in milliseconds since the beginning. */
+export type Progress = (what: string, milliseconds: number) => void;
+
+/** Builds the cluster: three nodes registered, without a network plugin. What fails half-way is removed. */
+export async function clusterUp(programs: string, progress: Progress): Promise<Cluster> {
+  requireBuild('the cluster');
+  const plan = planCluster(makeScratch());
+  const present = existingNamespaces(allNamespaces(plan));
+  if (present.length > 0) {
+    rmSync(plan.directory, { recursive: true });
+    throw new TestbedError(`a cluster is up already: ${present.join(', ')} exist. Nothing was changed`);
+  }
+  const reaper = startReaper(plan);
+  const machines: ChildProcess[] = [];
+  const down = async (): Promise<void> => {
+    for (const machine of machines) machine.stdin?.end();
+    const left = await removeCluster(plan);
+    if (left.length > 0) throw new TestbedError(`could not remove all of the cluster: ${left.join(', ')} stayed`);
+    reaper.stdin?.end('done');
+  };
+  try {
+    copyFileSync(PROBE, probeOf(plan));
+    const certificates = new Certificates(`${plan.directory}/keys`);
+    const plane = { machine: plan.controlPlane, certificates, programs };
+    await build({ plan, plane, machines, progress });
+    return { plan, plane, down };
+  } catch (error) {
+    await down();
+    throw error;
+  }
+}
+
+interface Building {
+  readonly plan: ClusterPlan;
+  readonly plane: ControlPlane;
+  readonly machines: ChildProcess[];
+  readonly progress: Progress;
+}
+
+async function build({ plan, plane, machines, progress }: Building): Promise<void> {
+  const started = performance.now();
+  const said = async <T>(what: string, work: Promise<T>): Promise<T> => {
+    const result = await work;
+    progress(what, performance.now() - started);
+    return result;
+  };
+  const shared = [plan.directory, plane.programs];
+  const imageFolder = `${plan.directory}/images`;
+  const images = said('images', makeImages(imageFolder, plane.programs));
+  // Awaited below; until then its failure is nobody's surprise.
+  images.catch(() => {});
+  await said('network', buildFabric(plan));
+  machines.push(
+    ...(await said('machines', Promise.all(allMachines(plan).map((machine) => startMachine(machine, shared))))),
+  );
+  await Promise.all([
+    said('control plane', startControlPlane(plane)),
+    said('container runtimes', Promise.all(plan.nodes.map(startContainerd))),
+  ]);
+  const archives = await images;
+  await said('images imported', Promise.all(plan.nodes.map((node) => importImages(node, archives))));
+  await rm(imageFolder, { recursive: true });
+  await said('kubelets', Promise.all(plan.nodes.map((node) => startKubelet(node, plane))));
+}
+
+/** Removes a cluster, whole or half-built; returns what stayed. Nothing to remove is not an error. */
+export async function removeCluster(plan: ClusterPlan): Promise<string[]> {
+  const names = existingNamespaces(allNamespaces(plan));
+  const stayed = await evict(names);
+  const undeleted = await deleteNamespaces(existingNamespaces(names));
+  const cgroups = (await Promise.all(allMachines(plan).map(removeCgroups))).flat();
+  const left = [...stayed.map(({ pid, command }) => `process ${pid} (${command})`), ...undeleted, ...cgroups];
+  if (left.length === 0) await rm(plan.directory, { recursive: true, force: true });
+  return left;
+}
+
+/** A process that removes the cluster when we die, however we die: its standard input ends then. */
+function startReaper({ directory }: ClusterPlan): ChildProcess {
+  const child = spawn(process.execPath, [REAPER, directory], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
+  child.on('error', () => {});
+  child.stdin.on('error', () => {});
+  child.unref();
+  return child;
+}
