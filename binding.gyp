@@ -28,7 +28,6 @@
         'native/defrag.cc',
         'native/error.cc',
         'native/filter.cc',
-        'native/iterate.cc',
         'native/iterator.cc',
         'native/link.cc',
         'native/load_worker.cc',

@@ -51,7 +51,6 @@ Napi::Object Init(Napi::Env env, Napi::Object exports)
 	exports["walkSockets"] = Napi::Function::New(env, WalkSockets, "walkSockets");
 	exports["destroySockets"] = Napi::Function::New(env, DestroySockets, "destroySockets");
 	exports["kernelBtf"] = Napi::Function::New(env, KernelBtf, "kernelBtf");
-	exports["dumpBtfAsC"] = Napi::Function::New(env, DumpBtfAsC, "dumpBtfAsC");
 	exports["btfById"] = Napi::Function::New(env, BtfById, "btfById");
 	const int cpus = CheckBpf(env, libbpf_num_possible_cpus(), "libbpf_num_possible_cpus");
 	exports["possibleCpus"] = Napi::Number::New(env, cpus);

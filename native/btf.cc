@@ -9,8 +9,6 @@
 #include <bpf/libbpf.h>
 
 #include <cerrno>
-#include <cstdarg>
-#include <cstdio>
 #include <memory>
 #include <string>
 
@@ -27,14 +25,6 @@ struct BtfFree {
 };
 using BtfPointer = std::unique_ptr<struct btf, BtfFree>;
 
-struct DumpFree {
-	void operator()(struct btf_dump *dump) const
-	{
-		btf_dump__free(dump);
-	}
-};
-using DumpPointer = std::unique_ptr<struct btf_dump, DumpFree>;
-
 Napi::Value RawBytes(Napi::Env env, const struct btf *btf)
 {
 	uint32_t size = 0;
@@ -42,21 +32,6 @@ Napi::Value RawBytes(Napi::Env env, const struct btf *btf)
 	if (!data)
 		CheckBpf(env, -ENOMEM, "btf__raw_data");
 	return CopyBytes(env, data, size);
-}
-
-void AppendText(void *context, const char *format, va_list arguments) noexcept
-{
-	auto *text = static_cast<std::string *>(context);
-	va_list again;
-	va_copy(again, arguments);
-	const int length = vsnprintf(nullptr, 0, format, again);
-	va_end(again);
-	if (length <= 0)
-		return;
-	const size_t start = text->size();
-	text->resize(start + length + 1);
-	vsnprintf(text->data() + start, length + 1, format, arguments);
-	text->resize(start + length);
 }
 
 } // namespace
@@ -68,23 +43,6 @@ Napi::Value KernelBtf(const Napi::CallbackInfo &info)
 	if (!btf)
 		CheckBpf(info.Env(), -errno, "btf__load_vmlinux_btf", "", warnings.Tail());
 	return RawBytes(info.Env(), btf.get());
-}
-
-Napi::Value DumpBtfAsC(const Napi::CallbackInfo &info)
-{
-	const Napi::Env env = info.Env();
-	const auto bytes = BytesOf(info[0]);
-	const BtfPointer btf(btf__new(bytes.data(), bytes.size()));
-	if (!btf)
-		CheckBpf(env, -errno, "btf__new");
-	std::string text;
-	const DumpPointer dump(btf_dump__new(btf.get(), AppendText, &text, nullptr));
-	if (!dump)
-		CheckBpf(env, -errno, "btf_dump__new");
-	for (uint32_t id = 1; id < btf__type_cnt(btf.get()); id++)
-		CheckBpf(env, btf_dump__dump_type(dump.get(), id), "btf_dump__dump_type",
-			 std::to_string(id));
-	return Napi::String::New(env, text);
 }
 
 Napi::Value BtfBytes(Napi::Env env, uint32_t id)

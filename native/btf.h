@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Type descriptions as raw bytes: of the kernel, of an id, and printed as C. */
+/* Type descriptions as raw bytes: of the kernel and of an id. */
 #pragma once
 
 #include <napi.h>
@@ -8,7 +8,6 @@ namespace isthmus
 {
 
 Napi::Value KernelBtf(const Napi::CallbackInfo &info);
-Napi::Value DumpBtfAsC(const Napi::CallbackInfo &info);
 Napi::Value BtfById(const Napi::CallbackInfo &info);
 
 /* Raw BTF of a kernel id, e.g. a map's. */

@@ -4,7 +4,6 @@
 
 #include "bpf_error.h"
 #include "classes.h"
-#include "iterate.h"
 #include "map.h"
 #include "test_run.h"
 
@@ -60,44 +59,6 @@ private:
 	int rc_ = 0;
 };
 
-/* Off the event loop, too, and in parts: other threads of the CPU get their turn between two. */
-class IterateWorker : public Napi::AsyncWorker
-{
-public:
-	IterateWorker(Napi::Env env, Iteration iteration, std::string name)
-	    : Napi::AsyncWorker(env), deferred_(env), iteration_(std::move(iteration)),
-	      name_(std::move(name))
-	{
-	}
-
-	Napi::Promise Promise() const
-	{
-		return deferred_.Promise();
-	}
-
-	void Execute() override
-	{
-		rc_ = iteration_.Execute();
-	}
-
-	void OnOK() override
-	{
-		if (rc_ == 0)
-			deferred_.Resolve(
-				Napi::Number::New(Env(), static_cast<double>(iteration_.Parts())));
-		else
-			deferred_.Reject(
-				MakeError(Env(), BpfFailure(rc_, "bpf_iter_create", name_, ""))
-					.Value());
-	}
-
-private:
-	Napi::Promise::Deferred deferred_;
-	Iteration iteration_;
-	std::string name_;
-	int rc_ = 0;
-};
-
 Descriptor DuplicateOf(Napi::Env env, int fd)
 {
 	Descriptor descriptor = Descriptor::Duplicate(fd);
@@ -146,7 +107,6 @@ Napi::Function Program::Define(Napi::Env env)
 				   InstanceAccessor<&Program::Info>("info"),
 				   InstanceMethod<&Program::TestRun>("testRun"),
 				   InstanceMethod<&Program::Run>("run"),
-				   InstanceMethod<&Program::Iterate>("iterate"),
 				   InstanceMethod<&Program::Pin>("pin"),
 				   InstanceMethod<&Program::Close>("close"),
 			   });
@@ -202,15 +162,6 @@ Napi::Value Program::TestRun(const Napi::CallbackInfo &info)
 Napi::Value Program::Run(const Napi::CallbackInfo &info)
 {
 	auto *worker = new RunWorker(info.Env(), Prepare(info, Fd(), info_.type), info_.name);
-	worker->Queue(); /* deletes itself when done */
-	return worker->Promise();
-}
-
-Napi::Value Program::Iterate(const Napi::CallbackInfo &info)
-{
-	const Map *map = Map::Unwrap(info[0].ToObject());
-	Iteration iteration(DuplicateOf(info.Env(), Fd()), DuplicateOf(info.Env(), map->Fd()));
-	auto *worker = new IterateWorker(info.Env(), std::move(iteration), info_.name);
 	worker->Queue(); /* deletes itself when done */
 	return worker->Promise();
 }

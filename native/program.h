@@ -29,7 +29,6 @@ private:
 	Napi::Value Info(const Napi::CallbackInfo &info);
 	Napi::Value TestRun(const Napi::CallbackInfo &info);
 	Napi::Value Run(const Napi::CallbackInfo &info);
-	Napi::Value Iterate(const Napi::CallbackInfo &info);
 	void Pin(const Napi::CallbackInfo &info);
 	void Close(const Napi::CallbackInfo &info);
 

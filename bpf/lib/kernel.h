@@ -39,15 +39,25 @@ struct bpf_map {
 	__u32 max_entries;
 } __attribute__((preserve_access_index));
 
-/* include/linux/bpf.h: what a program of a map's iterator is given (5.9) */
-struct bpf_iter_meta {
-	struct seq_file *seq;
+/* kernel/bpf/hashtab.c: what a BPF_MAP_TYPE_HASH is */
+struct bucket;
+
+struct bpf_htab {
+	struct bucket *buckets;
+	__u32 n_buckets;
 } __attribute__((preserve_access_index));
 
-struct bpf_iter__bpf_map_elem {
-	struct bpf_iter_meta *meta;
-	void *key;
-	void *value;
+struct bucket {
+	void *head;
+} __attribute__((preserve_access_index));
+
+struct htab_elem {
+	char key[0];
+} __attribute__((preserve_access_index));
+
+/* include/linux/bpf.h: what a program of an iterator is given (5.9) */
+struct bpf_iter_meta {
+	struct seq_file *seq;
 } __attribute__((preserve_access_index));
 
 /* net/ipv4/udp.c: what a walk over UDP sockets hands to its program (5.9) */
@@ -55,6 +65,13 @@ struct bpf_iter__udp {
 	struct bpf_iter_meta *meta;
 	struct udp_sock *udp_sk;
 } __attribute__((preserve_access_index));
+
+/* 6.2; and with type 0, from 6.17 on, bytes that can be read whatever they are */
+extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
+
+enum bpf_features {
+	BPF_FEAT_RDONLY_CAST_TO_VOID = 0,
+};
 
 /* 6.2; the agent sets config.fast_checksum where it exists */
 extern void *bpf_cast_to_kern_ctx(void *context) __ksym __weak;

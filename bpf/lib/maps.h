@@ -258,10 +258,10 @@ struct {
 	__type(value, struct sweep);
 } sweeps SEC(".maps");
 
-/* Of the agent's walk, which returns to user space between its parts. */
+/* Walks between their pieces, by enum walker. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, WALKER_COUNT);
 	__type(key, __u32);
 	__type(value, struct walk);
 } walks SEC(".maps");

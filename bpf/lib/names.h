@@ -21,6 +21,8 @@ const union {
 	enum scope scope;
 	enum service_flags service_flags;
 	enum maglev_limits maglev_limits;
+	enum sweep_result sweep_result;
+	enum walker walker;
 } _names SEC(".names");
 
 #endif

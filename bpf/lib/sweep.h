@@ -1,21 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Removal of dead flows, in pairs. The agent walks every few seconds, in its own process context
- * and in parts, between which others get the CPU; when it does not, a timer walks in its place,
- * with no process alive.
+ * Removal of dead flows, in pairs: by a timer, with or without a process alive, in pieces so short
+ * that no packet waits for a walk. The agent has others walks made, as things change.
  */
 #ifndef ISTHMUS_SWEEP_H
 #define ISTHMUS_SWEEP_H
 
+#include "bucket.h"
 #include "service.h"
 
 enum sweep_limits {
-	SWEEP_PERIOD_SECONDS = 5,
-	SWEEP_TAKEOVER_SECONDS = 15, /* without the agent */
 	SWEEP_TRIES = 64, /* to remove a flow that another CPU is at */
 	SWEEP_SLACK = 256, /* flows that may come or go during a walk */
+	WALK_STEPS = 65536, /* most of a piece: a step is an element or the end of a list */
+	/* What a walk asks of a flow: what is behind lies in one more line of memory. */
+	WALKED_FLOW_BYTES = sizeof(struct flow_key) + offsetof(struct flow, created),
 	CLOCK_MONOTONIC_ID = 1,
 };
+
+/* Between two walks of the timer, and between two of their pieces; and how long one takes. */
+#define SWEEP_PERIOD_NS 5000000000ULL
+#define WALK_REST_NS	500000ULL
+#define WALK_PIECE_NS	50000ULL
 
 /* The coarse clock is not for programs outside the packet path (6.18); this one costs more. */
 static __always_inline seconds sweep_clock(void)
@@ -98,76 +104,52 @@ static __always_inline int sweep_entry(struct scratch *s, const struct flow_key 
 	return flow_is_orphan(s, &s->key, flow) ? flow_delete(&s->key) : 0;
 }
 
-static __always_inline void sweep_flow_entry(struct scratch *s, const struct flow_key *key,
-					     const struct flow *flow, struct walk *walk)
+/* What is left of a pod that is gone: all entries of its device, however young. */
+static __always_inline int sweep_of_device(struct scratch *s, const struct flow_key *key,
+					   const struct flow *flow, __u32 ifindex)
 {
-	int removed = sweep_entry(s, key, flow, sweep_clock());
+	if (flow->ifindex_in != ifindex && flow->ifindex_out != ifindex)
+		return 0;
+	if (!flow_is_orphan(s, key, flow))
+		return sweep_remove(s, key, flow);
+	s->key = *key;
+	return flow_delete(&s->key);
+}
+
+static __always_inline int sweep_by_kind(struct scratch *s, const struct flow_key *key,
+					 const struct flow *flow, const struct walk *walk)
+{
+	switch (walk->kind) {
+	case WALK_DEAD:
+		return sweep_entry(s, key, flow, walk->now);
+	case WALK_STALE:
+		return sweep_is_stale(key, flow) ? sweep_remove(s, key, flow) : 0;
+	default:
+		return sweep_of_device(s, key, flow, walk->ifindex);
+	}
+}
+
+static __always_inline void sweep_flow(struct scratch *s, const struct flow_key *key,
+				       const struct flow *flow, struct walk *walk)
+{
+	int removed = sweep_by_kind(s, key, flow, walk);
 
 	walk->walked++;
 	walk->removed += removed;
-	if (removed || !(flow->flags & FLOW_REPLY))
+	if (removed || walk->kind != WALK_DEAD || !(flow->flags & FLOW_REPLY))
 		return;
 	walk->entries += 2;
 	sweep_count(flow);
 }
 
-static __always_inline void sweep_mapping_entry(struct scratch *s, const struct mapping_key *key,
-						const struct mapping *mapping, struct walk *walk)
+static __always_inline void sweep_mapping(struct scratch *s, const struct mapping_key *key,
+					  const struct mapping *mapping, struct walk *walk)
 {
 	walk->walked++;
-	if (!mapping_is_idle(mapping, sweep_clock()))
+	if (!mapping_is_idle(mapping, walk->now))
 		return;
 	s->mapping_key = *key;
 	walk->removed += !bpf_map_delete_elem(&mappings, &s->mapping_key);
-}
-
-static long sweep_flow(void *map, struct flow_key *key, struct flow *flow, struct walk *walk)
-{
-	struct scratch *s = scratch_of(walk->scratch);
-
-	if (!s)
-		return 1;
-	sweep_flow_entry(s, key, flow, walk);
-	return 0;
-}
-
-/* A flow to a backend that serves no more. */
-static long sweep_stale(void *map, struct flow_key *key, struct flow *flow, void *context)
-{
-	struct scratch *s = scratch_of(SCRATCH_WALK);
-
-	if (s && sweep_is_stale(key, flow))
-		sweep_remove(s, key, flow);
-	return !s;
-}
-
-static long sweep_mapping(void *map, struct mapping_key *key, struct mapping *mapping,
-			  struct walk *walk)
-{
-	struct scratch *s = scratch_of(walk->scratch);
-
-	if (!s)
-		return 1;
-	sweep_mapping_entry(s, key, mapping, walk);
-	return 0;
-}
-
-/* What is left of a pod that is gone: all entries of its device, however young. */
-static long sweep_device(void *map, struct flow_key *key, struct flow *flow, __u32 *ifindex)
-{
-	struct scratch *s = scratch_of(SCRATCH_WALK);
-
-	if (!s)
-		return 1;
-	if (flow->ifindex_in != *ifindex && flow->ifindex_out != *ifindex)
-		return 0;
-	if (flow_is_orphan(s, key, flow)) {
-		s->key = *key;
-		flow_delete(&s->key);
-		return 0;
-	}
-	sweep_remove(s, key, flow);
-	return 0;
 }
 
 static __always_inline bool sweep_differs(__u32 live, __u32 walked)
@@ -205,38 +187,182 @@ static long sweep_forget(void *map, __u32 *ifindex, struct flow_count *count, vo
 	return 0;
 }
 
-static __always_inline void sweep_begin_walk(void)
+/* --- a walk, piece by piece ------------------------------------------------------- */
+
+static __always_inline void walk_begin(struct walk *walk, __u32 kind, __u32 ifindex)
 {
-	bpf_for_each_map_elem(&flow_counts, sweep_forget, NULL, 0);
+	__u32 scratch = walk->scratch;
+
+	__builtin_memset(walk, 0, sizeof(*walk));
+	walk->kind = kind;
+	walk->ifindex = ifindex;
+	walk->scratch = scratch;
+	if (kind == WALK_DEAD)
+		bpf_for_each_map_elem(&flow_counts, sweep_forget, NULL, 0);
 }
 
-static __always_inline void sweep_end_walk(struct sweep *sweep, const struct walk *walk)
+static __always_inline void walk_end(struct walk *walk)
 {
-	bpf_for_each_map_elem(&flow_counts, sweep_settle, NULL, 0);
-	sweep_settle_total(walk->entries);
-	sweep->walked = walk->walked;
-	sweep->removed = walk->removed;
-	sweep->removed_total += walk->removed;
-	sweep->last = sweep_clock();
+	__u32 zero = 0;
+	struct sweep *sweep = bpf_map_lookup_elem(&sweeps, &zero);
+
+	if (sweep && walk->kind == WALK_DEAD) {
+		bpf_for_each_map_elem(&flow_counts, sweep_settle, NULL, 0);
+		sweep_settle_total(walk->entries);
+		sweep->walked = walk->walked;
+		sweep->removed = walk->removed;
+		sweep->removed_total += walk->removed;
+		sweep->last = sweep_clock();
+	}
+	walk->kind = 0;
 }
 
-/* All at once. */
-static __always_inline int sweep_walk(struct sweep *sweep, __u32 user)
+/* A piece ends between two rows of buckets, and so does a table. */
+static __always_inline bool walk_is_over(const struct walk *walk, __u32 buckets)
 {
-	struct walk walk = {.scratch = user};
+	if (!(walk->element & BUCKET_END))
+		return false;
+	if (walk->bucket >= buckets)
+		return true;
+	return walk->bucket % BUCKET_ROW == 0 && bpf_ktime_get_ns() - walk->began > WALK_PIECE_NS;
+}
 
-	sweep_begin_walk();
-	bpf_for_each_map_elem(&flows, sweep_flow, &walk, 0);
-	bpf_for_each_map_elem(&mappings, sweep_mapping, &walk, 0);
-	sweep_end_walk(sweep, &walk);
+static long walk_flow_step(__u32 index, struct walk **context)
+{
+	const struct bpf_htab *table = (const struct bpf_htab *)&flows;
+	struct walk *walk = *context;
+	struct scratch *s = scratch_of(walk->scratch);
+
+	if (!s || walk_is_over(walk, table->n_buckets))
+		return 1;
+	if (walk->element & BUCKET_END)
+		bucket_advance(walk, &s->row, table);
+	else if (bucket_next(walk, &s->walked, WALKED_FLOW_BYTES))
+		sweep_flow(s, &s->walked.key, &s->walked.flow, walk);
 	return 0;
+}
+
+static long walk_mapping_step(__u32 index, struct walk **context)
+{
+	const struct bpf_htab *table = (const struct bpf_htab *)&mappings;
+	struct walk *walk = *context;
+	struct scratch *s = scratch_of(walk->scratch);
+
+	if (!s || walk_is_over(walk, table->n_buckets))
+		return 1;
+	if (walk->element & BUCKET_END)
+		bucket_advance(walk, &s->row, table);
+	else if (bucket_next(walk, &s->walked_mapping, sizeof(s->walked_mapping)))
+		sweep_mapping(s, &s->walked_mapping.key, &s->walked_mapping.mapping, walk);
+	return 0;
+}
+
+/* Of a list that does not end, because its elements went meanwhile, the rest is left out. */
+static __always_inline void walk_steps(struct walk *walk)
+{
+	walk->element = BUCKET_END;
+	if (walk->mappings)
+		bpf_loop(WALK_STEPS, walk_mapping_step, &walk, 0);
+	else
+		bpf_loop(WALK_STEPS, walk_flow_step, &walk, 0);
+}
+
+/* Goes on to the next table. False: there is none. */
+static __always_inline bool walk_continues(struct walk *walk)
+{
+	const struct bpf_htab *table = (const struct bpf_htab *)&flows;
+	const struct bpf_htab *second = (const struct bpf_htab *)&mappings;
+
+	if (walk->bucket < (walk->mappings ? second->n_buckets : table->n_buckets))
+		return true;
+	if (walk->mappings || walk->kind != WALK_DEAD)
+		return false;
+	walk->mappings = 1;
+	walk->bucket = 0;
+	return true;
+}
+
+/* --- all at once, where the kernel's tables are not as we know them ---------------- */
+
+static long walk_each_flow(void *map, struct flow_key *key, struct flow *flow, struct walk **walk)
+{
+	struct scratch *s = scratch_of((*walk)->scratch);
+
+	if (!s)
+		return 1;
+	sweep_flow(s, key, flow, *walk);
+	return 0;
+}
+
+static long walk_each_mapping(void *map, struct mapping_key *key, struct mapping *mapping,
+			      struct walk **walk)
+{
+	struct scratch *s = scratch_of((*walk)->scratch);
+
+	if (!s)
+		return 1;
+	sweep_mapping(s, key, mapping, *walk);
+	return 0;
+}
+
+static __always_inline void walk_all(struct walk *walk)
+{
+	bpf_for_each_map_elem(&flows, walk_each_flow, &walk, 0);
+	if (walk->kind == WALK_DEAD)
+		bpf_for_each_map_elem(&mappings, walk_each_mapping, &walk, 0);
+}
+
+/* --- who walks -------------------------------------------------------------------- */
+
+/* One piece. True: there is more. */
+static __always_inline bool walk_piece(struct walk *walk)
+{
+	bool more = false;
+
+	walk->began = bpf_ktime_get_ns();
+	walk->now = walk->began / 1000000000ULL;
+	if (bucket_is_known()) {
+		walk_steps(walk);
+		more = walk_continues(walk);
+	} else {
+		walk_all(walk);
+	}
+	walk->spent += bpf_ktime_get_ns() - walk->began;
+	if (!more)
+		walk_end(walk);
+	return more;
+}
+
+static __always_inline struct walk *walk_get(__u32 walker)
+{
+	return bpf_map_lookup_elem(&walks, &walker);
+}
+
+/* The agent's: goes on with what it asked for before, or begins. As its programs return it. */
+static __always_inline int sweep_for_agent(__u32 kind, __u32 ifindex)
+{
+	struct walk *walk = walk_get(WALKER_AGENT);
+
+	if (!walk)
+		return SWEEP_FAILED;
+	walk->scratch = SCRATCH_WALK;
+	if (walk->kind != kind || walk->ifindex != ifindex)
+		walk_begin(walk, kind, ifindex);
+	return walk_piece(walk) ? SWEEP_MORE : SWEEP_DONE;
 }
 
 static int sweep_timer_fired(void *map, __u32 *key, struct sweep *sweep)
 {
-	if (sweep_clock() - sweep->last >= SWEEP_TAKEOVER_SECONDS)
-		sweep_walk(sweep, SCRATCH_TIMER);
-	bpf_timer_start(&sweep->timer, SWEEP_PERIOD_SECONDS * 1000000000ULL, 0);
+	struct walk *walk = walk_get(WALKER_TIMER);
+	bool more = false;
+
+	if (walk) {
+		walk->scratch = SCRATCH_TIMER;
+		if (!walk->kind)
+			walk_begin(walk, WALK_DEAD, 0);
+		more = walk_piece(walk);
+	}
+	bpf_timer_start(&sweep->timer, more ? WALK_REST_NS : SWEEP_PERIOD_NS, 0);
 	return 0;
 }
 

@@ -573,12 +573,42 @@ struct sweep {
 	__u64 removed_total;
 };
 
-/* What a walk in parts has seen so far. */
+/* What a walk removes. */
+enum walk_kind {
+	WALK_DEAD = 1, /* flows and mappings that are past their timeout */
+	WALK_STALE = 2, /* UDP flows to backends that serve no more */
+	WALK_DEVICE = 3, /* all flows of one device */
+};
+
+enum walker {
+	WALKER_TIMER = 0,
+	WALKER_AGENT = 1, /* it makes one walk at a time */
+	WALKER_COUNT = 2,
+};
+
+/* Where a walk is, and what it has seen. It goes on in pieces. */
 struct walk {
+	__u32 kind; /* enum walk_kind; 0: none is under way */
+	__u32 ifindex; /* with WALK_DEVICE */
+	__u32 mappings; /* 0: it is among flows; 1: among mappings */
+	__u32 bucket; /* of that table, where the walk goes on */
 	__u32 walked;
 	__u32 removed;
 	__u32 entries; /* that stayed in the flow table */
 	__u32 scratch; /* enum scratch_user */
+	seconds now; /* when this piece began */
+	__u32 pad;
+	__u64 began; /* the same, nanoseconds */
+	__u64 spent; /* in all its pieces, nanoseconds */
+	__u64 element; /* address of the next one in its bucket's list; odd: there is none */
+	__u64 fetched; /* of no meaning: keeps what is loaded ahead from being left out */
+};
+
+/* What the programs that walk return. */
+enum sweep_result {
+	SWEEP_DONE = 0,
+	SWEEP_MORE = 1, /* call again */
+	SWEEP_FAILED = 2,
 };
 
 /* Argument of the program sweep_endpoint. */
@@ -619,9 +649,23 @@ struct segment {
  * timer. */
 enum scratch_user {
 	SCRATCH_PACKET = 0,
-	SCRATCH_WALK = 1, /* of the agent; it makes one at a time */
+	SCRATCH_WALK = 1, /* of the agent */
 	SCRATCH_TIMER = 2,
 	SCRATCH_USERS = 3,
+};
+
+enum bucket_row_size {
+	BUCKET_ROW = 64,
+};
+
+/* As in the kernel; the agent's programs are told when it is not so there. */
+struct bucket_head {
+	__u64 first; /* address */
+	__u64 lock;
+};
+
+struct bucket_row {
+	struct bucket_head heads[BUCKET_ROW];
 };
 
 /* Working room on one CPU, of a packet or a walk; see the map `scratches`. */
@@ -656,6 +700,15 @@ struct scratch {
 	__u8 fib[64]; /* a question to the routing table */
 	struct flow_key node_key; /* a question about the way to another node */
 	struct flow node_way;
+	struct bucket_row row; /* of the table that is walked over */
+	struct {
+		struct flow_key key;
+		struct flow flow;
+	} walked; /* a copy, as far as `seen` */
+	struct {
+		struct mapping_key key;
+		struct mapping mapping;
+	} walked_mapping;
 };
 
 /* --- set before load; the verifier removes what is switched off ------------------- */

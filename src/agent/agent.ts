@@ -40,7 +40,7 @@ export interface AgentOptions extends NodeProgramsOptions {
 
 type Failures = Pick<DescribeStateInput, 'routeFailures' | 'addressFailures' | 'listenFailures'>;
 
-const SWEEP_PERIOD = 5000;
+const MAINTENANCE_PERIOD = 5000;
 /** Milliseconds until what the kernel refused is tried again. */
 const RETRY_PERIOD = 5000;
 /** Milliseconds that answers have to get out when the agent ends. */
@@ -68,7 +68,7 @@ export class Agent {
   #fault = '';
   readonly #ready = Promise.withResolvers<void>();
   #server: Server | undefined;
-  #sweeper: NodeJS.Timeout | undefined;
+  #maintainer: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
   #rested: NodeJS.Timeout | undefined;
   #pending: Promise<void> = Promise.resolve();
@@ -138,7 +138,7 @@ export class Agent {
     });
     await this.#pending.catch(() => undefined);
     this.#ready.resolve();
-    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_PERIOD).unref();
+    this.#maintainer = setInterval(() => this.#maintain(), MAINTENANCE_PERIOD).unref();
     log.info({ node: settings.node, stateDir: settings.stateDir }, 'ready');
   }
 
@@ -167,7 +167,7 @@ export class Agent {
   /** Programs, maps and pods stay as they are. Also while start() waits for the source. */
   async close(): Promise<void> {
     await this.#opening.catch(() => undefined);
-    clearInterval(this.#sweeper);
+    clearInterval(this.#maintainer);
     this.#ready.reject(new Error('the agent could not start; nothing was changed; its log says why'));
     await this.#options.source.close();
     await this.#closeServer();
@@ -361,7 +361,10 @@ export class Agent {
   #sweepServices({ retired }: Report): void {
     if (retired === 0) return;
     this.#options.datapath.sweepServices().catch((error: Error) => {
-      this.#options.log.error({ err: error }, 'removal of stale UDP flows failed; the next walk removes them');
+      this.#options.log.error(
+        { err: error },
+        'removal of stale UDP flows failed; the next walk of the kernel removes them',
+      );
     });
   }
 
@@ -391,18 +394,14 @@ export class Agent {
     writeDurably(join(this.#options.settings.stateDir, STATE_NAME), `${JSON.stringify(state, null, 2)}\n`);
   }
 
-  #sweep(): void {
+  #maintain(): void {
     this.#blocks.maintain();
-    this.#removeDeadFlows().catch((error: Error) => {
-      this.#options.log.error({ err: error }, 'removal of dead flows failed; the kernel goes on by itself');
-    });
-  }
-
-  async #removeDeadFlows(): Promise<void> {
-    const { datapath } = this.#options;
-    await datapath.sweep();
-    const table = datapath.readFlowTable();
-    if (table !== undefined) this.#flowWatch.check(table);
+    try {
+      const table = this.#options.datapath.readFlowTable();
+      if (table !== undefined) this.#flowWatch.check(table);
+    } catch (error) {
+      this.#options.log.error({ err: error }, 'how full the flow table is cannot be read; the next look tries again');
+    }
   }
 
   #handlers(): Handlers {

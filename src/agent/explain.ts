@@ -1,6 +1,7 @@
 // Why each backend of a Service is used on this node or is not: what selection decided, in words.
 import type { BackendExplanation, PortExplanation, ServiceExplanation } from '../api/protocol.js';
-import type { CompiledService, CompiledServices } from '../datapath/services.js';
+import type { CompiledService } from '../datapath/service-entries.js';
+import type { CompiledServices } from '../datapath/services.js';
 import type { Unit } from '../datapath/unit.js';
 import type { Selection } from '../model/selection.js';
 import type { Backend } from '../model/service.js';

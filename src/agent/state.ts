@@ -2,7 +2,8 @@
 import type { AgentState, ServiceName } from '../api/protocol.js';
 import type { Desired } from '../datapath/compile.js';
 import type { Datapath } from '../datapath/datapath.js';
-import { type CompiledService, listCompiled } from '../datapath/services.js';
+import type { CompiledService } from '../datapath/service-entries.js';
+import { listCompiled } from '../datapath/services.js';
 import { FAMILIES } from '../model/address.js';
 import { DEFAULT_BLOCK_SIZE, DEFAULT_NAT_PORTS, DEFAULT_REUSE_HOLD, type Mode } from '../model/network.js';
 import type { Service } from '../model/service.js';

@@ -1,5 +1,5 @@
 // What is compared with what, and what is to be reached.
-import type { Test } from './latency.js';
+import type { Test } from './clients.js';
 import type { PeerName } from './peers.js';
 
 /** Parts of the benchmark that can be asked for alone. */

@@ -1,25 +1,14 @@
 // How long a transaction takes, peer by peer, in rounds of random order.
-import { capture } from '../testbed/command.js';
-import { PROBE } from '../testbed/files.js';
+import { type ClientOutcome, runClient, TESTS, type Test } from './clients.js';
 import type { Peer, PeerName } from './peers.js';
 import { SERVER_PORT } from './plan.js';
 import { shuffle } from './statistics.js';
 
-export const TESTS = ['rr', 'crr'] as const;
-export type Test = (typeof TESTS)[number];
-
-/** One short run. Times in microseconds. */
-export interface LatencySample {
+/** One short run. Of one that failed there is no time, and its peer is named as missing with the reason. */
+export interface LatencySample extends ClientOutcome {
   readonly peer: PeerName;
   readonly test: Test;
   readonly round: number;
-  readonly p50: number;
-  readonly p99: number;
-  readonly perSecond: number;
-  readonly count: number;
-  readonly errors: number;
-  readonly synRetransmits: number;
-  readonly error?: string;
 }
 
 export interface LatencyOptions {
@@ -46,20 +35,6 @@ export async function measureLatency(options: LatencyOptions): Promise<LatencySa
   return samples;
 }
 
-type Outcome = Omit<LatencySample, 'peer' | 'test' | 'round'>;
-
-/** A run that fails is a sample without a time, so that its peer is named as missing with the reason. */
-async function runOnce(peer: Peer, test: Test, { seconds, cpu }: LatencyOptions): Promise<Outcome> {
-  const words = ['bench', test, peer.server.address, String(SERVER_PORT), '--seconds', String(seconds)];
-  const flags = ['--cpu', String(cpu), '--fifo', '--cc', 'cubic'];
-  const { stdout, stderr } = await capture([PROBE, ...words, ...flags], { netns: peer.client });
-  const line = stdout.trim();
-  if (!line.startsWith('{')) return failed(stderr.trim() || 'the probe said nothing');
-  const { p50, p99, perSecond, count, errors, synRetransmits, error } = JSON.parse(line) as Outcome;
-  if (count === 0) return failed(error ?? 'no transaction');
-  return { p50, p99, perSecond, count, errors, synRetransmits, ...(error === undefined ? {} : { error }) };
-}
-
-function failed(error: string): Outcome {
-  return { p50: Number.NaN, p99: Number.NaN, perSecond: 0, count: 0, errors: 1, synRetransmits: 0, error };
+function runOnce({ client, server }: Peer, test: Test, options: LatencyOptions): Promise<ClientOutcome> {
+  return runClient({ netns: client, address: server.address, port: SERVER_PORT, test }, options);
 }

@@ -1,9 +1,11 @@
 // What a run of the benchmark found: every sample, and what follows from them.
 import type { Missing } from './bed.js';
+import type { Test } from './clients.js';
 import type { Section } from './goals.js';
-import type { LatencySample, Test } from './latency.js';
+import type { LatencySample } from './latency.js';
 import type { MemorySample } from './memory.js';
 import type { CostAnswer } from './program-cost.js';
+import type { Machine } from './sections.js';
 import type { Spread } from './statistics.js';
 import type { ThroughputSample } from './throughput.js';
 
@@ -45,12 +47,7 @@ export interface BenchReport {
   /** RFC 3339. */
   readonly started: string;
   readonly seconds: number;
-  readonly machine: {
-    readonly kernel: string;
-    readonly processor: string;
-    readonly cpus: number;
-    readonly cpu: number;
-  };
+  readonly machine: Machine;
   readonly settings: { readonly rounds: number; readonly runSeconds: number; readonly sections: readonly Section[] };
   /** What netfilter's peer was set up with. */
   readonly masquerade?: string;

@@ -1,7 +1,8 @@
 // From samples to results: medians of ratios that are paired round by round, and what they were to reach. Pure.
+
+import { TESTS } from './clients.js';
 import type { Comparison, Section } from './goals.js';
 import { COMPARISONS, MEMORY_GOAL, PACKET_COMPARISONS, PROGRAM_GOALS, SELF_CHECK } from './goals.js';
-import { TESTS } from './latency.js';
 import type { Peer } from './peers.js';
 import type { PeerTime, Result, Samples } from './report.js';
 import type { Spread } from './statistics.js';

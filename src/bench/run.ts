@@ -1,7 +1,6 @@
 // A whole benchmark: build, measure section by section, judge, remove.
-import { availableParallelism, cpus, release } from 'node:os';
-import { TestbedError } from '../testbed/error.js';
-import type { Bed, Missing } from './bed.js';
+import { availableParallelism } from 'node:os';
+import type { Bed } from './bed.js';
 import { buildBed } from './bed.js';
 import { measureCost } from './cost.js';
 import type { Section } from './goals.js';
@@ -14,6 +13,7 @@ import type { Peer } from './peers.js';
 import { planBench } from './plan.js';
 import type { BenchReport, Samples } from './report.js';
 import { judge, timesOf } from './results.js';
+import { chooseSections, describeMachine, measureSections } from './sections.js';
 import { measureThroughput } from './throughput.js';
 
 export interface BenchOptions {
@@ -38,17 +38,24 @@ export function runBench(options: BenchOptions): Promise<BenchReport> {
 async function work(options: BenchOptions, signal: AbortSignal): Promise<BenchReport> {
   const started = Date.now();
   const effort = { ...(options.quick ? QUICK : THOROUGH), ...(options.rounds ? { rounds: options.rounds } : {}) };
-  const sections = options.only.length > 0 ? SECTIONS.filter((one) => options.only.includes(one)) : SECTIONS;
+  const sections = chooseSections(SECTIONS, options.only);
   const cpu = availableParallelism() - 1;
   options.narrate('building: 4 agents, 11 pods, 16 nodes and hosts');
   const bed = await buildBed(cpu, signal);
-  const { samples, missing } = await measureAll({ bed, effort, sections, signal, narrate: options.narrate });
+  const measuring = { bed, effort, sections, signal, narrate: options.narrate };
+  const { samples, missing } = await measureSections({
+    ...measuring,
+    sections: partsOf(sections),
+    missing: bed.missing,
+    empty: EMPTY,
+    measure: (part) => measurePart(part, measuring),
+  });
   return {
     apiVersion: 'isthmus.dev/v1',
     kind: 'BenchReport',
     started: new Date(started).toISOString(),
     seconds: Math.round((Date.now() - started) / 1000),
-    machine: { kernel: release(), processor: cpus()[0]?.model.trim() ?? '', cpus: cpus().length, cpu },
+    machine: describeMachine(cpu),
     settings: { rounds: effort.rounds, runSeconds: effort.runSeconds, sections },
     ...(bed.masquerade === undefined ? {} : { masquerade: bed.masquerade }),
     missing,
@@ -66,30 +73,25 @@ interface Measuring {
   readonly narrate: (line: string) => void;
 }
 
-/** A part that fails is missing, with its reason, and the others go on. Throws TestbedError when all of them failed. */
-async function measureAll(measuring: Measuring): Promise<{ samples: Samples; missing: Missing[] }> {
-  const { bed, sections, signal } = measuring;
-  const missing: Missing[] = [...bed.missing];
-  const attempt = async <T>(name: string, wanted: boolean, measure: () => Promise<T[]>): Promise<T[]> => {
-    if (!wanted) return [];
-    measuring.narrate(`measuring ${name}`);
-    return measure().catch((error: Error) => {
-      signal.throwIfAborted();
-      missing.push({ name, reason: error.message });
-      return [];
-    });
-  };
+type Part = keyof Samples;
+
+const EMPTY: Samples = { latency: [], packets: [], programs: [], memory: [] };
+
+/** What is measured for the sections: one run of `latency` serves all that compare its times. */
+function partsOf(sections: readonly Section[]): Part[] {
   const compared = COMPARISONS.some(({ section }) => sections.includes(section));
-  const samples = {
-    latency: await attempt('latency', compared, () => latency(measuring)),
-    packets: await attempt('packets', sections.includes('packets'), () => packets(measuring)),
-    programs: await attempt('programs', sections.includes('programs'), () => programs(measuring)),
-    memory: await attempt('memory', sections.includes('memory'), () => measureMemory(bed.plan, signal)),
+  const others = (['packets', 'programs', 'memory'] as const).filter((part) => sections.includes(part));
+  return compared ? ['latency', ...others] : others;
+}
+
+async function measurePart(part: Part, measuring: Measuring): Promise<Partial<Samples>> {
+  const measures: Readonly<Record<Part, () => Promise<Samples[Part]>>> = {
+    latency: () => latency(measuring),
+    packets: () => packets(measuring),
+    programs: () => programs(measuring),
+    memory: () => measureMemory(measuring.bed.plan, measuring.signal),
   };
-  if (Object.values(samples).some((some) => some.length > 0)) return { samples, missing };
-  throw new TestbedError(
-    `nothing could be measured: ${missing.map(({ name, reason }) => `${name}: ${reason}`).join('; ')}`,
-  );
+  return { [part]: await measures[part]() };
 }
 
 function latency({ bed, effort, sections, signal, narrate }: Measuring): Promise<Samples['latency'][number][]> {

@@ -108,11 +108,6 @@ export interface NativeProgram {
   testRun(options: TestRunOptions): TestRunResult;
   /** The same on a worker thread: for syscall programs that take long. */
   run(options: TestRunOptions): Promise<TestRunResult>;
-  /**
-   * Runs an `iter/bpf_map_elem` program on every entry of a map, on a worker thread (5.9). The kernel returns to user
-   * space whenever the program has written 32 KiB; resolves with how often.
-   */
-  iterate(map: NativeMap): Promise<number>;
   pin(path: string): void;
   close(): void;
 }
@@ -188,8 +183,6 @@ export interface Native {
   openRingBuffer(map: NativeMap, onDrain: (records: Buffer) => void): { close(): void };
   /** Raw BTF of the running kernel. Throws when the kernel has none. */
   kernelBtf(): Buffer;
-  /** Prints C declarations (vmlinux.h) from raw BTF with libbpf's btf_dump. */
-  dumpBtfAsC(btf: Uint8Array): string;
   /** Kernel BTF by id, e.g. a map's. Needs CAP_SYS_ADMIN. */
   btfById(id: number): Buffer;
   /** Number of CPUs that per-CPU values have room for. */

@@ -126,16 +126,6 @@ export class BpfObject<M extends MapTypes = Record<string, unknown>, C extends o
     return this.#handle.program(name);
   }
 
-  /** Runs an iterator's program on every entry of a map, in parts; resolves with how many. After load. */
-  async iterate(program: string, map: keyof M & string): Promise<number> {
-    const handles = [this.#handle.program(program), this.#handle.map(map)] as const;
-    try {
-      return await handles[0].iterate(handles[1]);
-    } finally {
-      for (const handle of handles) handle.close();
-    }
-  }
-
   /** Bytes of one of the object's structs, e.g. the argument of a syscall program. */
   encodeStruct(name: string, value: object): Buffer {
     const type = findType(this.btf, 'struct', name);

@@ -17,10 +17,12 @@ import {
   loadObject,
   XDP_PROGRAMS,
 } from './load.js';
+import { type OpenMaps, openMaps } from './maps.js';
 import type { DatapathMaps } from './reconcile.js';
 import type { CompiledServices } from './services.js';
 import { endSocketsTo, endStaleSockets, type Namespaces } from './sockets.js';
 import { DIRECTION, DROP_REASON, type DropCounter, type DropKey, type ShortageEvent } from './types.gen.js';
+import { runWalk } from './walk.js';
 
 export interface DatapathOptions extends LoadOptions {
   /** Of the C sources that the object was made from. */
@@ -68,8 +70,6 @@ interface Closeable {
   close(): void;
 }
 
-type OpenMaps = { readonly [Name in keyof DatapathMaps]: DatapathMaps[Name] & Closeable };
-
 export class Datapath {
   readonly #options: DatapathOptions;
   readonly #targets = new Map<string, Target>();
@@ -78,8 +78,7 @@ export class Datapath {
   #object: DatapathObject | undefined;
   #events: EventReader | undefined;
   #maps: OpenMaps | undefined;
-  #sweeping: Promise<void> | undefined;
-  #walking: Promise<void> = Promise.resolve();
+  #walking: Promise<unknown> = Promise.resolve();
   #features: Features;
   #onShortage: ShortageHandler = () => undefined;
 
@@ -206,25 +205,6 @@ export class Datapath {
     return endSocketsTo(this.#options.native, which);
   }
 
-  /** Removes dead flows now, in the kernel, off the event loop. One walk at a time: asked during one, it is that one. */
-  async sweep(): Promise<void> {
-    if (this.#object === undefined) return;
-    this.#sweeping ??= this.#alone(() => this.#walk()).finally(() => {
-      this.#sweeping = undefined;
-    });
-    await this.#sweeping;
-  }
-
-  /** In parts, between which others get the CPU: a large table takes a tenth of a second. */
-  async #walk(): Promise<void> {
-    const object = this.#object;
-    if (object === undefined) return;
-    await this.#run('sweep_begin');
-    await object.iterate('sweep_each_flow', 'flows');
-    await object.iterate('sweep_each_mapping', 'mappings');
-    await this.#run('sweep_end');
-  }
-
   /** How full the flow table is, as the kernel counts; undefined before the first load. */
   readFlowTable(): FlowTable | undefined {
     if (this.#object === undefined) return undefined;
@@ -258,21 +238,21 @@ export class Datapath {
   /** Removes the UDP flows of services to backends that serve no more, so that their senders get others. */
   async sweepServices(): Promise<void> {
     if (this.#object === undefined) return;
-    await this.#alone(() => this.#run('sweep_services'));
+    await this.#walk('sweep_services');
   }
 
   /** Removes the flows of a pod that is gone, so that the next owner of its address and ports finds them free. */
   async removeFlows(ifindex: number): Promise<void> {
     const object = this.#object;
     if (object === undefined) return;
-    await this.#alone(() => this.#run('sweep_endpoint', object.encodeStruct('sweep_request', { ifindex })));
+    await this.#walk('sweep_endpoint', object.encodeStruct('sweep_request', { ifindex }));
   }
 
-  /** One walk after the other: they share their working room in the kernel. */
-  #alone(walk: () => Promise<void>): Promise<void> {
-    const done = this.#walking.then(walk);
+  /** One after the other: in the kernel they are one walker. */
+  async #walk(name: string, context?: Uint8Array): Promise<void> {
+    const done = this.#walking.then(() => runWalk(this.#program(name), context));
     this.#walking = done.catch(() => undefined);
-    return done;
+    await done;
   }
 
   /** Closes descriptors; what is pinned or attached stays. */
@@ -344,8 +324,8 @@ export class Datapath {
     return program;
   }
 
-  async #run(name: string, context?: Uint8Array): Promise<void> {
-    const { retval } = await this.#program(name).run(context === undefined ? {} : { context });
+  async #run(name: string): Promise<void> {
+    const { retval } = await this.#program(name).run({});
     if (retval !== 0) throw new BpfError(`program ${name} returned ${retval}`);
   }
 
@@ -363,18 +343,6 @@ export class Datapath {
 
 function xdpName(device: string, mode: XdpMode): string {
   return `${XDP_PROGRAMS[mode]}-${device}`;
-}
-
-function openMaps(object: DatapathObject): OpenMaps {
-  return {
-    endpoints: object.map('endpoints'),
-    routes: object.map('routes'),
-    services: object.map('services'),
-    backends: object.map('backends'),
-    maglev: object.map('maglev'),
-    source_ranges: object.map('source_ranges'),
-    serving: object.map('serving'),
-  };
 }
 
 function viewDropTotal([{ reason, direction }, counters]: readonly [DropKey, readonly DropCounter[]]): DropTotal {

@@ -1,7 +1,7 @@
 // What must be written so that the maps of services hold what they should. Pure.
 import { type Diff, diff, sameValue } from './diff.js';
-import type { ServiceTables } from './service-entries.js';
-import type { CompiledService, CompiledServices } from './services.js';
+import { type CompiledService, type ServiceTables, serviceTables } from './service-entries.js';
+import { type CompiledServices, listCompiled } from './services.js';
 import type { Table } from './table.js';
 
 export type ServiceDiffs = {
@@ -17,10 +17,11 @@ export interface ServiceDiffInput {
 
 export function diffServices({ have, applied, want }: ServiceDiffInput): ServiceDiffs {
   if (applied === undefined) return diffAll(have, want);
-  const { come, gone } = listChanges(applied, want);
+  const changes = listChanges(applied, want);
+  const [come, gone] = [changes.come.map(serviceTables), changes.gone.map(serviceTables)];
   const one = <K, V>(pick: (tables: ServiceTables) => Table<K, V>): Diff<K, V> => {
-    const wanted = mergeTables(come.map(({ tables }) => pick(tables)));
-    const former = gone.flatMap(({ tables }) => [...pick(tables)]);
+    const wanted = mergeTables(come.map(pick));
+    const former = gone.flatMap((tables) => [...pick(tables)]);
     return {
       set: [...wanted].filter(([text, entry]) => !sameValue(pick(have).get(text), entry)).map(([, entry]) => entry),
       delete: former.filter(([text]) => !wanted.has(text)).map(([, [key]]) => key),
@@ -30,8 +31,8 @@ export function diffServices({ have, applied, want }: ServiceDiffInput): Service
 }
 
 function diffAll(have: ServiceTables, want: CompiledServices): ServiceDiffs {
-  const all = [...want.groups.values()].flatMap(({ list }) => list);
-  return forEachTable((pick) => diff(pick(have), mergeTables(all.map(({ tables }) => pick(tables)))));
+  const all = Array.from(listCompiled(want), serviceTables);
+  return forEachTable((pick) => diff(pick(have), mergeTables(all.map(pick))));
 }
 
 type DiffTable = <K, V>(pick: (tables: ServiceTables) => Table<K, V>) => Diff<K, V>;

@@ -40,7 +40,8 @@ export interface Sets {
   readonly local: BackendSet;
 }
 
-export interface Identified {
+/** A service port in one family, and what stands for it in the maps: serviceTables has the entries. */
+export interface CompiledService {
   readonly unit: Unit;
   readonly id: number;
   readonly sets: Sets;
@@ -52,7 +53,8 @@ const SCOPES = [SCOPE.SCOPE_INTERNAL, SCOPE.SCOPE_EXTERNAL];
 const DROP_FLAGS = [SERVICE_FLAGS.SERVICE_DROP_INTERNAL, SERVICE_FLAGS.SERVICE_DROP_EXTERNAL];
 const NO_SET = { generation: 0, backend_count: 0 };
 
-export function serviceTables({ unit, id, sets }: Identified): ServiceTables {
+/** Made anew each time: kept for all services, they would be most of an agent's memory. */
+export function serviceTables({ unit, id, sets }: CompiledService): ServiceTables {
   const named = [...new Set([sets.cluster, sets.local])];
   return {
     services: toTable(unit.frontends.map(({ key, kind }) => [key, serviceValue({ unit, id, sets }, kind)])),
@@ -73,7 +75,7 @@ export function toEntry({ address, port }: SliceBackend): Backend {
   return { address, port };
 }
 
-function serviceValue({ unit, id, sets }: Identified, kind: FrontendKind): Service {
+function serviceValue({ unit, id, sets }: CompiledService, kind: FrontendKind): Service {
   if (kind === 'address') return { id, flags: SERVICE_FLAGS.SERVICE_ADDRESS, affinity: 0, sets: [NO_SET, NO_SET] };
   const local = SCOPES.map((scope) => isLocal(unit, kind, scope));
   const chosen = local.map((only) => (only ? sets.local : sets.cluster));
@@ -114,8 +116,17 @@ function backendEntries(service_id: number, { generation, backends }: BackendSet
   return backends.map((backend, slot) => [{ service_id, generation, slot }, backend]);
 }
 
-function maglevEntries(service_id: number, { generation, backends }: BackendSet): [MaglevKey, MaglevChunk][] {
-  if (backends.length === 0) return [];
-  const chunks = maglevChunks(backends.map(({ address, port }) => `${address} ${port}`));
-  return chunks.map((slots, chunk) => [{ service_id, generation, chunk }, { slots }]);
+function maglevEntries(service_id: number, set: BackendSet): [MaglevKey, MaglevChunk][] {
+  const { generation } = set;
+  return chunksOf(set).map((slots, chunk) => [{ service_id, generation, chunk }, { slots }]);
+}
+
+/** A lookup table takes milliseconds to fill: each set's is, once. */
+const chunks = new WeakMap<BackendSet, number[][]>();
+
+function chunksOf(set: BackendSet): number[][] {
+  if (set.backends.length === 0) return [];
+  const known = chunks.get(set) ?? maglevChunks(set.backends.map(({ address, port }) => `${address} ${port}`));
+  chunks.set(set, known);
+  return known;
 }

@@ -7,18 +7,10 @@ import { VersionedMap } from '../model/versioned-map.js';
 import { allocateServiceIds, highestId } from './allocate.js';
 import { selectNodePortAddresses } from './frontends.js';
 import { chooseSets, findSets, indexSets } from './generations.js';
-import { type BackendSet, type ServiceTables, type Sets, serviceTables } from './service-entries.js';
+import type { BackendSet, CompiledService, ServiceTables } from './service-entries.js';
 import { groupSlices, type SliceGroups } from './slice-groups.js';
 import { canonical } from './table.js';
 import { listUnits, type Unit, type UnitContext } from './unit.js';
-
-/** A service port in one family, and what stands for it in the maps. */
-export interface CompiledService {
-  readonly unit: Unit;
-  readonly id: number;
-  readonly sets: Sets;
-  readonly tables: ServiceTables;
-}
 
 /** All ports and families of one Service. */
 export interface CompiledGroup {
@@ -98,8 +90,7 @@ function compileAll({ serviceIds, previous, have }: ServicesInput, basis: Omit<B
 const NO_SLICES: readonly EndpointSlice[] = [];
 
 function compileUnit(unit: Unit, id: number, known: readonly BackendSet[]): CompiledService {
-  const sets = chooseSets(unit.selection, known);
-  return { unit, id, sets, tables: serviceTables({ unit, id, sets }) };
+  return { unit, id, sets: chooseSets(unit.selection, known) };
 }
 
 /** Names of the Services to compile anew: their own object or their slices are others. */

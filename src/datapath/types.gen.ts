@@ -34,6 +34,17 @@ export interface BackendSet {
   readonly backend_count: number;
 }
 
+/** struct bucket_head */
+export interface BucketHead {
+  readonly first: bigint;
+  readonly lock: bigint;
+}
+
+/** struct bucket_row */
+export interface BucketRow {
+  readonly heads: readonly BucketHead[];
+}
+
 /** struct config */
 export interface Config {
   readonly node_address: readonly string[];
@@ -520,6 +531,9 @@ export interface Scratch {
   readonly fib: Uint8Array;
   readonly node_key: FlowKey;
   readonly node_way: Flow;
+  readonly row: BucketRow;
+  readonly walked: { readonly key: FlowKey; readonly flow: Flow };
+  readonly walked_mapping: { readonly key: MappingKey; readonly mapping: Mapping };
 }
 
 /** struct segment */
@@ -646,6 +660,14 @@ export interface Sweep {
   readonly removed_total: bigint;
 }
 
+/** enum sweep_result */
+export type SweepResult = 'SWEEP_DONE' | 'SWEEP_MORE' | 'SWEEP_FAILED';
+export const SWEEP_RESULT = {
+  SWEEP_DONE: 0,
+  SWEEP_MORE: 1,
+  SWEEP_FAILED: 2,
+} as const;
+
 /** struct timeouts */
 export interface Timeouts {
   readonly tcp_opening: number;
@@ -659,11 +681,28 @@ export interface Timeouts {
 
 /** struct walk */
 export interface Walk {
+  readonly kind: number;
+  readonly ifindex: number;
+  readonly mappings: number;
+  readonly bucket: number;
   readonly walked: number;
   readonly removed: number;
   readonly entries: number;
   readonly scratch: number;
+  readonly now: number;
+  readonly began: bigint;
+  readonly spent: bigint;
+  readonly element: bigint;
+  readonly fetched: bigint;
 }
+
+/** enum walker */
+export type Walker = 'WALKER_TIMER' | 'WALKER_AGENT' | 'WALKER_COUNT';
+export const WALKER = {
+  WALKER_TIMER: 0,
+  WALKER_AGENT: 1,
+  WALKER_COUNT: 2,
+} as const;
 
 /** struct way */
 export interface Way {

@@ -17,8 +17,13 @@ import type { Progress } from './up.js';
 
 const CONCURRENCY = 4;
 
+export interface CheckOptions extends Progress {
+  /** Seconds that agents and backends are replaced under traffic, at least; every agent is, once. */
+  readonly replaceFor: number;
+}
+
 /** Throws LabError when the lab cannot be asked; a failed check is a row, not an error. */
-export async function checkLab(record: LabRecord, { narrate, signal }: Progress): Promise<LabCheck> {
+export async function checkLab(record: LabRecord, { narrate, signal, replaceFor }: CheckOptions): Promise<LabCheck> {
   const started = performance.now();
   const plan = planLab(record.mode);
   const directory = await openDirectory(plan, record);
@@ -36,8 +41,9 @@ export async function checkLab(record: LabRecord, { narrate, signal }: Progress)
   requireSame(record);
   const limits = await checkLimits(directory, places);
   narrate('long connections while every agent is killed and replaced in turn');
-  const continuity = await checkContinuity(directory, { choices: record.choices, places, progress: narrate });
-  const invariants = await checkInvariants(directory, record.choices);
+  const { choices } = record;
+  const continuity = await checkContinuity(directory, { choices, places, replaceFor, progress: narrate });
+  const invariants = await checkInvariants(directory, choices);
   requireSame(record);
   const all = [...rows, ...limits, ...continuity, ...(await leaks.stop()), ...invariants];
   return summarize(record.mode, all, (performance.now() - started) / 1000);

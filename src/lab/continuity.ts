@@ -38,6 +38,8 @@ interface Running {
 export interface ContinuityOptions {
   readonly choices: AgentChoices;
   readonly places: ReadonlyMap<string, Place>;
+  /** Seconds, at least; every agent is replaced once. */
+  readonly replaceFor: number;
   readonly progress: (what: string) => void;
 }
 
@@ -78,8 +80,8 @@ const UDP_RATE = ['--rate', '1000', '--size', '64'];
 const REQUEST_RATE = ['--rate', '25'];
 /** How long a node is without an agent. */
 const DOWN_MS = 300;
-/** An upper limit; the flows are told to end when the last agent is back. */
-const LONGEST = '400';
+/** An upper limit, beside `replaceFor`; the flows are told to end when the last agent is back. */
+const LONGEST_SECONDS = 400;
 
 /** Holds flows open and sends requests, kills and restarts every agent in turn, and counts what was lost. */
 export async function checkContinuity(directory: Directory, options: ContinuityOptions): Promise<Row[]> {
@@ -94,8 +96,11 @@ export async function checkContinuity(directory: Directory, options: ContinuityO
   await pause(500);
   const rows: Row[] = [];
   try {
-    for (const node of allNodes(directory.plan)) rows.push(await replacePrograms(node, options));
-    await pause(300);
+    const until = performance.now() + options.replaceFor * 1000;
+    do {
+      for (const node of allNodes(directory.plan)) rows.push(await replacePrograms(node, options));
+      await pause(300);
+    } while (performance.now() < until);
   } finally {
     stopped = true;
     for (const { child } of [...flows, ...requests]) child.kill('SIGTERM');
@@ -108,30 +113,27 @@ export async function checkContinuity(directory: Directory, options: ContinuityO
   ];
 }
 
-function startFlow(
-  directory: Directory,
-  flow: Of<LongFlow>,
-  { places }: Pick<ContinuityOptions, 'places'>,
-): Of<LongFlow> & Running {
+function startFlow(directory: Directory, flow: Of<LongFlow>, options: ContinuityOptions): Of<LongFlow> & Running {
   const target = targetOf(directory, flow.to, flow.family);
   const words = flow.protocol === 'TCP' ? ['hold', ...TCP_RATE] : ['stream', ...UDP_RATE];
   const argv = [flow.protocol.toLowerCase(), target.address, String(target.port), ...words];
-  return { ...flow, ...startProbe(argv, places.get(flow.from)) };
+  return { ...flow, ...startProbe(argv, flow.from, options) };
 }
 
 function startRequests(
   directory: Directory,
   of: Of<Ends & RequestKind>,
-  { places }: Pick<ContinuityOptions, 'places'>,
+  options: ContinuityOptions,
 ): Of<Ends & RequestKind> & Running {
   const target = targetOf(directory, of.to, of.family);
   const argv = ['bench', of.bench, target.address, String(target.port), ...REQUEST_RATE];
-  return { ...of, ...startProbe(argv, places.get(of.from)) };
+  return { ...of, ...startProbe(argv, of.from, options) };
 }
 
-function startProbe(argv: readonly string[], place: Place | undefined): Running {
+function startProbe(argv: readonly string[], from: string, { places, replaceFor }: ContinuityOptions): Running {
+  const place = places.get(from);
   if (!place) throw new LabError(`the lab has no place for the probe '${argv.join(' ')}'`);
-  const [file = '', ...args] = enter([PROBE, ...argv, '--seconds', LONGEST], place);
+  const [file = '', ...args] = enter([PROBE, ...argv, '--seconds', String(LONGEST_SECONDS + replaceFor)], place);
   const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   return { child, report: readReport(child) };
 }

@@ -5,6 +5,7 @@ import { compileDatapath } from '../../src/bpf/compile.js';
 import { loadNative } from '../../src/bpf/native.js';
 import { BpfObject } from '../../src/bpf/object.js';
 import { compile } from '../../src/datapath/compile.js';
+import { openMaps } from '../../src/datapath/maps.js';
 import { type DatapathMaps, Reconciler } from '../../src/datapath/reconcile.js';
 import { type Config, type Maps, ROUTE_TYPE } from '../../src/datapath/types.gen.js';
 import type { Snapshot } from '../../src/model/snapshot.js';
@@ -23,15 +24,7 @@ beforeAll(async () => {
   for (const { name } of object.programs()) object.setAutoload(name, false);
   object.configure(compileOn(first).config);
   await object.load();
-  maps = {
-    endpoints: object.map('endpoints'),
-    routes: object.map('routes'),
-    services: object.map('services'),
-    backends: object.map('backends'),
-    maglev: object.map('maglev'),
-    source_ranges: object.map('source_ranges'),
-    serving: object.map('serving'),
-  };
+  maps = openMaps(object);
 }, 60_000);
 afterAll(() => object?.close());
 

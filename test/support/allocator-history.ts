@@ -1,5 +1,6 @@
 // Histories of flows that are opened, answered, closed, aged and swept, by few ports, so that each comes to their end.
 import fc from 'fast-check';
+import { SWEEP_RESULT } from '../../src/datapath/types.gen.js';
 import type { TestDatapath } from './datapath.js';
 import { entryName, type FlowEntry, isReply } from './flow-facts.js';
 import type { Packet } from './packet.js';
@@ -88,8 +89,11 @@ function withOriginal({ maps }: TestDatapath, index: number, then: (entry: FlowE
 
 function runSyscall(datapath: TestDatapath, name: string, request?: object): void {
   const options = request === undefined ? {} : { context: datapath.object.encodeStruct('sweep_request', request) };
-  const { retval } = datapath.program(name).testRun(options);
-  if (retval !== 0) throw new Error(`${name} returned ${retval}`);
+  for (;;) {
+    const { retval } = datapath.program(name).testRun(options);
+    if (retval === SWEEP_RESULT.SWEEP_DONE) return;
+    if (retval !== SWEEP_RESULT.SWEEP_MORE) throw new Error(`${name} returned ${retval}`);
+  }
 }
 
 function addressesOf(six: boolean): Addresses {

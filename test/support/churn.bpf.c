@@ -194,19 +194,6 @@ int churn_age(__u32 *by)
 	return bpf_for_each_map_elem(&flows, churn_age_flow, &age, 0) < 0;
 }
 
-/* As if the last walk had been so many seconds earlier. Not by user space, whose write of the map
- * would stop the timer that is in it. */
-SEC("syscall")
-int churn_forget_walk(__u32 *by)
-{
-	__u32 zero = 0;
-	struct sweep *sweep = bpf_map_lookup_elem(&sweeps, &zero);
-
-	if (sweep)
-		sweep->last -= *by;
-	return !sweep;
-}
-
 struct churn_census {
 	__u32 entries;
 	__u32 halves;

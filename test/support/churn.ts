@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { compileObject } from '../../src/bpf/clang.js';
 import type { KernelMap } from '../../src/bpf/map.js';
 import type { BpfObject } from '../../src/bpf/object.js';
+import { runWalk } from '../../src/datapath/walk.js';
 import { type Setup, SKB, TestDatapath } from './datapath.js';
 import { type Device, from, V4 } from './world.js';
 
@@ -70,13 +71,8 @@ export class Churn implements Disposable {
     await this.#call('churn_age', numberBytes(seconds));
   }
 
-  /** As if the last walk over the table had been so many seconds earlier. */
-  async forgetWalk(seconds: number): Promise<void> {
-    await this.#call('churn_forget_walk', numberBytes(seconds));
-  }
-
   async sweep(): Promise<void> {
-    await this.#call('sweep_flows', undefined);
+    await runWalk(this.datapath.program('sweep_flows'));
   }
 
   async count(): Promise<Census> {

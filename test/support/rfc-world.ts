@@ -21,6 +21,7 @@ import {
   type MappingKey,
   type Maps,
 } from '../../src/datapath/types.gen.js';
+import { runWalk } from '../../src/datapath/walk.js';
 import { run, start, until } from '../../src/testbed/command.js';
 import { PROBE } from '../../src/testbed/files.js';
 import { AgentNode } from './agent-node.js';
@@ -217,7 +218,7 @@ export class RfcWorld implements AsyncDisposable {
     }));
   }
 
-  /** Removal of what is dead, now; the agent's own program, which it runs every five seconds. */
+  /** Removal of what is dead, now; what the kernel's timer does every five seconds. */
   async sweep(): Promise<void> {
     const { bpffs } = this.node;
     const flows = JSON.parse(await run(['bpftool', '-j', 'map', 'show', 'pinned', join(bpffs, 'flows')])) as {
@@ -230,7 +231,7 @@ export class RfcWorld implements AsyncDisposable {
     await run(['bpftool', 'prog', 'pin', 'id', String(found.id), pin]);
     const program = loadNative().openPinnedProgram(pin);
     try {
-      await program.run({});
+      await runWalk(program);
     } finally {
       program.close();
       unlinkSync(pin);

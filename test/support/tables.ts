@@ -1,7 +1,7 @@
 // Map contents as sorted lines of text.
 import type { Desired, Tables } from '../../src/datapath/compile.js';
 import { mergeTables } from '../../src/datapath/service-diff.js';
-import type { ServiceTables } from '../../src/datapath/service-entries.js';
+import { type ServiceTables, serviceTables } from '../../src/datapath/service-entries.js';
 import { listCompiled } from '../../src/datapath/services.js';
 import { canonical, type Table } from '../../src/datapath/table.js';
 import { SERVICE_FLAGS, type Service } from '../../src/datapath/types.gen.js';
@@ -16,9 +16,8 @@ export function desiredTables({
   routes,
   services,
 }: Pick<Desired, 'endpoints' | 'routes' | 'services'>): Tables {
-  const all = [...listCompiled(services)];
-  const merge = <K, V>(pick: (tables: ServiceTables) => Table<K, V>) =>
-    mergeTables(all.map(({ tables }) => pick(tables)));
+  const all = Array.from(listCompiled(services), serviceTables);
+  const merge = <K, V>(pick: (tables: ServiceTables) => Table<K, V>) => mergeTables(all.map(pick));
   return {
     endpoints,
     routes,

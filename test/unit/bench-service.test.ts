@@ -37,6 +37,7 @@ function connections(services: number, times: Partial<Record<ServicePeer, number
         test: 'crr',
         services,
         round,
+        perSecond: 1e6 / (time * round),
         p50: time * round,
         p99: time * round,
         count: 1000,
@@ -153,10 +154,11 @@ test('failures are judged by the sum of all runs', () => {
 });
 
 test('node ports: packets a second by paired times, and why there are none', () => {
+  const load = 'SYN' as const;
   const nodePort = [1, 2].flatMap((round) => [
-    { peer: 'ours' as const, round, nanoseconds: 400 * round, lost: 0, attached: 'from_netdev by tcx' },
-    { peer: 'iptables-legacy' as const, round, nanoseconds: 1000 * round, lost: 0 },
-    { peer: 'nftables' as const, round, nanoseconds: Number.NaN, lost: 1, error: 'the node refused 9 packets' },
+    { peer: 'ours' as const, load, round, nanoseconds: 400 * round, lost: 0, attached: 'from_netdev by tcx' },
+    { peer: 'iptables-legacy' as const, load, round, nanoseconds: 1000 * round, lost: 0 },
+    { peer: 'nftables' as const, load, round, nanoseconds: Number.NaN, lost: 1, error: 'the node refused 9 packets' },
   ]);
   const results = judgeServices({ ...NONE, nodePort }, ['node-port']);
   expect(find(results, 'packets a second, ours / iptables-legacy')).toMatchObject({

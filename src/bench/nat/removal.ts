@@ -131,7 +131,7 @@ async function measureDelays(path: PodPath, sweepers: Sweepers, options: Removal
 }
 
 function secondsOf(disturbance: Disturbance): number {
-  return disturbance === 'timer' ? TIMER_SECONDS : WINDOW_SECONDS;
+  return disturbance === 'timer' || disturbance === 'none' ? TIMER_SECONDS : WINDOW_SECONDS;
 }
 
 async function disturb(how: Disturbance, { same, other }: Sweepers, packets: Promise<unknown>): Promise<SweeperAnswer> {

@@ -8,7 +8,7 @@ import type { NatResult } from './report.js';
 const WALKERS = {
   'same CPU': 'a walk for the agent, CPU of the packets',
   'other CPU': 'a walk for the agent, another CPU',
-  timer: "the kernel's own walk, no agent, CPU of the packets",
+  timer: "the kernel's own walk, CPU of the packets",
 } as const;
 
 export function judgeRemoval(samples: RemovalSamples | undefined): NatResult[] {

@@ -1,9 +1,8 @@
 // A whole benchmark of translation: build, measure section by section, judge, remove.
-import { availableParallelism, cpus, release } from 'node:os';
-import { TestbedError } from '../../testbed/error.js';
-import type { Missing } from '../bed.js';
+import { availableParallelism } from 'node:os';
 import { ownBench } from '../owned.js';
 import { BENCH_DIR } from '../plan.js';
+import { chooseSections, describeMachine, measureSections } from '../sections.js';
 import { buildNatBed, type NatBed } from './bed.js';
 import { NAT_SECTIONS, type NatSection } from './goals.js';
 import { measureHistory } from './history.js';
@@ -50,7 +49,7 @@ const QUICK: Effort = {
   seconds: 0.4,
   trials: 2000,
   questions: 1_000_000,
-  flows: 512_000,
+  flows: 448_000,
 };
 const THOROUGH: Effort = {
   ...QUICK,
@@ -71,17 +70,24 @@ async function work(options: NatBenchOptions, signal: AbortSignal): Promise<NatB
   const started = Date.now();
   const chosen = options.quick ? QUICK : THOROUGH;
   const effort = options.rounds ? { ...chosen, rounds: options.rounds, longRounds: options.rounds } : chosen;
-  const sections = options.only.length > 0 ? NAT_SECTIONS.filter((one) => options.only.includes(one)) : NAT_SECTIONS;
+  const sections = chooseSections(NAT_SECTIONS, options.only);
   const cpu = availableParallelism() - 1;
   options.narrate('building: 3 agents, 28 pods, 8 nodes and hosts');
   const bed = await buildNatBed(cpu, signal);
-  const { samples, missing } = await measureAll({ bed, effort, sections, signal, narrate: options.narrate });
+  const measuring = { bed, effort, signal, narrate: options.narrate };
+  const { samples, missing } = await measureSections({
+    ...measuring,
+    sections,
+    missing: bed.missing,
+    empty: EMPTY,
+    measure: (section, so) => measureSection(section, so, measuring),
+  });
   return {
     apiVersion: 'isthmus.dev/v1',
     kind: 'NatBenchReport',
     started: new Date(started).toISOString(),
     seconds: Math.round((Date.now() - started) / 1000),
-    machine: { kernel: release(), processor: cpus()[0]?.model.trim() ?? '', cpus: cpus().length, cpu },
+    machine: describeMachine(cpu),
     settings: { rounds: effort.rounds, sections },
     ...(bed.masquerade === undefined ? {} : { masquerade: bed.masquerade }),
     missing,
@@ -94,39 +100,11 @@ async function work(options: NatBenchOptions, signal: AbortSignal): Promise<NatB
 interface Measuring {
   readonly bed: NatBed;
   readonly effort: Effort;
-  readonly sections: readonly NatSection[];
   readonly signal: AbortSignal;
   readonly narrate: (line: string) => void;
 }
 
-type Writable<T> = { -readonly [K in keyof T]: T[K] };
-
-/** A part that fails is missing, with its reason, and the others go on. Throws TestbedError when all of them failed. */
-async function measureAll(measuring: Measuring): Promise<{ samples: NatSamples; missing: Missing[] }> {
-  const { bed, sections, signal, narrate } = measuring;
-  const missing: Missing[] = [...bed.missing];
-  const samples: Writable<NatSamples> = EMPTY();
-  let failed = 0;
-  for (const section of sections) {
-    signal.throwIfAborted();
-    narrate(`measuring ${section}`);
-    try {
-      Object.assign(samples, await measureSection(section, samples, measuring));
-    } catch (error) {
-      signal.throwIfAborted();
-      missing.push({ name: section, reason: (error as Error).message });
-      failed++;
-    }
-  }
-  if (failed < sections.length) return { samples, missing };
-  throw new TestbedError(
-    `nothing could be measured: ${missing.map(({ name, reason }) => `${name}: ${reason}`).join('; ')}`,
-  );
-}
-
-const EMPTY = (): NatSamples => {
-  return { programs: [], packets: [], portReuse: [], manyFlows: [], probes: [], journal: [] };
-};
+const EMPTY: NatSamples = { programs: [], packets: [], portReuse: [], manyFlows: [], probes: [], journal: [] };
 
 /** What the section adds to the samples. */
 function measureSection(

@@ -1,5 +1,7 @@
 // Inside a node's namespace: fills the node's own flow table, and has dead flows removed as the agent does.
 import { loadNative, type NativeMap } from '../../bpf/native.js';
+import { WALKER } from '../../datapath/types.gen.js';
+import { runWalk } from '../../datapath/walk.js';
 import { type Datapath, loadDatapath, type NodeView } from '../loaded.js';
 import { Copies } from './copies.js';
 
@@ -49,7 +51,7 @@ export async function serve(question: SweeperQuestion): Promise<SweeperAnswer> {
   if (opened === undefined) throw new Error('no programs were loaded');
   if ('fill' in question) fill(opened, question.fill);
   if ('age' in question) age(opened, question.age.oneIn);
-  if ('timer' in question) handOver(opened.loaded);
+  if ('timer' in question) armTimer(opened.loaded);
   return { nanoseconds: 'walk' in question ? await walk(opened.loaded) : 0, ...readLast(opened.loaded) };
 }
 
@@ -64,33 +66,24 @@ function readLast(loaded: Datapath): Omit<SweeperAnswer, 'nanoseconds'> {
   return { walked, removed, last };
 }
 
-/** In parts, as the agent's Datapath does it. Returns nanoseconds. */
+/** A walk as the timer makes it. Returns nanoseconds in the kernel's program, without what is between its pieces. */
 async function walk(loaded: Datapath): Promise<number> {
-  const started = process.hrtime.bigint();
-  run(loaded, 'sweep_begin');
-  await loaded.iterate('sweep_each_flow', 'flows');
-  await loaded.iterate('sweep_each_mapping', 'mappings');
-  run(loaded, 'sweep_end');
-  return Number(process.hrtime.bigint() - started);
-}
-
-function run(loaded: Datapath, name: string): void {
-  const program = loaded.program(name);
+  const program = loaded.program('sweep_flows');
+  using walks = loaded.map('walks');
   try {
-    const { retval } = program.testRun({});
-    if (retval !== 0) throw new Error(`${name} returned ${retval}`);
+    await runWalk(program);
+    return Number(walks.get(WALKER.WALKER_AGENT)?.spent ?? 0n);
   } finally {
     program.close();
   }
 }
 
-/** Nobody has walked for long, as far as the timer can see; it is armed here, so it fires here. */
-function handOver(loaded: Datapath): void {
-  using sweeps = loaded.map('sweeps');
-  const sweep = sweeps.get(0);
-  if (sweep === undefined) throw new Error('there is no record of sweeps');
-  sweeps.set(0, { ...sweep, last: 0 });
-  run(loaded, 'sweep_start');
+/** It fires where it is armed. */
+function armTimer(loaded: Datapath): void {
+  const program = loaded.program('sweep_start');
+  const { retval } = program.testRun({});
+  program.close();
+  if (retval !== 0) throw new Error(`sweep_start returned ${retval}`);
 }
 
 /** Seconds of the monotonic clock. */

@@ -26,6 +26,8 @@ export interface ServicePod {
 export interface ServiceBed {
   readonly plan: BenchPlan;
   readonly node: BenchNode;
+  /** With programs before the stack on its uplink. */
+  readonly xdpNode: BenchNode;
   readonly client: ServicePod;
   readonly servers: readonly ServicePod[];
   /** Of the node: programs in it reach Services at the socket. undefined when this kernel cannot. */
@@ -41,14 +43,15 @@ const AGENT_MS = 120_000;
 /** Throws TestbedError. */
 export async function buildServiceBed(cpu: number, signal: AbortSignal): Promise<ServiceBed> {
   const plan = planServiceBench();
-  const [node] = plan.nodes;
-  if (!node) throw new TestbedError('no node is planned');
+  const [node, xdpNode] = plan.nodes;
+  if (!node || !xdpNode) throw new TestbedError('no node is planned');
   await compilePrograms();
   await createHomes(plan.nodes);
   await buildTopology(plan);
   signal.throwIfAborted();
-  writeManifests(plan, node);
+  for (const one of plan.nodes) writeManifests(plan, one);
   await waitForAgent(node, startAgent(node, { attach: 'auto', sockets: 'auto', xdp: 'never' }));
+  await waitForAgent(xdpNode, startAgent(xdpNode, { attach: 'auto', sockets: 'never', xdp: 'native' }));
   signal.throwIfAborted();
   const addresses = await wirePods(plan);
   const pod = (name: string): ServicePod => {
@@ -67,6 +70,7 @@ export async function buildServiceBed(cpu: number, signal: AbortSignal): Promise
   return {
     plan,
     node,
+    xdpNode,
     client: pod(SERVICE_PODS.client),
     servers,
     ...(bySocket ? { cgroup: cgroupOf(node) } : {}),

@@ -1,7 +1,5 @@
 // How long requests and new connections take through a Service, by the number of Services, peer by peer.
-import { capture } from '../../testbed/command.js';
-import { PROBE } from '../../testbed/files.js';
-import { TESTS, type Test } from '../latency.js';
+import { type Client, type ClientOutcome, runClient, TESTS, type Test } from '../clients.js';
 import { shuffle } from '../statistics.js';
 import { BACKEND_PORT, putServices, requireConnection, type ServiceBed } from './bed.js';
 import { type NetfilterNode, replaceRules } from './netfilter.js';
@@ -14,19 +12,12 @@ import { listServices, ownService, SERVICE_PORT, type ServedService } from './se
  */
 export type ServicePeer = 'direct' | 'direct-again' | 'direct-hooked' | 'socket' | 'packet' | NetfilterPeer;
 
-export interface ServiceLatencySample {
+export interface ServiceLatencySample extends ClientOutcome {
   readonly peer: ServicePeer;
   readonly test: Test;
   /** Number of Services. */
   readonly services: number;
   readonly round: number;
-  /** Microseconds; not a number when no transaction came through. */
-  readonly p50: number;
-  readonly p99: number;
-  readonly count: number;
-  readonly errors: number;
-  readonly synRetransmits: number;
-  readonly error?: string;
 }
 
 /** Most Services that a peer is measured with: beyond, its tool takes minutes to write them. */
@@ -47,12 +38,8 @@ export interface ServiceLatencyOptions {
 export const BACKENDS = 3;
 
 /** Where a client is and what it connects to. */
-export interface Target {
+export interface Target extends Pick<Client, 'netns' | 'cgroup' | 'address' | 'port'> {
   readonly peer: ServicePeer;
-  readonly netns: string;
-  readonly cgroup?: string;
-  readonly address: string;
-  readonly port: number;
 }
 
 export async function measureServiceLatency(options: ServiceLatencyOptions): Promise<ServiceLatencySample[]> {
@@ -66,8 +53,9 @@ export async function measureServiceLatency(options: ServiceLatencyOptions): Pro
       const runs = shuffle(TESTS).flatMap((test) => shuffle(targets).map((target) => ({ target, test })));
       for (const { target, test } of runs) {
         options.signal.throwIfAborted();
-        const outcome = await runOnce(target, test, { seconds: options.seconds, cpu: options.bed.cpu });
-        samples.push({ peer: target.peer, test, services, round, ...outcome });
+        const { peer, ...client } = target;
+        const outcome = await runClient({ ...client, test }, { seconds: options.seconds, cpu: options.bed.cpu });
+        samples.push({ peer, test, services, round, ...outcome });
       }
     }
   }
@@ -116,22 +104,4 @@ async function prepareNetfilter(count: number, node: NetfilterNode): Promise<Tar
 /** The Service that clients ask. */
 export function measured(server: string): ServedService {
   return ownService(0, { name: 'measured', backends: [{ address: server, port: BACKEND_PORT }] });
-}
-
-type Outcome = Omit<ServiceLatencySample, 'peer' | 'test' | 'services' | 'round'>;
-
-/** A run that fails is a sample without a time. */
-async function runOnce(
-  { netns, cgroup, address, port }: Target,
-  test: Test,
-  { seconds, cpu }: { readonly seconds: number; readonly cpu: number },
-): Promise<Outcome> {
-  const words = ['bench', test, address, String(port), '--seconds', String(seconds)];
-  const argv = [PROBE, ...words, '--cpu', String(cpu), '--fifo', '--cc', 'cubic'];
-  const { stdout, stderr } = await capture(argv, { netns, ...(cgroup === undefined ? {} : { cgroup }) });
-  const nothing = { p50: Number.NaN, p99: Number.NaN, count: 0, errors: 1, synRetransmits: 0 };
-  if (!stdout.startsWith('{')) return { ...nothing, error: stderr.trim() || 'the probe said nothing' };
-  const { p50, p99, count, errors, synRetransmits, error } = JSON.parse(stdout) as Outcome;
-  if (count === 0) return { ...nothing, error: error ?? 'no transaction' };
-  return { p50, p99, count, errors, synRetransmits, ...(error === undefined ? {} : { error }) };
 }

@@ -7,12 +7,14 @@ export const NETFILTER_PEERS = ['iptables-legacy', 'iptables-nft', 'nftables'] a
 export type NetfilterPeer = (typeof NETFILTER_PEERS)[number];
 
 export const SERVICE_NODE = 'service';
+/** The same with programs before the stack, which no pod needs. */
+export const XDP_NODE = 'xdp';
 /** Of our node: one asks, the others answer. */
 export const SERVICE_PODS = { client: 'a', servers: ['b', 'c'] } as const;
 /** Where kube-proxy's pods are: a client and a server on each node. */
 export const NETFILTER_PODS = '10.244.0.0/16';
 
-const WIRES = [SERVICE_NODE, ...NETFILTER_PEERS].map((name): [string, string] => [name, `${name}-out`]);
+const WIRES = [SERVICE_NODE, XDP_NODE, ...NETFILTER_PEERS].map((name): [string, string] => [name, `${name}-out`]);
 
 export function planServiceBench(): BenchPlan {
   const wires = planWires(WIRES);
@@ -20,7 +22,9 @@ export function planServiceBench(): BenchPlan {
   const names = [SERVICE_PODS.client, ...SERVICE_PODS.servers];
   return {
     wires,
-    nodes: [planNode(station(SERVICE_NODE), { cluster: 'service', mode: 'Island', number: 1 })],
+    nodes: [SERVICE_NODE, XDP_NODE].map((name) => {
+      return planNode(station(name), { cluster: name, mode: 'Island', number: 1 });
+    }),
     pods: names.map((name) => planPod(SERVICE_NODE, name)),
     kernelNodes: NETFILTER_PEERS.map((name) => planKernelNode(station(name), { pods: 2 })),
     bare: [],

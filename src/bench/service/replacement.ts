@@ -1,7 +1,7 @@
 // Requests while all backends of a Service are replaced, again and again: none may fail.
 import { pause } from '../../testbed/command.js';
+import { type Client, runClients } from '../clients.js';
 import { BACKEND_PORT, putServices, requireConnection, type ServiceBed, writeServices } from './bed.js';
-import { type Client, runClients } from './clients.js';
 import { listServices, ownService, SERVICE_PORT } from './services.js';
 
 export interface ReplacementSample {

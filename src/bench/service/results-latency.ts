@@ -1,5 +1,5 @@
 // From times of requests and connections through Services to results. Pure.
-import { TESTS, type Test } from '../latency.js';
+import { TESTS, type Test } from '../clients.js';
 import { atLeast, pairedRatios, type Timed } from '../results.js';
 import { summarize } from '../statistics.js';
 import { SERVICE_GOALS } from './goals.js';

@@ -1,10 +1,10 @@
 // From samples of Services to results: ratios that are paired round by round, and what they were to reach. Pure.
-import type { Result, Unit } from '../report.js';
+import type { Result } from '../report.js';
 import { atLeast, atMost, pairedRatios, type Timed } from '../results.js';
 import { type Spread, summarize } from '../statistics.js';
 import { SERVICE_GOALS, type ServiceSection } from './goals.js';
 import type { MaglevSample } from './maglev.js';
-import type { NodePortSample } from './node-port.js';
+import { LOADS, type NodePortPeer, type NodePortSample } from './node-port.js';
 import type { ReplacementSample } from './replacement.js';
 import type { ServiceResult, ServiceSamples } from './report.js';
 import { judgeServiceLatency } from './results-latency.js';
@@ -102,7 +102,7 @@ function judgeReplacement(samples: readonly ReplacementSample[]): ServiceResult[
     const runs = samples.filter((sample) => sample.path === path);
     const changes = runs.reduce((sum, run) => sum + run.changes, 0);
     const base = { section: 'replacement', what: `${changes} changes of backends` } as const;
-    const p99 = summarize(runs.map((run) => run.p99));
+    const p99 = summarize(runs.map((run) => run.p99).filter(Number.isFinite));
     return [
       ...judgeFailures(runs, { ...base, name: `failed or SYN sent again in a run, ${path}` }, true),
       ...(p99 ? [{ ...base, name: `  a new connection, p99, ${path}`, unit: 'us' as const, spread: p99 }] : []),
@@ -111,31 +111,50 @@ function judgeReplacement(samples: readonly ReplacementSample[]): ServiceResult[
 }
 
 function judgeNodePort(samples: readonly NodePortSample[]): ServiceResult[] {
-  const times = samples.map(({ peer, round, nanoseconds }): Timed => ({ peer, round, time: nanoseconds }));
-  const peers = [...new Set(samples.map(({ peer }) => peer))];
-  const attached = samples.find((sample) => sample.attached !== undefined)?.attached ?? '';
-  return peers.flatMap((peer) => {
-    const runs = samples.filter((sample) => sample.peer === peer);
-    const lost = Math.max(...runs.map((run) => run.lost));
-    const error = runs.find((run) => run.error !== undefined)?.error;
-    const base = { section: 'node-port', what: 'backend elsewhere' } as const;
-    const time = summarize(runs.map(({ nanoseconds }) => nanoseconds).filter(Number.isFinite));
-    const note = error ?? `${peer === 'ours' ? `${attached}; ` : ''}at most ${(lost * 100).toFixed(2)} % lost in a run`;
-    const cost = { ...base, name: `  a packet, ${peer}, sender and sink included`, unit: 'ns' as Unit, note };
-    return [
-      ...(peer === 'ours' ? [] : [nodePortRatio(times, peer, base)]),
-      { ...cost, ...(time ? { spread: time } : {}) },
-    ];
+  return LOADS.flatMap((load) => {
+    const base = { section: 'node-port', what: `${load}, backend elsewhere` } as const;
+    const some = samples.filter((sample) => sample.load === load);
+    return [...new Set(some.map(({ peer }) => peer))].flatMap((peer) => [
+      ...(isOurs(peer) ? [] : OURS.map((subject) => nodePortRatio(some, { subject, reference: peer }, base))),
+      nodePortCost(some, peer, base),
+    ]);
   });
 }
 
-function nodePortRatio(
-  times: readonly Timed[],
-  peer: string,
-  base: { section: 'node-port'; what: string },
-): ServiceResult {
-  const spread = summarize(pairedRatios(times, { subject: 'ours', reference: peer }));
-  const line: Result<ServiceSection> = { ...base, name: `packets a second, ours / ${peer}`, unit: 'ratio' };
+const OURS = ['ours', 'ours, XDP'] as const;
+
+function isOurs(peer: NodePortPeer): boolean {
+  return OURS.some((name) => name === peer);
+}
+
+type NodePortBase = { readonly section: 'node-port'; readonly what: string };
+
+function nodePortCost(samples: readonly NodePortSample[], peer: NodePortPeer, base: NodePortBase): ServiceResult {
+  const runs = samples.filter((sample) => sample.peer === peer);
+  const lost = Math.max(...runs.map((run) => run.lost));
+  const error = runs.find((run) => run.error !== undefined)?.error;
+  const attached = runs.find((run) => run.attached !== undefined)?.attached;
+  const time = summarize(runs.map(({ nanoseconds }) => nanoseconds).filter(Number.isFinite));
+  const note = error ?? `${attached ? `${attached}; ` : ''}at most ${(lost * 100).toFixed(2)} % lost in a run`;
+  const name = `  a packet, ${peer}, sender and sink included`;
+  return { ...base, name, unit: 'ns', note, ...(time ? { spread: time } : {}) };
+}
+
+interface Compared {
+  readonly subject: (typeof OURS)[number];
+  readonly reference: NodePortPeer;
+}
+
+/** The goal is for XDP on a flow that is there, against iptables. */
+function nodePortRatio(samples: readonly NodePortSample[], compared: Compared, base: NodePortBase): ServiceResult {
+  const times = samples.map(({ peer, round, nanoseconds }): Timed => ({ peer, round, time: nanoseconds }));
+  const spread = summarize(pairedRatios(times, compared));
+  const name = `packets a second, ${compared.subject} / ${compared.reference}`;
+  const line: Result<ServiceSection> = { ...base, name, unit: 'ratio' };
   if (!spread) return { ...line, note: 'no round has both' };
-  return { ...line, spread, ...atLeast(spread, peer === 'nftables' ? undefined : SERVICE_GOALS.nodePort) };
+  return {
+    ...line,
+    spread,
+    ...atLeast(spread, compared.reference === 'nftables' ? undefined : SERVICE_GOALS.nodePort),
+  };
 }

@@ -1,8 +1,7 @@
 // A whole benchmark of Services: build, measure section by section, judge, remove.
-import { availableParallelism, cpus, release } from 'node:os';
-import { TestbedError } from '../../testbed/error.js';
-import type { Missing } from '../bed.js';
+import { availableParallelism } from 'node:os';
 import { ownBench } from '../owned.js';
+import { chooseSections, describeMachine, measureSections } from '../sections.js';
 import { buildServiceBed, type ServiceBed } from './bed.js';
 import { SERVICE_SECTIONS, type ServiceSection, SIZES } from './goals.js';
 import { type Limits, measureServiceLatency } from './latency.js';
@@ -72,19 +71,25 @@ async function work(options: ServiceBenchOptions, signal: AbortSignal): Promise<
   const started = Date.now();
   const chosen = options.quick ? QUICK : THOROUGH;
   const effort = options.rounds ? { ...chosen, rounds: options.rounds, longRounds: options.rounds } : chosen;
-  const { only } = options;
-  const sections = only.length > 0 ? SERVICE_SECTIONS.filter((one) => only.includes(one)) : SERVICE_SECTIONS;
+  const sections = chooseSections(SERVICE_SECTIONS, options.only);
   const sizes = options.sizes.length > 0 ? options.sizes : SIZES;
   const cpu = availableParallelism() - 1;
-  options.narrate('building: 1 agent, 9 pods, 8 nodes and hosts');
+  options.narrate('building: 2 agents, 9 pods, 10 nodes and hosts');
   const bed = await buildServiceBed(cpu, signal);
-  const { samples, missing } = await measureAll({ bed, effort, sections, sizes, signal, narrate: options.narrate });
+  const measuring = { bed, effort, sizes, signal, narrate: options.narrate };
+  const { samples, missing } = await measureSections({
+    ...measuring,
+    sections,
+    missing: bed.missing,
+    empty: EMPTY,
+    measure: (section) => measureSection(section, measuring),
+  });
   return {
     apiVersion: 'isthmus.dev/v1',
     kind: 'ServiceBenchReport',
     started: new Date(started).toISOString(),
     seconds: Math.round((Date.now() - started) / 1000),
-    machine: { kernel: release(), processor: cpus()[0]?.model.trim() ?? '', cpus: cpus().length, cpu },
+    machine: describeMachine(cpu),
     settings: { rounds: effort.rounds, sections },
     missing,
     notes: bed.notes,
@@ -96,43 +101,19 @@ async function work(options: ServiceBenchOptions, signal: AbortSignal): Promise<
 interface Measuring {
   readonly bed: ServiceBed;
   readonly effort: Effort;
-  readonly sections: readonly ServiceSection[];
   readonly sizes: readonly number[];
   readonly signal: AbortSignal;
   readonly narrate: (line: string) => void;
 }
 
-type Writable<T> = { -readonly [K in keyof T]: T[K] };
-
-/** A part that fails is missing, with its reason, and the others go on. Throws TestbedError when all of them failed. */
-async function measureAll(measuring: Measuring): Promise<{ samples: ServiceSamples; missing: Missing[] }> {
-  const { bed, sections, signal, narrate } = measuring;
-  const missing: Missing[] = [...bed.missing];
-  const samples: Writable<ServiceSamples> = {
-    maglev: [],
-    programs: [],
-    latency: [],
-    sharedBackend: [],
-    replacement: [],
-    nodePort: [],
-  };
-  let failed = 0;
-  for (const section of sections) {
-    signal.throwIfAborted();
-    narrate(`measuring ${section}`);
-    try {
-      Object.assign(samples, await measureSection(section, measuring));
-    } catch (error) {
-      signal.throwIfAborted();
-      missing.push({ name: section, reason: (error as Error).message });
-      failed++;
-    }
-  }
-  if (failed < sections.length) return { samples, missing };
-  throw new TestbedError(
-    `nothing could be measured: ${missing.map(({ name, reason }) => `${name}: ${reason}`).join('; ')}`,
-  );
-}
+const EMPTY: ServiceSamples = {
+  maglev: [],
+  programs: [],
+  latency: [],
+  sharedBackend: [],
+  replacement: [],
+  nodePort: [],
+};
 
 /** What the section adds to the samples. */
 function measureSection(

@@ -6,11 +6,12 @@ export interface ServedBackend {
   readonly port: number;
 }
 
-/** A Service with one TCP port. */
+/** A Service with one port. */
 export interface ServedService {
   readonly namespace: string;
   readonly name: string;
   readonly clusterIP: string;
+  readonly protocol: 'TCP' | 'UDP';
   readonly port: number;
   readonly nodePort?: number;
   readonly backends: readonly ServedBackend[];
@@ -45,11 +46,12 @@ export function listServices({ count, backends, inTheMiddle = [] }: ServicesOpti
 /** One that clients talk to; numbers give addresses of their own. */
 export function ownService(
   number: number,
-  facts: Pick<ServedService, 'name' | 'backends' | 'nodePort'>,
+  facts: Pick<ServedService, 'name' | 'backends' | 'nodePort'> & Partial<Pick<ServedService, 'protocol'>>,
 ): ServedService {
   return {
     namespace: SERVICE_NAMESPACE,
     clusterIP: at(CLUSTER_IPS, FIRST_OWN + number),
+    protocol: 'TCP',
     port: SERVICE_PORT,
     ...facts,
   };
@@ -60,6 +62,7 @@ function fillService(index: number, backends: number): ServedService {
     namespace: SERVICE_NAMESPACE,
     name: `service-${index}`,
     clusterIP: at(CLUSTER_IPS, index + 1),
+    protocol: 'TCP',
     port: SERVICE_PORT,
     backends: Array.from({ length: backends }, (_, backend) => fillBackend(index * backends + backend)),
   };

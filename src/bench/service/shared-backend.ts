@@ -1,8 +1,8 @@
 // Two Services with one backend, asked at the same time from one pod: their connections must not get in each other's way.
 import { setSysctls } from '../../testbed/namespaces.js';
+import { type Client, runClients } from '../clients.js';
 import { shuffle } from '../statistics.js';
 import { BACKEND_PORT, putServices, requireConnection, type ServiceBed } from './bed.js';
-import { type Client, runClients } from './clients.js';
 import { replaceRules } from './netfilter.js';
 import type { NetfilterPeer } from './plan.js';
 import { ownService, SERVICE_PORT, type ServedService } from './services.js';

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import type { Native, NativeMap, NativeObject } from '../../bpf/native.js';
 import { loadNative } from '../../bpf/native.js';
 import { BpfObject } from '../../bpf/object.js';
+import { openMaps } from '../../datapath/maps.js';
 import type { DatapathMaps } from '../../datapath/reconcile.js';
 import type { Config, Maps } from '../../datapath/types.gen.js';
 import { OBJECT } from '../loaded.js';
@@ -35,17 +36,8 @@ export async function openTimedMaps(): Promise<TimedMaps> {
   const object = BpfObject.open<Maps, Config>(withMaps(loadNative(), timed), OBJECT);
   for (const { name } of object.programs()) object.setAutoload(name, false);
   await object.load();
-  const maps = {
-    endpoints: object.map('endpoints'),
-    routes: object.map('routes'),
-    services: object.map('services'),
-    backends: object.map('backends'),
-    maglev: object.map('maglev'),
-    source_ranges: object.map('source_ranges'),
-    serving: object.map('serving'),
-  };
   return {
-    maps,
+    maps: openMaps(object),
     takeNanoseconds: () => {
       const taken = Number(nanoseconds);
       nanoseconds = 0n;

@@ -7,14 +7,19 @@ import type { LabStatus } from '../../lab/status.js';
 import type { AgentChoices } from '../../testbed/node.js';
 import { createOutput } from '../context.js';
 import { EXIT } from '../exit.js';
-import { addGlobalOptions, type GlobalOptions, globalOptions } from '../options.js';
+import { addGlobalOptions, type GlobalOptions, globalOptions, parseCount } from '../options.js';
 import { type Noun, printList } from '../output.js';
 
 interface UpOptions extends AgentChoices {
   readonly mode: LabMode;
 }
 
-interface RunOptions extends AgentChoices {
+interface ThoroughOptions {
+  /** Seconds. */
+  readonly replaceFor: number;
+}
+
+interface RunOptions extends AgentChoices, ThoroughOptions {
   readonly mode: LabMode | 'both';
 }
 
@@ -62,8 +67,9 @@ const PLACES: Noun = {
 export function register(command: Command): void {
   addUpOptions(command.command('up').description('build the lab; one that exists is taken down first')).action(up);
   addGlobalOptions(command.command('check').description('run every check on the lab that is up'))
+    .addOption(replaceForOption())
     .addHelpText('after', '\nExit code 0: all checks are good; 1: at least one is not.')
-    .action((_options, self: Command) => check(globalOptions(self)));
+    .action((chosen: ThoroughOptions, self: Command) => check(chosen, globalOptions(self)));
   command
     .command('exec')
     .description('run a program in a pod (c1/a), on a node (c1-n1) or outside (client, server, router)')
@@ -85,6 +91,7 @@ export function register(command: Command): void {
     .addOption(attachOption())
     .addOption(socketsOption())
     .addOption(xdpOption())
+    .addOption(replaceForOption())
     .addHelpText('after', '\nExit code 0: all checks are good; 1: at least one is not.')
     .action((options: RunOptions, self: Command) => run(options, globalOptions(self)));
 }
@@ -113,6 +120,12 @@ function xdpOption(): Option {
     .default('auto');
 }
 
+function replaceForOption(): Option {
+  return new Option('--replace-for <seconds>', 'how long agents and backends are replaced under traffic, at least')
+    .argParser(parseCount)
+    .default(0, 'once every agent');
+}
+
 async function up({ mode, attach, sockets, xdp }: UpOptions): Promise<void> {
   const { bringUp } = await import('../../lab/up.js');
   const { newRecord } = await import('../../lab/record.js');
@@ -124,10 +137,10 @@ async function up({ mode, attach, sockets, xdp }: UpOptions): Promise<void> {
   });
 }
 
-async function run({ mode, attach, sockets, xdp }: RunOptions, options: GlobalOptions): Promise<void> {
+async function run({ mode, ...chosen }: RunOptions, options: GlobalOptions): Promise<void> {
   const results: LabCheck[] = [];
   for (const one of mode === 'both' ? MODES : [mode]) {
-    const result = await runOne({ mode: one, attach, sockets, xdp }, options);
+    const result = await runOne({ mode: one, ...chosen }, options);
     if (result === undefined) return;
     results.push(result);
   }
@@ -138,7 +151,7 @@ async function run({ mode, attach, sockets, xdp }: RunOptions, options: GlobalOp
 
 /** undefined when a signal ended it. */
 async function runOne(
-  { mode, attach, sockets, xdp }: UpOptions,
+  { mode, attach, sockets, xdp, replaceFor }: UpOptions & ThoroughOptions,
   options: GlobalOptions,
 ): Promise<LabCheck | undefined> {
   const { bringUp } = await import('../../lab/up.js');
@@ -149,18 +162,18 @@ async function runOne(
   const done = await owned(record, false, async (signal) => {
     const built = await bringUp(record, { narrate, signal });
     if (options.format === 'table') await printPicture(built);
-    result = await checkLab(built, { narrate, signal });
+    result = await checkLab(built, { narrate, signal, replaceFor });
     await printCheck(result, options);
     narrate('taking the lab down');
   });
   return done ? result : undefined;
 }
 
-async function check(options: GlobalOptions): Promise<void> {
+async function check({ replaceFor }: ThoroughOptions, options: GlobalOptions): Promise<void> {
   const { requireRecord } = await import('../../lab/record.js');
   const { checkLab } = await import('../../lab/check.js');
   const signal = new AbortController().signal;
-  await printCheck(await checkLab(requireRecord(), { narrate, signal }), options);
+  await printCheck(await checkLab(requireRecord(), { narrate, signal, replaceFor }), options);
 }
 
 async function exec(place: string, argv: string[]): Promise<void> {

@@ -1,5 +1,6 @@
 // Who may still begin a flow when the table is nearly full.
 import { expect, it } from 'vitest';
+import { runWalk } from '../../../src/datapath/walk.js';
 import { DEFAULT_TIMEOUTS } from '../../../src/model/network.js';
 import { icmpAnswer } from '../../support/answers.js';
 import type { Setup } from '../../support/datapath.js';
@@ -77,7 +78,7 @@ describeDatapath({ name: 'admission', file: import.meta.filename, setups }, (get
     for (const [key, flow] of [...flows.scan()]) {
       flows.set(key, { ...flow, seen: (flow.seen - DEFAULT_TIMEOUTS.tcpOpening - 1) >>> 0 });
     }
-    await get().program('sweep_flows').run({});
+    await runWalk(get().program('sweep_flows'));
     expect(count('a')).toEqual({ open: 1, unanswered: 0, closed: 0, refused: 0 });
     expect([count('b').open, entries()]).toEqual([0, 2]);
   });
@@ -93,7 +94,7 @@ describeDatapath({ name: 'admission', file: import.meta.filename, setups }, (get
     const wrong = { open: 9000, unanswered: 8000, closed: 7000, refused: 5n };
     get().maps.flow_counts.set(get().ifindex.a, { ...wrong, walk_open: 0, walk_unanswered: 0, walk_closed: 0 });
     get().maps.flow_totals.set(0, { entries: 100_000 });
-    await get().program('sweep_flows').run({});
+    await runWalk(get().program('sweep_flows'));
     expect(count('a')).toEqual({ open: 10, unanswered: 10, closed: 0, refused: 5 });
     expect(entries()).toBe(20);
   });
@@ -103,7 +104,7 @@ describeDatapath({ name: 'admission', file: import.meta.filename, setups }, (get
     open('b', 0);
     const request = Buffer.alloc(4);
     request.writeUInt32LE(get().ifindex.a);
-    await get().program('sweep_endpoint').run({ context: request });
+    await runWalk(get().program('sweep_endpoint'), request);
     expect(get().maps.flow_counts.get(get().ifindex.a)).toBeUndefined();
     expect([count('b').open, entries()]).toEqual([1, 2]);
   });

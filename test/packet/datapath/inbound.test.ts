@@ -1,5 +1,6 @@
 // Flows that a remote begins, by a mapped port: what keeps them alive (RFC 4787 REQ-6).
 import { expect, it } from 'vitest';
+import { runWalk } from '../../../src/datapath/walk.js';
 import { DEFAULT_TIMEOUTS } from '../../../src/model/network.js';
 import { describeDatapath } from '../../support/packet-case.js';
 import { from, PORTS, V4 } from '../../support/world.js';
@@ -34,7 +35,7 @@ describeDatapath({ name: 'inbound', file: import.meta.filename, setups }, (get) 
     age(udpOneWay - 5);
     expect(inbound().verdict).toBe('redirect');
     age(6);
-    await get().program('sweep_flows').run({});
+    await runWalk(get().program('sweep_flows'));
     expect(ofStranger()).toEqual([]);
   });
 
@@ -46,7 +47,7 @@ describeDatapath({ name: 'inbound', file: import.meta.filename, setups }, (get) 
     age(udpTwoWay - 5);
     inbound();
     age(udpTwoWay - 5);
-    await get().program('sweep_flows').run({});
+    await runWalk(get().program('sweep_flows'));
     expect(ofStranger()).toHaveLength(2);
   });
 });

@@ -1,5 +1,6 @@
 // Who gets which backend of a Service, by policy, source and affinity: from manifests to packets.
 import { expect, it } from 'vitest';
+import { runWalk } from '../../../src/datapath/walk.js';
 import type { Service } from '../../../src/model/service.js';
 import { icmpAnswer, resetAnswer } from '../../support/answers.js';
 import type { Outcome, TestDatapath } from '../../support/datapath.js';
@@ -363,7 +364,7 @@ describeDatapath({ name: 'service policy', file: import.meta.filename }, (get) =
     const services = [web(context)];
     const ask: Ask = { kind: 'node', by: 'uplink', protocol: 'udp' };
     const sweep = async () => {
-      expect((await get().program('sweep_services').run({})).retval).toBe(0);
+      await runWalk(get().program('sweep_services'));
     };
     const use = (list: string, protocol = 'udp/UDP') =>
       programServices(get(), { services, slices: [aSlice('s', 'web', { [protocol]: backends(...list.split(' ')) })] });
@@ -421,7 +422,7 @@ describeDatapath({ name: 'service policy', file: import.meta.filename }, (get) =
       use(endText(w.b));
       send(context, ask);
       use(endText(w.a));
-      expect((await get().program('sweep_flows').run({})).retval).toBe(0);
+      await runWalk(get().program('sweep_flows'));
       expect(get().flows()).toEqual([]);
     });
 

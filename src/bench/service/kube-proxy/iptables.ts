@@ -1,6 +1,6 @@
 // What kube-proxy gives to iptables-restore in its iptables mode, for Services with one TCP port.
 import type { ServedService } from '../services.js';
-import { endpointChain, portName, serviceChain } from './names.js';
+import { endpointChain, portName, protocolOf, serviceChain } from './names.js';
 
 export interface RulesOptions {
   readonly services: readonly ServedService[];
@@ -121,12 +121,13 @@ function chainsOf(service: ServedService): string[] {
 function portalRules(service: ServedService, comment: Comment): string[] {
   const name = portName(service);
   const { clusterIP, port, nodePort } = service;
+  const match = protocolMatch(service);
   const external = serviceChain(service, 'EXT');
   return [
-    `-A KUBE-SERVICES${comment(`${name} cluster IP`)} -m tcp -p tcp -d ${clusterIP} --dport ${port} -j ${serviceChain(service)}`,
+    `-A KUBE-SERVICES${comment(`${name} cluster IP`)} ${match} -d ${clusterIP} --dport ${port} -j ${serviceChain(service)}`,
     ...(nodePort === undefined
       ? []
-      : [`-A KUBE-NODEPORTS${comment(name)} -m tcp -p tcp --dport ${nodePort} -j ${external}`]),
+      : [`-A KUBE-NODEPORTS${comment(name)} ${match} --dport ${nodePort} -j ${external}`]),
   ];
 }
 
@@ -135,7 +136,8 @@ function chainRules(service: ServedService, clusterCIDR: string, comment: Commen
   const chain = serviceChain(service);
   const external = serviceChain(service, 'EXT');
   const { clusterIP, port, nodePort, backends } = service;
-  const outside = `${comment(`${name} cluster IP`)} -m tcp -p tcp -d ${clusterIP} --dport ${port} ! -s ${clusterCIDR}`;
+  const match = protocolMatch(service);
+  const outside = `${comment(`${name} cluster IP`)} ${match} -d ${clusterIP} --dport ${port} ! -s ${clusterCIDR}`;
   return [
     `-A ${chain}${outside} -j KUBE-MARK-MASQ`,
     ...(nodePort === undefined
@@ -150,10 +152,15 @@ function chainRules(service: ServedService, clusterCIDR: string, comment: Commen
       return [
         `-A ${chain}${comment(`${name} -> ${to}`)}${chance(backends.length - index)} -j ${endpoint}`,
         `-A ${endpoint}${comment(name)} -s ${backend.address} -j KUBE-MARK-MASQ`,
-        `-A ${endpoint}${comment(name)} -m tcp -p tcp -j DNAT --to-destination ${to}`,
+        `-A ${endpoint}${comment(name)} ${match} -j DNAT --to-destination ${to}`,
       ];
     }),
   ];
+}
+
+function protocolMatch(service: ServedService): string {
+  const protocol = protocolOf(service);
+  return `-m ${protocol} -p ${protocol}`;
 }
 
 /** Each of those that are left is as likely; the last one takes the rest. */

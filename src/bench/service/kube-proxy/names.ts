@@ -12,20 +12,25 @@ export function portName({ namespace, name }: ServedService): string {
   return `${namespace}/${name}:${PORT_NAME}`;
 }
 
+/** `tcp`, as rules have it. */
+export function protocolOf({ protocol }: ServedService): string {
+  return protocol.toLowerCase();
+}
+
 /** `KUBE-SVC-...`, and with another prefix the chain of its external addresses. */
 export function serviceChain(service: ServedService, prefix: 'SVC' | 'EXT' = 'SVC'): string {
-  return `KUBE-${prefix}-${hash(`${portName(service)}tcp`, IPTABLES_LENGTH)}`;
+  return `KUBE-${prefix}-${hash(`${portName(service)}${protocolOf(service)}`, IPTABLES_LENGTH)}`;
 }
 
 /** `KUBE-SEP-...` */
 export function endpointChain(service: ServedService, { address, port }: ServedBackend): string {
-  return `KUBE-SEP-${hash(`${portName(service)}tcp${address}:${port}`, IPTABLES_LENGTH)}`;
+  return `KUBE-SEP-${hash(`${portName(service)}${protocolOf(service)}${address}:${port}`, IPTABLES_LENGTH)}`;
 }
 
 /** `ULMVA6XW-ns1/svc1/tcp/p80`: nftables has room for the names themselves. */
-export function nftName({ namespace, name }: ServedService, backend?: ServedBackend): string {
+export function nftName(service: ServedService, backend?: ServedBackend): string {
   const endpoint = backend === undefined ? '' : `__${backend.address}/${backend.port}`;
-  const text = `${namespace}/${name}/tcp/${PORT_NAME}${endpoint}`;
+  const text = `${service.namespace}/${service.name}/${protocolOf(service)}/${PORT_NAME}${endpoint}`;
   return `${hash(text, NFTABLES_LENGTH)}-${text}`;
 }
 

@@ -1,7 +1,7 @@
 // What kube-proxy gives to nft in its nftables mode, for Services with one TCP port.
 import { CLUSTER_IPS, type ServedService } from '../services.js';
 import type { RulesOptions } from './iptables.js';
-import { nftName } from './names.js';
+import { nftName, protocolOf } from './names.js';
 
 export interface NftRulesOptions extends RulesOptions {
   /** Of the node: where node ports are served. */
@@ -105,10 +105,10 @@ function serviceLines(service: ServedService, clusterCIDR: string): string[] {
     ...chainsOf(service).map((chain) => `add chain ${TABLE} ${chain}`),
     ...chainRules(service, clusterCIDR),
     `add element ${TABLE} cluster-ips { ${clusterIP} }`,
-    `add element ${TABLE} service-ips { ${clusterIP} . tcp . ${port} : goto service-${name} }`,
+    `add element ${TABLE} service-ips { ${clusterIP} . ${protocolOf(service)} . ${port} : goto service-${name} }`,
     ...(nodePort === undefined
       ? []
-      : [`add element ${TABLE} service-nodeports { tcp . ${nodePort} : goto external-${name} }`]),
+      : [`add element ${TABLE} service-nodeports { ${protocolOf(service)} . ${nodePort} : goto external-${name} }`]),
   ];
 }
 
@@ -135,7 +135,7 @@ function chainRules(service: ServedService, clusterCIDR: string): string[] {
       const { address, port } = backend;
       return [
         `${chain} ip saddr ${address} jump mark-for-masquerade`,
-        `${chain} meta l4proto tcp dnat to ${address}:${port}`,
+        `${chain} meta l4proto ${protocolOf(service)} dnat to ${address}:${port}`,
       ];
     }),
   ];
