@@ -11,7 +11,7 @@ KUBERNETES=$(awk '$2 == "k8s.io/kubernetes" { print $3 }' "$TOOLS/go.mod")
 readonly KUBERNETES
 readonly CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/isthmus/k8s-$KUBERNETES/bin
 readonly CONTROL=(etcd kube-apiserver kubectl)
-readonly NODES=(kube-controller-manager kube-scheduler kubelet agnhost coredns)
+readonly NODES=(kube-controller-manager kube-scheduler kubelet kube-proxy agnhost coredns)
 
 programs=("${CONTROL[@]}")
 [[ " $* " == *" --control "* ]] || programs+=("${NODES[@]}")
