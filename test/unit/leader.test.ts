@@ -62,13 +62,15 @@ const leading = () => leaders.filter((leader) => leader.leading).length;
 
 test('of many that begin at once, one leads, and it renews', async () => {
   const leases = new Leases();
-  for (let index = 0; index < 8; index++) candidate(leases, `node-${index}`);
+  const changes: string[] = [];
+  for (let index = 0; index < 8; index++) candidate(leases, `node-${index}`, changes);
   await eventually(() => expect(leading()).toBe(1));
   const holder = leases.stored?.spec.holderIdentity;
   const acquired = leases.stored?.spec.acquireTime;
   const writes = leases.writes;
   await eventually(() => expect(leases.writes).toBeGreaterThan(writes + 15));
   expect(leading()).toBe(1);
+  expect(changes).toEqual([`${holder} true`]);
   expect(leases.stored?.spec).toMatchObject({ holderIdentity: holder, acquireTime: acquired, leaseTransitions: 0 });
   expect(leases.stored?.spec.renewTime).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/);
 });
