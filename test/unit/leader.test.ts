@@ -37,7 +37,7 @@ class Leases {
 }
 
 const leaders: Leader[] = [];
-const TIMING = { lease: 300, renewal: 200, retry: 30 };
+const TIMING = { lease: 1500, renewal: 1000, retry: 30 };
 
 afterEach(async () => {
   await Promise.all(leaders.splice(0).map((leader) => leader.close()));
