@@ -37,7 +37,7 @@ class Leases {
 }
 
 const leaders: Leader[] = [];
-const TIMING = { lease: 300, renewal: 200, retry: 30 };
+const TIMING = { lease: 1500, renewal: 1000, retry: 30 };
 
 afterEach(async () => {
   await Promise.all(leaders.splice(0).map((leader) => leader.close()));
@@ -62,13 +62,15 @@ const leading = () => leaders.filter((leader) => leader.leading).length;
 
 test('of many that begin at once, one leads, and it renews', async () => {
   const leases = new Leases();
-  for (let index = 0; index < 8; index++) candidate(leases, `node-${index}`);
+  const changes: string[] = [];
+  for (let index = 0; index < 8; index++) candidate(leases, `node-${index}`, changes);
   await eventually(() => expect(leading()).toBe(1));
   const holder = leases.stored?.spec.holderIdentity;
   const acquired = leases.stored?.spec.acquireTime;
   const writes = leases.writes;
   await eventually(() => expect(leases.writes).toBeGreaterThan(writes + 15));
   expect(leading()).toBe(1);
+  expect(changes).toEqual([`${holder} true`]);
   expect(leases.stored?.spec).toMatchObject({ holderIdentity: holder, acquireTime: acquired, leaseTransitions: 0 });
   expect(leases.stored?.spec.renewTime).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/);
 });
