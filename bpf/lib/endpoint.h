@@ -17,6 +17,12 @@ static __always_inline int endpoint_check_source(struct packet *pkt)
 	return 0;
 }
 
+/* Flags of a flow's entry whose packets go to a pod of this node. */
+static __always_inline __u32 endpoint_flow_flags(const struct endpoint *to)
+{
+	return FLOW_TO_CONTAINER | (to->flags & ENDPOINT_LIMITED ? FLOW_LIMITED : 0);
+}
+
 /* To one of the node's own addresses: the host's network stack, except for the ports that
  * belong to translated flows, which no process of the host can own. */
 static __always_inline int endpoint_to_host(struct packet *pkt)

@@ -25,7 +25,7 @@ static __always_inline int nat_ways(struct packet *pkt, struct scratch *s,
 	struct flow_key *to = &s->pair_key; /* the stack has no room for it */
 
 	if (request->target) {
-		s->flow.flags |= FLOW_TO_CONTAINER;
+		s->flow.flags |= endpoint_flow_flags(request->target);
 		s->flow.ifindex_out = request->target->ifindex;
 		s->flow.mac = request->target->mac;
 		s->flow.mtu = request->target->mtu;
@@ -38,7 +38,7 @@ static __always_inline int nat_ways(struct packet *pkt, struct scratch *s,
 	}
 	s->reply.ifindex_in = s->flow.ifindex_out;
 	if (pkt->source) {
-		s->reply.flags |= FLOW_TO_CONTAINER;
+		s->reply.flags |= endpoint_flow_flags(pkt->source);
 		s->reply.ifindex_out = pkt->source->ifindex;
 		s->reply.mac = pkt->source->mac;
 		s->reply.mtu = pkt->source->mtu;

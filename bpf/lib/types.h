@@ -79,6 +79,7 @@ enum drop_reason {
 enum endpoint_flags {
 	ENDPOINT_HOST = 1, /* the node itself: its packets go to the host's network stack */
 	ENDPOINT_MAY_GROW = 2, /* gets another port block when it asks for one */
+	ENDPOINT_LIMITED = 4, /* what it receives waits in the queue of its device */
 };
 
 enum endpoint_limits {
@@ -253,6 +254,7 @@ enum flow_flags {
 	FLOW_HAS_TIMESTAMP = 256, /* reply entry: `timestamp` is known */
 	FLOW_RESET_VALID = 512, /* the RST was a pod's, or its numbers fit: the port is free */
 	FLOW_INBOUND = 1024, /* a remote began it, by a mapped port: its reply is the pod's */
+	FLOW_LIMITED = 4096, /* with FLOW_TO_CONTAINER: to a pod with ENDPOINT_LIMITED */
 };
 
 /*

@@ -223,10 +223,11 @@ export interface Endpoint {
 }
 
 /** enum endpoint_flags */
-export type EndpointFlags = 'ENDPOINT_HOST' | 'ENDPOINT_MAY_GROW';
+export type EndpointFlags = 'ENDPOINT_HOST' | 'ENDPOINT_MAY_GROW' | 'ENDPOINT_LIMITED';
 export const ENDPOINT_FLAGS = {
   ENDPOINT_HOST: 1,
   ENDPOINT_MAY_GROW: 2,
+  ENDPOINT_LIMITED: 4,
 } as const;
 
 /** enum endpoint_limits */
@@ -297,7 +298,8 @@ export type FlowFlags =
   | 'FLOW_RESET'
   | 'FLOW_HAS_TIMESTAMP'
   | 'FLOW_RESET_VALID'
-  | 'FLOW_INBOUND';
+  | 'FLOW_INBOUND'
+  | 'FLOW_LIMITED';
 export const FLOW_FLAGS = {
   FLOW_REPLY: 1,
   FLOW_REWRITE_SOURCE: 2,
@@ -310,6 +312,7 @@ export const FLOW_FLAGS = {
   FLOW_HAS_TIMESTAMP: 256,
   FLOW_RESET_VALID: 512,
   FLOW_INBOUND: 1024,
+  FLOW_LIMITED: 4096,
 } as const;
 
 /** struct flow_key */
