@@ -294,7 +294,7 @@ describe('exhaustion', () => {
   test('C8: a full port range says so; DEL makes room once the block has rested', async () => {
     node.writeNetwork({ nat: { ports: '60000-61023', blockSize: 128, reuseHold: 2 } });
     node.writeNode('10.244.2.0/24', 'fd00:244:1::/64');
-    await node.waitFor(({ state }) => state.blockSize === 128);
+    await node.waitFor(({ state }) => state.blockSize === 128, 30_000);
     await addUntilTaken('10.244.2.', 'p7');
     const { status, json } = await node.cni('ADD', 'p8');
     expect({ status, code: json.code }).toEqual({ status: 1, code: 102 });
@@ -316,7 +316,7 @@ describe('exhaustion', () => {
           await node.cni('DEL', name);
           return json;
         },
-        { timeout: 5000 },
+        { timeout: 30_000 },
       )
       .toBe(true);
   }
