@@ -63,7 +63,7 @@ const Configuration = z.looseObject({
     .looseObject({ ips: z.array(KnownAddress).nullish(), ip4: OldAddress.nullish(), ip6: OldAddress.nullish() })
     .transform(({ ips, ip4, ip6 }) => ({ ips: ips ?? [], ip4: ip4 ?? undefined, ip6: ip6 ?? undefined }))
     .optional(),
-  'cni.dev/valid-attachments': z.array(z.looseObject({ containerID: z.string(), ifname: z.string() })).optional(),
+  'cni.dev/valid-attachments': z.array(z.looseObject({ containerID: z.string(), ifname: z.string() })).nullish(),
 });
 
 export type NetworkConfiguration = z.infer<typeof Configuration>;

@@ -43,8 +43,8 @@ export interface CniCall {
   readonly ipam?: IpamOutcome;
   /** CHECK: the addresses that the runtime knows of the interface; undefined: it told none. */
   readonly known?: readonly IpAddress[];
-  /** GC: the attachments that still exist. */
-  readonly attachments: readonly { readonly containerID: string; readonly ifname: string }[];
+  /** GC: the attachments that still exist; undefined: nobody says. */
+  readonly attachments?: readonly { readonly containerID: string; readonly ifname: string }[];
 }
 
 const COMMANDS = ['ADD', 'DEL', 'CHECK', 'STATUS', 'GC'] as const;
@@ -78,7 +78,7 @@ export function parseCniRequest(request: CniRequest): CniCall {
     ...(config.ipam?.type === undefined ? {} : { ipamType: config.ipam.type }),
     ...(request.ipam === undefined ? {} : { ipam: request.ipam }),
     ...(command === 'CHECK' ? { known: knownAddresses(config) } : {}),
-    attachments: config['cni.dev/valid-attachments'] ?? [],
+    ...(command === 'GC' ? attachmentsOf(config) : {}),
   };
 }
 
@@ -88,7 +88,6 @@ function checkCommand(command: CniCall['command'], config: NetworkConfiguration)
     const what = `cniVersion ${config.cniVersion} has no ${command}, which came with ${since}`;
     throw new CniError(CNI_CODES.incompatibleVersion, what, `versions here: ${CNI_VERSIONS.join(', ')}`);
   }
-  if (command === 'GC' && config['cni.dev/valid-attachments'] === undefined) throw missingAttachments();
   if (command === 'ADD' && config.prevResult !== undefined) throw chainedBehind();
   if (command === 'CHECK' && config.prevResult === undefined) throw missingResult();
 }
@@ -99,10 +98,10 @@ function wishesOf(config: NetworkConfiguration, args: CniArguments): Wishes {
   return { ...wishes, addresses: [] }; // the IPAM plugin sees the same configuration and environment
 }
 
-/** Without the list, everything would count as stale. */
-function missingAttachments(): CniError {
-  const what = 'GC without cni.dev/valid-attachments: nobody knows which attachments still exist';
-  return new CniError(CNI_CODES.invalidConfig, what, 'nothing was changed');
+/** A list without entries is null when a client is written in Go. */
+function attachmentsOf(config: NetworkConfiguration): Pick<CniCall, 'attachments'> {
+  const attachments = config['cni.dev/valid-attachments'];
+  return attachments === undefined ? {} : { attachments: attachments ?? [] };
 }
 
 function chainedBehind(): CniError {

@@ -245,7 +245,9 @@ export class Pods {
     }
   }
 
+  /** Without a list nobody knows what is stale: so nothing is, also for the IPAM plugin. */
   async #collect(call: CniCall): Promise<unknown> {
+    if (call.attachments === undefined) return undefined;
     const valid = new Set(call.attachments.map(({ containerID, ifname }) => `${containerID}/${ifname}`));
     const stale = this.#options.store
       .list()
