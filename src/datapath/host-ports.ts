@@ -103,7 +103,7 @@ function createService(endpoint: Endpoint, port: HostPort, node: Node): HostPort
     namespace,
     name,
     clusterIPs: [],
-    externalIPs: hostAddresses(port, node),
+    externalIPs: hostAddresses(port, node).filter((address) => families.includes(familyOf(address))),
     loadBalancerIPs: [],
     ports: [{ name: '', protocol, port: hostPort }],
     internalTrafficPolicy: 'Cluster',
