@@ -38,7 +38,10 @@ interface CnitoolOptions {
   readonly ifname?: string;
 }
 
-/** Runs cnitool; its cache of results is the test's own namespace of container ids. */
+/** Has the cache of results, whose place is fixed in libcni, in the test's own directory. */
+const OWN_CACHE = 'mkdir -p /var/lib/cni && mount --bind "$0" /var/lib/cni && exec "$@"';
+
+/** Runs cnitool, where plugins find the node's end of a veth. */
 async function cnitool(verb: string, name: string, pod: string, options: CnitoolOptions = {}) {
   const env = {
     PATH: process.env.PATH,
@@ -48,8 +51,10 @@ async function cnitool(verb: string, name: string, pod: string, options: Cnitool
     ISTHMUS_SOCKET: node.socket,
     ...(options.capabilities === undefined ? {} : { CAP_ARGS: JSON.stringify(options.capabilities) }),
   };
-  // Plugins that work on the node's side of a veth have to be where it is.
-  return capture([CNITOOL ?? '', verb, name, node.netnsPath(pod)], { env, netns: node.netns('node') });
+  const cache = join(node.directory, 'cache');
+  mkdirSync(cache, { recursive: true });
+  const argv = ['unshare', '--mount', 'sh', '-c', OWN_CACHE, cache, CNITOOL ?? '', verb, name, node.netnsPath(pod)];
+  return capture(argv, { env, netns: node.netns('node') });
 }
 
 beforeAll(async () => {
