@@ -9,6 +9,9 @@
 #include "lib/names.h"
 
 /* A packet comes in ... */
+#include "lib/connection.h"
+#include "lib/crc.h"
+#include "lib/sctp.h"
 #include "lib/verdict.h"
 #include "lib/packet.h"
 #include "lib/events.h"
@@ -20,6 +23,7 @@
 #include "lib/checksum.h"
 #include "lib/rewrite.h"
 #include "lib/answer.h"
+#include "lib/refusal.h"
 #include "lib/neighbour.h"
 
 /* ... is decided once and remembered ... */
@@ -31,6 +35,7 @@
 #include "lib/removal.h"
 #include "lib/continuity.h"
 #include "lib/tracking.h"
+#include "lib/tunnel.h"
 #include "lib/established.h"
 #include "lib/mapping.h"
 #include "lib/port.h"
@@ -39,9 +44,12 @@
 #include "lib/mapped.h"
 #include "lib/affinity.h"
 #include "lib/maglev.h"
+#include "lib/direct.h"
 #include "lib/service.h"
 #include "lib/socket.h"
 #include "lib/icmp_error.h"
+#include "lib/host.h"
+#include "lib/direct_error.h"
 #include "lib/frame.h"
 #include "lib/sweep.h"
 
@@ -49,6 +57,7 @@
 #include "hooks/from_container.h"
 #include "hooks/from_netdev.h"
 #include "hooks/from_detour.h"
+#include "hooks/from_host.h"
 #include "hooks/xdp.h"
 #include "hooks/socket.h"
 #include "hooks/socket_list.h"

@@ -9,7 +9,7 @@ static __always_inline int cut_return(struct packet *pkt)
 {
 	if (pkt->family != FAMILY_IPV4 || packet_is_not_routable(pkt))
 		return -DROP_DETOUR_STRAY;
-	return forward_piece(pkt);
+	return direct_piece(pkt) ?: forward_piece(pkt);
 }
 
 SEC("tc")

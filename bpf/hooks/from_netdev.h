@@ -22,16 +22,30 @@ static __always_inline int netdev_fragment(struct packet *pkt)
 {
 	int rc = fragment_track(pkt);
 
-	return rc == -DROP_FRAGMENT_MISS ? VERDICT_TO_HOST : rc;
+	return rc == -DROP_FRAGMENT_MISS && !pkt->unwrapped ? VERDICT_TO_HOST : rc;
+}
+
+/* What was handed over has its backend already, and is for nobody else. */
+static __always_inline int netdev_to_backend(struct packet *pkt)
+{
+	int rc;
+
+	if (!pkt->unwrapped)
+		return service_translate(pkt);
+	rc = direct_connect(pkt);
+	return rc ?: flow_begin(pkt);
 }
 
 static __always_inline int netdev_to_node(struct packet *pkt)
 {
 	int rc = netdev_fragment(pkt);
 
+	if (!rc && pkt->unwrapped)
+		rc = direct_settle(pkt);
 	rc = rc ?: flow_lookup(pkt);
+	rc = rc ?: direct_error(pkt);
 	rc = rc ?: icmp_error_translate(pkt);
-	rc = rc ?: service_translate(pkt);
+	rc = rc ?: netdev_to_backend(pkt);
 	rc = rc ?: mapped_admit(pkt);
 	rc = rc ?: endpoint_to_host(pkt);
 	return rc ?: VERDICT_TO_HOST;
@@ -48,6 +62,7 @@ int from_netdev(struct __sk_buff *skb)
 	if (rc == -DROP_UNSUPPORTED_ETHERTYPE ||
 	    (skb->pkt_type != PACKET_HOST && !(pkt.flags & PACKET_ORDERED)))
 		return TC_NEXT;
+	rc = rc ?: direct_receive(&pkt);
 	rc = rc ?: inside_forward(&pkt);
 	if (!rc && netdev_is_host_traffic(&pkt))
 		return TC_NEXT;

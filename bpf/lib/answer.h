@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Packets that the node sends itself: ICMP errors and TCP resets. The refused packet becomes
+ * ICMP errors, which the node sends itself. The refused packet becomes
  * its answer and leaves by the device it came from; the drop is counted before that.
  */
 #ifndef ISTHMUS_ANSWER_H
@@ -86,13 +86,16 @@ static __always_inline int answer_swap_ethernet(struct packet *pkt)
 	return 0;
 }
 
+/* In forward.h. */
+__noinline bool answer_leave(struct __sk_buff *skb, const ip_addr *to, __u32 by_route);
+
 static __always_inline int answer_redirect(struct packet *pkt)
 {
 	if (answer_swap_ethernet(pkt))
 		return VERDICT_DROPPED;
-	if (bpf_redirect(pkt->skb->ifindex, 0) != TC_REDIRECT)
-		return VERDICT_DROPPED;
-	return VERDICT_REDIRECTED;
+	/* Constants: the verifier would go on with an outcome that it does not know. */
+	return answer_leave(pkt->skb, &pkt->key.source, pkt->unwrapped) ? VERDICT_REDIRECTED
+									: VERDICT_DROPPED;
 }
 
 static __always_inline __sum16 ipv4_header_checksum(struct iphdr *ip)
@@ -269,102 +272,6 @@ static __always_inline int answer_port_unreachable(struct packet *pkt, __u32 rea
 	};
 
 	return answer_icmp(pkt, reason, &answer);
-}
-
-/* The numbers of a reset (RFC 9293 section 3.10.7.1): it acknowledges all that the refused
- * segment holds, or continues where that segment's acknowledgement says. */
-static __always_inline void reset_header(struct tcphdr *to, const struct tcphdr *from,
-					 __u32 payload)
-{
-	__builtin_memset(to, 0, sizeof(*to));
-	to->source = from->dest;
-	to->dest = from->source;
-	to->doff = 5;
-	to->rst = 1;
-	if (from->ack) {
-		to->seq = from->ack_seq;
-		return;
-	}
-	to->ack = 1;
-	to->ack_seq = bpf_htonl(bpf_ntohl(from->seq) + payload + from->syn + from->fin);
-}
-
-static __always_inline int reset_store_ipv4(struct packet *pkt, struct scratch *s,
-					    struct tcphdr *tcp)
-{
-	struct iphdr *ip = (struct iphdr *)s->header;
-	struct ipv4_pseudo *pseudo = (struct ipv4_pseudo *)s->pseudo;
-	__s64 sum;
-
-	__builtin_memset(ip, 0, sizeof(*ip));
-	ip->version = 4;
-	ip->ihl = 5;
-	ip->tot_len = bpf_htons(IPV4_BYTES + TCP_BYTES);
-	ip->ttl = ANSWER_TTL;
-	ip->protocol = IPPROTO_TCP;
-	ip->saddr = pkt->key.destination.words[3];
-	ip->daddr = pkt->key.source.words[3];
-	ip->check = ipv4_header_checksum(ip);
-	pseudo->source = ip->saddr;
-	pseudo->destination = ip->daddr;
-	pseudo->zero = 0;
-	pseudo->protocol = IPPROTO_TCP;
-	pseudo->length = bpf_htons(TCP_BYTES);
-	sum = bpf_csum_diff(0, 0, (__be32 *)pseudo, sizeof(*pseudo), 0);
-	tcp->check = ~checksum_fold(bpf_csum_diff(0, 0, (__be32 *)tcp, sizeof(*tcp), sum));
-	if (bpf_skb_store_bytes(pkt->skb, ETHERNET_BYTES, ip, sizeof(*ip), 0))
-		return -1;
-	return bpf_skb_store_bytes(pkt->skb, ETHERNET_BYTES + IPV4_BYTES, tcp, sizeof(*tcp), 0);
-}
-
-static __always_inline int reset_store_ipv6(struct packet *pkt, struct scratch *s,
-					    struct tcphdr *tcp)
-{
-	struct ipv6hdr *ip = (struct ipv6hdr *)s->header;
-	__s64 sum;
-
-	__builtin_memset(ip, 0, sizeof(*ip));
-	ip->version = 6;
-	ip->payload_len = bpf_htons(TCP_BYTES);
-	ip->nexthdr = IPPROTO_TCP;
-	ip->hop_limit = ANSWER_TTL;
-	__builtin_memcpy(&ip->saddr, &pkt->key.destination, sizeof(ip_addr));
-	__builtin_memcpy(&ip->daddr, &pkt->key.source, sizeof(ip_addr));
-	sum = ipv6_pseudo_sum(s, ip, TCP_BYTES);
-	tcp->check = ~checksum_fold(bpf_csum_diff(0, 0, (__be32 *)tcp, sizeof(*tcp), sum));
-	if (bpf_skb_store_bytes(pkt->skb, ETHERNET_BYTES, ip, sizeof(*ip), 0))
-		return -1;
-	return bpf_skb_store_bytes(pkt->skb, ETHERNET_BYTES + IPV6_BYTES, tcp, sizeof(*tcp), 0);
-}
-
-/* Counts the drop and turns a TCP segment into the reset that answers it. */
-static __noinline int answer_reset(struct packet *pkt, __u32 reason)
-{
-	bool ipv4 = pkt->family == FAMILY_IPV4;
-	__u32 header = ipv4 ? IPV4_BYTES : IPV6_BYTES;
-	struct scratch *s = scratch_get();
-	struct tcphdr from, to;
-
-	drop_record(pkt, reason);
-	if (!s || pkt->tcp_flags & TCP_RST ||
-	    pkt->flags & (PACKET_FIRST_FRAGMENT | PACKET_LATER_FRAGMENT))
-		return VERDICT_DROPPED;
-	if (bpf_skb_load_bytes(pkt->skb, pkt->transport & PACKET_OFFSET_MAX, &from, sizeof(from)))
-		return VERDICT_DROPPED;
-	reset_header(&to, &from, pkt->length - (pkt->transport - ETHERNET_BYTES) - from.doff * 4);
-	if (bpf_skb_change_tail(pkt->skb, ETHERNET_BYTES + header + TCP_BYTES, 0))
-		return VERDICT_DROPPED;
-	if (ipv4 ? reset_store_ipv4(pkt, s, &to) : reset_store_ipv6(pkt, s, &to))
-		return VERDICT_DROPPED;
-	return answer_redirect(pkt);
-}
-
-/* Refuses a connection or datagram so that its sender knows at once. */
-static __always_inline int answer_refused(struct packet *pkt, __u32 reason)
-{
-	if (pkt->key.protocol == IPPROTO_TCP && !(pkt->flags & PACKET_LATER_FRAGMENT))
-		return answer_reset(pkt, reason);
-	return answer_port_unreachable(pkt, reason);
 }
 
 #endif

@@ -70,6 +70,19 @@ static __always_inline int timestamp_search(__u32 bytes)
 	return walk.found;
 }
 
+/* What an association begins with: the tag that packets to its sender will have. */
+static __always_inline bool initiate_tag_parse(const struct packet *pkt, struct segment *segment)
+{
+	__u32 at = (pkt->transport & PACKET_OFFSET_MAX) + SCTP_BYTES + SCTP_CHUNK_BYTES;
+
+	segment->option = 0;
+	segment->timestamp = 0;
+	if (bpf_skb_load_bytes(pkt->skb, at, &segment->sequence, sizeof(segment->sequence)))
+		return false;
+	segment->sequence = bpf_ntohl(segment->sequence);
+	return true;
+}
+
 /* Reads a segment's numbers; false when it has no header: a later fragment. */
 static __noinline bool segment_parse(struct packet *pkt, struct scratch *s, struct segment *segment)
 {
@@ -79,6 +92,8 @@ static __noinline bool segment_parse(struct packet *pkt, struct scratch *s, stru
 	__u32 value;
 	int at;
 
+	if (pkt->key.protocol == IPPROTO_SCTP)
+		return initiate_tag_parse(pkt, segment);
 	if (pkt->flags & PACKET_LATER_FRAGMENT ||
 	    bpf_skb_load_bytes(pkt->skb, transport + 4, &value, sizeof(value)))
 		return false;

@@ -17,10 +17,12 @@ static __always_inline int endpoint_check_source(struct packet *pkt)
 	return 0;
 }
 
-/* Flags of a flow's entry whose packets go to a pod of this node. */
+/* Flags of a flow's entry whose packets go to a pod of this node. Without a branch, which the
+ * verifier would follow to the end of the packet. */
 static __always_inline __u32 endpoint_flow_flags(const struct endpoint *to)
 {
-	return FLOW_TO_CONTAINER | (to->flags & ENDPOINT_LIMITED ? FLOW_LIMITED : 0);
+	return FLOW_TO_CONTAINER |
+	       (to->flags & ENDPOINT_LIMITED) * (FLOW_LIMITED / ENDPOINT_LIMITED);
 }
 
 /* To one of the node's own addresses: the host's network stack, except for the ports that

@@ -4,6 +4,7 @@
 #define ISTHMUS_ESTABLISHED_H
 
 #include "tracking.h"
+#include "tunnel.h"
 
 /* Whether a protocol's mappings are endpoint-independent (RFC 4787 REQ-1, RFC 5382 REQ-1). */
 static __always_inline bool mapping_is_independent(__u8 protocol)
@@ -85,7 +86,8 @@ static __noinline int flow_refresh(struct packet *pkt, struct flow *flow, second
 		tracking_record(pkt, flow);
 		mapping_refresh(pkt, flow, now);
 	}
-	if (flow->flags & FLOW_TO_CONTAINER || (!refreshed && flow->resolved == now))
+	if (flow->flags & (FLOW_TO_CONTAINER | FLOW_TO_HOST) ||
+	    (!refreshed && flow->resolved == now))
 		return 0;
 	to = pkt->key;
 	to.source = flow->source;
@@ -102,6 +104,16 @@ static __always_inline int flow_forward(struct packet *pkt, struct flow *flow)
 	if (flow->flags & FLOW_TO_CONTAINER)
 		return forward_to_container(pkt, flow->ifindex_out, &flow->mac,
 					    flow->flags & FLOW_LIMITED);
+	if (flow->flags & FLOW_TO_HOST)
+		return VERDICT_TO_HOST;
+	/* What is to be cut is cut first: its pieces are handed over one by one. */
+	if (flow->flags & FLOW_ENCAPSULATE && !pkt->cut) {
+		/* Two nodes that disagree would send it to each other again and again. */
+		if (pkt->unwrapped)
+			return -DROP_NO_DIRECT_BACKEND;
+		if (tunnel_wrap(pkt->skb, &flow->destination, pkt->length))
+			return -DROP_REWRITE_FAILED;
+	}
 	return forward_to_next_hop(pkt, flow->ifindex_out, &flow->next_hop);
 }
 

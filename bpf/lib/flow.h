@@ -70,18 +70,19 @@ static __always_inline seconds flow_timeout(const struct flow_key *key, const st
 {
 	bool replied = flow->flags & FLOW_SEEN_REPLY;
 
-	switch (key->protocol) {
-	case IPPROTO_TCP:
+	if (protocol_has_connections(key->protocol)) {
 		if (flow->flags & FLOW_RESET || flow_has_both_fins(flow))
 			return config.timeouts.tcp_closing;
 		return replied ? config.timeouts.tcp_established : config.timeouts.tcp_opening;
-	case IPPROTO_UDP:
-		if (flow_remote_port(key, flow) < 1024)
-			return config.timeouts.udp_well_known;
-		return replied ? config.timeouts.udp_two_way : config.timeouts.udp_one_way;
-	default:
-		return config.timeouts.icmp;
 	}
+	if (key->protocol != IPPROTO_UDP)
+		return config.timeouts.icmp;
+	if (flow_remote_port(key, flow) < 1024)
+		return config.timeouts.udp_well_known;
+	/* Answers to what was handed over are seen elsewhere: a client is taken to get them. */
+	if (flow->flags & (FLOW_SEEN_REPLY | FLOW_ENCAPSULATE))
+		return config.timeouts.udp_two_way;
+	return config.timeouts.udp_one_way;
 }
 
 static __always_inline bool flow_is_idle(const struct flow_key *key, const struct flow *flow,

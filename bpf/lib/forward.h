@@ -3,8 +3,8 @@
 #ifndef ISTHMUS_FORWARD_H
 #define ISTHMUS_FORWARD_H
 
-#include "answer.h"
 #include "cut.h"
+#include "refusal.h"
 
 enum fib_result {
 	FIB_SUCCESS = 0,
@@ -22,6 +22,8 @@ static __always_inline __u32 packet_wire_length(const struct packet *pkt)
 
 	if (!segment)
 		return pkt->length;
+	if (segment == SCTP_GSO_SEGMENT)
+		return 0; /* no larger than the way of its sender allows */
 	return segment + pkt->transport - ETHERNET_BYTES + pkt->transport_bytes;
 }
 
@@ -55,15 +57,12 @@ static __always_inline int forward_to_container(struct packet *pkt, __u32 ifinde
 	return VERDICT_REDIRECTED;
 }
 
-/* Out of a device to a known next hop; the kernel resolves and keeps its MAC (5.10). */
-static __always_inline int forward_to_next_hop(struct packet *pkt, __u32 ifindex,
-					       const ip_addr *next_hop)
+/* The kernel resolves and keeps the next hop's MAC (5.10). */
+static __always_inline int redirect_to_neighbour(__u32 ifindex, const ip_addr *next_hop, bool ipv4)
 {
 	struct bpf_redir_neigh neighbour = {};
 
-	if (pkt->cut)
-		return cut_send(pkt);
-	if (pkt->family == FAMILY_IPV4) {
+	if (ipv4) {
 		neighbour.nh_family = FIB_AF_INET;
 		neighbour.ipv4_nh = next_hop->words[3];
 	} else {
@@ -73,6 +72,15 @@ static __always_inline int forward_to_next_hop(struct packet *pkt, __u32 ifindex
 	if (bpf_redirect_neigh(ifindex, &neighbour, sizeof(neighbour), 0) != TC_REDIRECT)
 		return -DROP_REWRITE_FAILED;
 	return VERDICT_REDIRECTED;
+}
+
+/* Out of a device to a known next hop. */
+static __always_inline int forward_to_next_hop(struct packet *pkt, __u32 ifindex,
+					       const ip_addr *next_hop)
+{
+	if (pkt->cut)
+		return cut_send(pkt);
+	return redirect_to_neighbour(ifindex, next_hop, pkt->family == FAMILY_IPV4);
 }
 
 _Static_assert(sizeof(struct bpf_fib_lookup) <= sizeof(((struct scratch *)0)->fib),
@@ -214,6 +222,13 @@ static __always_inline struct route *route_to_node(const ip_addr *address)
 	return route && route->type == ROUTE_NODE ? route : NULL;
 }
 
+/* What a packet around a packet takes of the way's MTU. */
+static __always_inline void way_reserve(struct flow *way)
+{
+	if (way->flags & FLOW_ENCAPSULATE)
+		way->mtu -= ipv6_is_mapped(&way->destination) ? IPV4_BYTES : IPV6_BYTES;
+}
+
 /*
  * Asks the node's routing table for the way to `to`; 0 when there is none. To a pod of another
  * node, the way to that node has its MTU, too.
@@ -231,6 +246,7 @@ __noinline int fib_way(struct __sk_buff *skb, const struct flow_key *to, struct 
 	mtu = node_mtu(skb, &route->next_hop);
 	if (mtu < way->mtu)
 		way->mtu = mtu;
+	way_reserve(way);
 	return 1;
 }
 
@@ -238,6 +254,24 @@ static __always_inline bool fib_resolve(struct packet *pkt, const struct flow_ke
 					struct flow *way)
 {
 	return fib_way(pkt->skb, to, way);
+}
+
+/* Sends an answer back to where the refused packet came from; or, when that is not on the way to
+ * who is answered, by the routing table. False when it cannot. Not static, so that the verifier
+ * walks it once. */
+__noinline bool answer_leave(struct __sk_buff *skb, const ip_addr *to, __u32 by_route)
+{
+	struct scratch *s = scratch_get();
+
+	if (!s || !to)
+		return false;
+	if (!by_route)
+		return bpf_redirect(skb->ifindex, 0) == TC_REDIRECT;
+	__builtin_memset(&s->pair_key, 0, sizeof(s->pair_key));
+	s->pair_key.destination = *to;
+	return fib_ask(skb, skb->ifindex, &s->pair_key, &s->flow) &&
+	       redirect_to_neighbour(s->flow.ifindex_out, &s->flow.next_hop, ipv6_is_mapped(to)) >
+		       0;
 }
 
 static __always_inline int forward_to_endpoint(struct packet *pkt, const struct endpoint *to)

@@ -277,7 +277,7 @@ static __always_inline bool frame_is_plain(struct xdp_md *ctx, const struct pack
 {
 	__sum16 *checksum = frame_checksum(ctx, pkt);
 
-	return !(flow->flags & FLOW_TO_CONTAINER) && !flow->shift &&
+	return !(flow->flags & (FLOW_TO_CONTAINER | FLOW_ENCAPSULATE)) && !flow->shift &&
 	       flow->ifindex_in == ctx->ingress_ifindex &&
 	       flow->ifindex_out == ctx->ingress_ifindex &&
 	       !tracking_is_needed(flow, flow_observe(pkt, flow)) && checksum &&

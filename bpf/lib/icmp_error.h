@@ -111,12 +111,12 @@ static __always_inline bool quote_is_other_icmp(const struct packet *pkt, const 
 
 /* Reads the quoted headers and their reverse tuple. Eight transport bytes are what every error
  * must have (RFC 792); TCP's checksum is translated when it is there. */
-static __always_inline int quote_parse(struct packet *pkt, struct quote *quote)
+static __always_inline int quote_parse_at(struct packet *pkt, struct quote *quote, __u32 at)
 {
 	int rc;
 
 	__builtin_memset(quote, 0, sizeof(*quote));
-	quote->network_at = (pkt->transport & PACKET_OFFSET_MAX) + ICMP_BYTES;
+	quote->network_at = at;
 	rc = pkt->family == FAMILY_IPV4 ? quote_parse_ipv4(pkt, quote)
 					: quote_parse_ipv6(pkt, quote);
 	if (rc)
@@ -132,6 +132,18 @@ static __always_inline int quote_parse(struct packet *pkt, struct quote *quote)
 		return -DROP_ICMP_UNSUPPORTED;
 	quote_ports(quote);
 	return 0;
+}
+
+static __always_inline int quote_parse(struct packet *pkt, struct quote *quote)
+{
+	return quote_parse_at(pkt, quote, (pkt->transport & PACKET_OFFSET_MAX) + ICMP_BYTES);
+}
+
+/* Whether the quoted packet is one that this node has put around another. */
+static __always_inline bool quote_is_tunnel(const struct packet *pkt, const struct quote *quote)
+{
+	return quote->reply_key.protocol == tunnel_protocol(pkt->family) &&
+	       address_equals(&quote->reply_key.destination, &config.node_address[pkt->family & 1]);
 }
 
 /* The quoted addresses become what the receiver of the error once sent; returns their difference.
@@ -188,7 +200,9 @@ static __always_inline void quote_rewrite_ports(struct quote *quote, const struc
 	difference = checksum_change(difference, quote->reply_key.source_port, flow->source_port);
 	__builtin_memcpy(header, &flow->destination_port, 2);
 	__builtin_memcpy(header + 2, &flow->source_port, 2);
-	if (tcp && quote->transport_bytes != QUOTE_TCP_BYTES)
+	/* SCTP has its tag where UDP has its checksum; its own is about more than is quoted. */
+	if (quote->reply_key.protocol == IPPROTO_SCTP ||
+	    (tcp && quote->transport_bytes != QUOTE_TCP_BYTES))
 		return;
 	__builtin_memcpy(&checksum, tcp ? header + 16 : header + 6, 2);
 	if (!checksum && !tcp)
@@ -277,6 +291,14 @@ static __always_inline int icmp_error_forward(struct packet *pkt, struct scratch
 	return rc ?: flow_forward(pkt, flow);
 }
 
+/* About an answer that another node has sent: it knows what it was. */
+static __always_inline int icmp_error_hand_over(struct packet *pkt, struct flow *flow)
+{
+	int rc = pkt->ttl <= 1 ? -DROP_TTL_EXCEEDED : packet_decrement_ttl(pkt);
+
+	return rc ?: flow_forward(pkt, flow);
+}
+
 static __noinline int icmp_error_lookup(struct packet *pkt)
 {
 	struct scratch *s = scratch_get();
@@ -294,6 +316,8 @@ static __noinline int icmp_error_lookup(struct packet *pkt)
 		return 0;
 	if (flow->ifindex_in != pkt->skb->ifindex)
 		return -DROP_WRONG_DEVICE;
+	if (flow->flags & FLOW_ENCAPSULATE)
+		return icmp_error_hand_over(pkt, flow);
 	return icmp_error_forward(pkt, s, flow);
 }
 

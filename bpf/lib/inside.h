@@ -31,8 +31,8 @@ static __always_inline bool inside_is_shown(const struct packet *pkt)
  */
 static __always_inline int inside_to_nobody(struct packet *pkt)
 {
-	bool connected = pkt->key.protocol == IPPROTO_TCP && !(pkt->tcp_flags & TCP_SYN) &&
-			 !(pkt->flags & PACKET_LATER_FRAGMENT);
+	bool connected = protocol_has_connections(pkt->key.protocol) &&
+			 !(pkt->tcp_flags & TCP_SYN) && !(pkt->flags & PACKET_LATER_FRAGMENT);
 
 	if (connected && inside_is_shown(pkt))
 		return answer_reset(pkt, DROP_NO_ENDPOINT);

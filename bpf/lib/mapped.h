@@ -77,10 +77,10 @@ static __noinline int mapped_create(struct packet *pkt, struct scratch *s, struc
 	return rc == ERROR_EXISTS ? -DROP_NO_FLOW : -DROP_FLOW_TABLE_FULL;
 }
 
-/* Whether a packet from outside can begin a flow at all: of TCP, only the SYN does. */
+/* Whether a packet from outside can begin a flow at all: of a connection, only the SYN does. */
 static __always_inline bool mapped_can_begin(const struct packet *pkt)
 {
-	return pkt->key.protocol != IPPROTO_TCP ||
+	return !protocol_has_connections(pkt->key.protocol) ||
 	       (pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
 }
 

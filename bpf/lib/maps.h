@@ -65,6 +65,15 @@ struct {
 	__type(value, __u32);
 } serving SEC(".maps");
 
+/* Pods of this node by the frontends that other nodes may hand packets over for. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct direct_key);
+	__type(value, struct direct_backend);
+} direct_backends SEC(".maps");
+
 /* Backends that were used; the agent removes those that are gone. A CPU counts its own. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);

@@ -7,6 +7,10 @@
 #include "shortage.h"
 #include "way.h"
 
+enum nat_limits {
+	NAT_HOST_MTU = 65535, /* beside 0, the host's own: nothing is too large for it */
+};
+
 /* How the first packet of a flow leaves the node. */
 struct nat_request {
 	struct endpoint
@@ -15,7 +19,7 @@ struct nat_request {
 	ip_addr destination;
 	__be16 destination_port;
 	__u8 independent; /* 1: by an endpoint-independent mapping of the owner */
-	__u8 pad;
+	__u8 encapsulate; /* 1: unchanged, inside a packet to the destination, a pod elsewhere */
 };
 
 /* The way of the first packet's direction into s->flow, and of its answers into s->reply. */
@@ -25,10 +29,15 @@ static __always_inline int nat_ways(struct packet *pkt, struct scratch *s,
 	struct flow_key *to = &s->pair_key; /* the stack has no room for it */
 
 	if (request->target) {
-		s->flow.flags |= endpoint_flow_flags(request->target);
+		/* The node itself has no device here: 0, and so has what it answers. Without
+		 * branches, each of which the verifier would follow to the end of the packet. */
+		__u32 host = request->target->flags & ENDPOINT_HOST;
+
+		s->flow.flags |=
+			host * FLOW_TO_HOST + (1 - host) * endpoint_flow_flags(request->target);
 		s->flow.ifindex_out = request->target->ifindex;
 		s->flow.mac = request->target->mac;
-		s->flow.mtu = request->target->mtu;
+		s->flow.mtu = request->target->mtu + host * NAT_HOST_MTU;
 	} else {
 		*to = pkt->key;
 		to->destination = request->destination;
@@ -77,8 +86,12 @@ static __always_inline void nat_prepare(struct packet *pkt, struct scratch *s,
 	s->reply_key.destination = pkt->key.source;
 	s->reply_key.destination_port = pkt->key.source_port;
 	s->reply_key.protocol = pkt->key.protocol;
-	if (!address_equals(&request->destination, &pkt->key.destination) ||
-	    request->destination_port != pkt->key.destination_port) {
+	if (request->encapsulate) {
+		s->flow.flags |= FLOW_ENCAPSULATE;
+		if (pkt->key.protocol == IPPROTO_TCP)
+			s->flow.flags |= FLOW_AWAITED;
+	} else if (!address_equals(&request->destination, &pkt->key.destination) ||
+		   request->destination_port != pkt->key.destination_port) {
 		s->flow.flags |= FLOW_REWRITE_DESTINATION;
 		s->reply.flags |= FLOW_REWRITE_SOURCE;
 	}
@@ -111,7 +124,7 @@ static __noinline int nat_create(struct packet *pkt, struct nat_request *request
 	s->independent = request->independent;
 	s->shortage_kind = 0;
 	__builtin_memset(&s->syn, 0, sizeof(s->syn));
-	if (pkt->key.protocol == IPPROTO_TCP && !segment_parse(pkt, s, &s->syn))
+	if (protocol_has_connections(pkt->key.protocol) && !segment_parse(pkt, s, &s->syn))
 		return -DROP_TRUNCATED;
 	s->flow.sequence = s->syn.sequence;
 	rc = nat_ways(pkt, s, request);
@@ -163,6 +176,7 @@ static __always_inline int nat_check(struct packet *pkt)
 {
 	switch (pkt->key.protocol) {
 	case IPPROTO_TCP:
+	case IPPROTO_SCTP:
 		if ((pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) != TCP_SYN)
 			return answer_reset(pkt, DROP_NO_FLOW);
 		return 0;

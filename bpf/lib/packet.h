@@ -4,6 +4,7 @@
 #define ISTHMUS_PACKET_H
 
 #include "config.h"
+#include "sctp.h"
 #include "verdict.h"
 
 enum protocol_limits {
@@ -14,10 +15,6 @@ enum protocol_limits {
 	TCP_BYTES = 20,
 	IPV6_EXTENSIONS_MAX = 4,
 	PACKET_OFFSET_MAX = 255, /* of the transport header; a mask for the verifier */
-	TCP_FIN = 1,
-	TCP_SYN = 2,
-	TCP_RST = 4,
-	TCP_ACK = 16,
 	IPV4_DONT_FRAGMENT = 0x4000,
 	IPV4_MORE_FRAGMENTS = 0x2000,
 	IPV4_FRAGMENT_OFFSET = 0x1fff,
@@ -64,10 +61,11 @@ struct packet {
 	__u8 family; /* enum family */
 	__u8 direction; /* enum direction */
 	__u8 flags; /* enum packet_flags */
-	__u8 tcp_flags;
+	__u8 tcp_flags; /* enum tcp_flags; of SCTP: what its chunks say */
 	__u8 icmp_type;
 	__u8 ttl;
-	__u8 transport_bytes; /* length of a TCP or UDP header */
+	__u8 transport_bytes; /* length of a TCP, UDP or SCTP header */
+	__u8 unwrapped; /* 1: came inside another packet: answers go by the routing table */
 	__u16 cut; /* enum cut_size, when it must be cut before it leaves */
 };
 
@@ -167,6 +165,19 @@ static __always_inline void packet_take_ports(struct packet *pkt, const __u8 *he
 	pkt->key.destination_port = *(__be16 *)(header + 2);
 }
 
+static __always_inline int packet_parse_sctp(struct packet *pkt)
+{
+	__u8 *header = packet_pull_transport(pkt, SCTP_BYTES);
+
+	if (!header)
+		return -DROP_TRUNCATED;
+	packet_take_ports(pkt, header);
+	pkt->transport_bytes = SCTP_BYTES;
+	pkt->tcp_flags =
+		sctp_says(pkt->skb, pkt->transport + SCTP_BYTES, pkt->length + ETHERNET_BYTES);
+	return 0;
+}
+
 static __always_inline int packet_parse_transport(struct packet *pkt)
 {
 	__u8 *header;
@@ -197,6 +208,8 @@ static __always_inline int packet_parse_transport(struct packet *pkt)
 		if (!header)
 			return -DROP_TRUNCATED;
 		return packet_parse_icmp(pkt, header);
+	case IPPROTO_SCTP:
+		return packet_parse_sctp(pkt);
 	default:
 		return 0;
 	}

@@ -206,8 +206,8 @@ static __always_inline int port_find(struct scratch *s, struct nat_counter *coun
 {
 	__u32 ports = s->port_count;
 
-	/* Only TCP closes. */
-	if (s->refusal && s->reply_key.protocol != IPPROTO_TCP)
+	/* Others never close. */
+	if (s->refusal && !protocol_has_connections(s->reply_key.protocol))
 		ports = 0;
 	else if (s->refusal && ports > PORT_PROBES_REFUSED)
 		ports = PORT_PROBES_REFUSED;

@@ -249,6 +249,30 @@ static __noinline int rewrite_transport_slow(struct packet *pkt, const struct fl
 	return 0;
 }
 
+/*
+ * SCTP has no pseudo header: new addresses leave its checksum as it is. New ports move it by what
+ * the packet's length says, which no fragment knows.
+ */
+static __always_inline int rewrite_sctp(struct packet *pkt, const struct flow *flow,
+					__u64 addresses)
+{
+	__u32 at = pkt->transport & PACKET_OFFSET_MAX;
+	bool unfinished = config.fast_checksum && packet_ip_summed(pkt) == CHECKSUM_PARTIAL;
+
+	/* The device's sum over all of an IPv6 packet: no other checksum balances its addresses. */
+	if (pkt->family == FAMILY_IPV6)
+		bpf_csum_update(pkt->skb, checksum_fold(addresses));
+	if (pkt->key.source_port == flow->source_port &&
+	    pkt->key.destination_port == flow->destination_port)
+		return 0;
+	if (pkt->flags & (PACKET_FIRST_FRAGMENT | PACKET_LATER_FRAGMENT))
+		return -DROP_UNSUPPORTED_PROTOCOL;
+	if (sctp_write_ports(pkt->skb, at, pkt->length + ETHERNET_BYTES - at,
+			     (__u32)flow->destination_port << 16 | flow->source_port, unfinished))
+		return -DROP_REWRITE_FAILED;
+	return 0;
+}
+
 /* Makes the packet what the flow says. Later fragments have addresses only. */
 static __always_inline int packet_rewrite(struct packet *pkt, const struct flow *flow)
 {
@@ -258,8 +282,12 @@ static __always_inline int packet_rewrite(struct packet *pkt, const struct flow 
 	if (!(flow->flags & (FLOW_REWRITE_SOURCE | FLOW_REWRITE_DESTINATION)))
 		return 0;
 	rc = rewrite_addresses(pkt, flow, &addresses);
-	if (rc || pkt->flags & PACKET_LATER_FRAGMENT)
+	if (rc)
 		return rc;
+	if (pkt->key.protocol == IPPROTO_SCTP)
+		return rewrite_sctp(pkt, flow, addresses);
+	if (pkt->flags & PACKET_LATER_FRAGMENT)
+		return 0;
 	if (config.fast_checksum)
 		return rewrite_transport_fast(pkt, flow, addresses);
 	return rewrite_transport_slow(pkt, flow, addresses);

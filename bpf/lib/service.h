@@ -77,21 +77,60 @@ static __always_inline int service_refuse(struct packet *pkt, const struct servi
 	return answer_refused(pkt, DROP_NO_BACKEND);
 }
 
+/* Whether a backend is a process of this node. */
+static __always_inline bool service_is_host(const struct endpoint *target)
+{
+	return target && target->flags & ENDPOINT_HOST;
+}
+
 /*
  * Whose ports the source is translated to. A pod that reaches a service by its frontend goes
  * out and comes back in by its outside name (RFC 4787 REQ-9), so that the answer passes here
  * also when the backend is the pod itself. A client from outside keeps its address towards a
  * backend of this node; towards another node it takes the address of this one. So does a pod of
  * another node: answers to addresses inside the cluster go straight to them, past this flow.
+ * A process of the node itself sees every client as it is: host_answer() has what it answers.
  */
 static __always_inline struct endpoint *service_owner(const struct packet *pkt,
 						      const struct endpoint *target)
 {
+	if (service_is_host(target))
+		return NULL;
 	if (pkt->source)
 		return pkt->source;
 	if (target && !address_is_inside(&pkt->key.source))
 		return NULL;
 	return bpf_map_lookup_elem(&endpoints, (const void *)&config.node_address[pkt->family & 1]);
+}
+
+/*
+ * Whether the packet is handed over to its backend's node, which then answers the client itself.
+ * Not one of a pod, to which an answer inside the cluster would go untranslated; nor one of that
+ * node itself, whose stack gets no packets of its own by programs; nor of SCTP, whose association
+ * both directions must be seen for.
+ */
+static __noinline bool service_is_direct(struct packet *pkt, struct service *service,
+					 struct nat_request *request)
+{
+	struct route *route;
+
+	if (!(service->flags & SERVICE_DIRECT) || pkt->source || request->target ||
+	    pkt->key.protocol == IPPROTO_SCTP || address_is_inside(&pkt->key.source))
+		return false;
+	route = route_to_node(&request->destination);
+	return route && !address_equals(&route->next_hop, &pkt->key.source);
+}
+
+/* A connection that began at another node, which has chosen as this one does: it goes on here. The
+ * pod's node knows whether there is one. */
+static __always_inline bool service_takes_over(const struct packet *pkt,
+					       const struct service *service)
+{
+	__u32 same = SERVICE_DIRECT | SERVICE_MAGLEV;
+
+	return (service->flags & same) == same && pkt->direction == DIRECTION_FROM_NETDEV &&
+	       pkt->key.protocol == IPPROTO_TCP &&
+	       (pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_ACK;
 }
 
 static __noinline int service_connect(struct packet *pkt, struct service *service)
@@ -101,7 +140,8 @@ static __noinline int service_connect(struct packet *pkt, struct service *servic
 	struct backend *backend;
 	int rc = service_check_source(&pkt->key.source, service);
 
-	rc = rc ?: nat_check(pkt);
+	if (!rc && !service_takes_over(pkt, service))
+		rc = nat_check(pkt);
 	if (rc)
 		return rc;
 	if (pkt->direction == DIRECTION_FROM_NETDEV)
@@ -112,13 +152,17 @@ static __noinline int service_connect(struct packet *pkt, struct service *servic
 	request.destination = backend->address;
 	request.destination_port = backend->port;
 	request.target = bpf_map_lookup_elem(&endpoints, &backend->address);
-	/* The host's answers would pass no program of ours: the routing table refuses aloud. */
-	if (request.target && request.target->flags & ENDPOINT_HOST)
-		request.target = NULL;
-	request.owner = service_owner(pkt, request.target);
+	request.encapsulate = service_is_direct(pkt, service, &request);
+	if (!request.encapsulate) {
+		if (service_takes_over(pkt, service))
+			return answer_reset(pkt, DROP_NO_FLOW);
+		request.owner = service_owner(pkt, request.target);
+	}
 	rc = nat_open(pkt, &request);
-	/* Two frontends with one backend: the client's port is taken, so it gets another. */
-	if (rc == PORT_CONFLICT) {
+	/* Two frontends with one backend: the client's port is taken, so it gets another. Not
+	 * towards the node itself, which would answer to an address of its own. */
+	if (rc == PORT_CONFLICT && !service_is_host(request.target)) {
+		request.encapsulate = 0;
 		request.owner = bpf_map_lookup_elem(
 			&endpoints, (const void *)&config.node_address[pkt->family & 1]);
 		rc = nat_open(pkt, &request);

@@ -47,7 +47,7 @@ static __always_inline bool sweep_is_stale(const struct flow_key *key, const str
 	struct service *service;
 
 	if (key->protocol != IPPROTO_UDP || flow->flags & FLOW_REPLY ||
-	    !(flow->flags & FLOW_REWRITE_DESTINATION))
+	    !(flow->flags & (FLOW_REWRITE_DESTINATION | FLOW_ENCAPSULATE)))
 		return false;
 	service = bpf_map_lookup_elem(&services, &frontend);
 	if (!service || !(service->flags & SERVICE_SERVING))

@@ -14,6 +14,7 @@ enum tracking_limits {
 	RESET_WINDOW_BYTES = 65536,
 };
 
+/* SCTP has its verification tag where TCP has its sequence number. */
 struct tcp_numbers {
 	__be32 sequence;
 	__be32 acknowledged;
@@ -30,8 +31,10 @@ static __always_inline void tracking_record(const struct packet *pkt, struct flo
 {
 	struct tcp_numbers numbers;
 
-	if (pkt->tcp_flags & TCP_ACK && tcp_numbers_read(pkt, &numbers))
-		flow->acknowledged = bpf_ntohl(numbers.acknowledged);
+	if (!(pkt->tcp_flags & TCP_ACK) || !tcp_numbers_read(pkt, &numbers))
+		return;
+	flow->acknowledged = bpf_ntohl(pkt->key.protocol == IPPROTO_SCTP ? numbers.sequence
+									 : numbers.acknowledged);
 }
 
 /* What a packet tells about the state of its connection, as bits of enum flow_flags. */
@@ -41,7 +44,7 @@ static __always_inline __u32 flow_observe(const struct packet *pkt, const struct
 	bool answers = reply != !!(flow->flags & FLOW_INBOUND);
 	__u32 bits = 0;
 
-	if (pkt->key.protocol != IPPROTO_TCP)
+	if (!protocol_has_connections(pkt->key.protocol))
 		return answers ? FLOW_SEEN_REPLY : 0;
 	if (pkt->tcp_flags & TCP_RST)
 		return FLOW_RESET;
@@ -85,6 +88,15 @@ __noinline int flow_change(struct flow *flow, struct flow *pair, __u32 clear, __
 	return 0;
 }
 
+/* Of SCTP: the tag is what its receiver asked for, or what its receiver uses (flag T). */
+static __always_inline bool abort_is_valid(const struct tcp_numbers *numbers,
+					   const struct flow *receiver)
+{
+	__u32 tag = bpf_ntohl(numbers->sequence);
+
+	return tag && (tag == receiver->sequence || tag == receiver->acknowledged);
+}
+
 /*
  * Whether a reset is its sender's: a pod is known by its device, a remote by its numbers. One that
  * refuses a connection acknowledges its SYN (RFC 9293 section 3.10.7.3), any other one comes near
@@ -100,6 +112,8 @@ static __always_inline bool reset_is_valid(const struct packet *pkt, const struc
 		return true;
 	if (!receiver || !tcp_numbers_read(pkt, &numbers))
 		return false;
+	if (pkt->key.protocol == IPPROTO_SCTP)
+		return abort_is_valid(&numbers, receiver);
 	if (!(flow->flags & FLOW_SEEN_REPLY))
 		return refuses && pkt->tcp_flags & TCP_ACK &&
 		       bpf_ntohl(numbers.acknowledged) == receiver->sequence;
@@ -138,6 +152,8 @@ static __always_inline void tracking_reopen(struct packet *pkt, struct scratch *
 		    FLOW_SEEN_REPLY | FLOW_FIN_ORIGINAL | FLOW_FIN_REPLY | FLOW_RESET |
 			    FLOW_RESET_VALID | FLOW_HAS_TIMESTAMP,
 		    0);
+	if (flow->flags & FLOW_ENCAPSULATE)
+		flow_change(flow, pair, 0, FLOW_AWAITED);
 	flow->created = clock_seconds();
 	flow->sequence = segment_parse(pkt, s, &segment) ? segment.sequence : 0;
 	flow->acknowledged = 0;
@@ -147,17 +163,55 @@ static __always_inline void tracking_reopen(struct packet *pkt, struct scratch *
 	}
 }
 
+/* The answer to an INIT: the tags of both sides. Whoever answers knows the opener's. */
+static __always_inline void tracking_answered_sctp(const struct packet *pkt, struct flow *flow,
+						   struct flow *pair)
+{
+	struct tcp_numbers numbers;
+	struct segment segment;
+
+	if (!pair || !tcp_numbers_read(pkt, &numbers) || !initiate_tag_parse(pkt, &segment) ||
+	    bpf_ntohl(numbers.sequence) != pair->sequence)
+		return;
+	flow->sequence = segment.sequence;
+	flow->acknowledged = pair->sequence;
+	pair->acknowledged = segment.sequence;
+}
+
 /* The answer to a SYN: where each side's numbers begin. */
 static __always_inline void tracking_answered(const struct packet *pkt, struct flow *flow,
 					      struct flow *pair)
 {
 	struct tcp_numbers numbers;
 
+	if (pkt->key.protocol == IPPROTO_SCTP) {
+		tracking_answered_sctp(pkt, flow, pair);
+		return;
+	}
+
 	if (!tcp_numbers_read(pkt, &numbers))
 		return;
 	flow->acknowledged = bpf_ntohl(numbers.acknowledged);
 	if (pair)
 		pair->acknowledged = bpf_ntohl(numbers.sequence) + 1;
+}
+
+/*
+ * What else a segment tells of a connection whose answers another node sends: who acknowledges has
+ * got one, and after its FIN no other will be seen. Not static, so that the verifier walks it once,
+ * and knows one outcome.
+ */
+__noinline __u32 flow_observe_one_side(__u32 tcp_flags)
+{
+	__u32 bits = 0;
+
+	if (tcp_flags & TCP_RST)
+		return 0;
+	if ((tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_ACK)
+		bits |= FLOW_SEEN_REPLY;
+	if (tcp_flags & TCP_FIN)
+		bits |= FLOW_FIN_REPLY;
+	return bits;
 }
 
 /* Not on the way of established packets: the first answer, FIN, RST, and all that follow these. */
@@ -172,6 +226,8 @@ static __noinline int tracking_change(struct packet *pkt, struct flow *flow, __u
 
 	if (!s)
 		return 0;
+	if (tcp && flow->flags & FLOW_ENCAPSULATE)
+		bits |= flow_observe_one_side(pkt->tcp_flags);
 	flow_pair_key(&s->pair_key, &pkt->key, flow);
 	pair = bpf_map_lookup_elem(&flows, &s->pair_key);
 	if (opens && original && (flow->flags & FLOW_RESET || flow_is_closed(flow))) {
@@ -181,9 +237,11 @@ static __noinline int tracking_change(struct packet *pkt, struct flow *flow, __u
 	if (bits & FLOW_RESET) {
 		tracking_reset(pkt, s, flow, pair);
 	} else {
-		if (tcp && bits & ~flow->flags & FLOW_SEEN_REPLY)
+		if (protocol_has_connections(pkt->key.protocol) &&
+		    bits & ~flow->flags & FLOW_SEEN_REPLY)
 			tracking_answered(pkt, flow, pair);
-		flow_change(flow, pair, revived, bits);
+		flow_change(flow, pair, revived | (bits & FLOW_SEEN_REPLY ? FLOW_AWAITED : 0),
+			    bits);
 	}
 	if (tcp && original && pair && flow_is_closing(flow) &&
 	    !(pkt->flags & PACKET_LATER_FRAGMENT))
@@ -194,7 +252,7 @@ static __noinline int tracking_change(struct packet *pkt, struct flow *flow, __u
 /* Whether a packet that tells these bits may change the state of its flow. */
 static __always_inline bool tracking_is_needed(const struct flow *flow, __u32 bits)
 {
-	__u32 watched = FLOW_RESET;
+	__u32 watched = FLOW_RESET | FLOW_AWAITED;
 
 	/* Of the opener's packets, also those between a FIN and the end; see continuity_record().
 	 */

@@ -43,7 +43,7 @@ enum drop_reason {
 	DROP_NONE = 0, /* not a drop */
 	DROP_TRUNCATED = 1, /* the packet ends before its headers do */
 	DROP_MALFORMED = 2, /* a header contradicts itself: version, length or header length */
-	DROP_UNSUPPORTED_PROTOCOL = 3, /* a transport protocol that cannot be translated */
+	DROP_UNSUPPORTED_PROTOCOL = 3, /* a protocol, or a fragment of SCTP, not to be translated */
 	DROP_UNSUPPORTED_ETHERTYPE = 4, /* neither IPv4, IPv6 nor ARP */
 	DROP_SPOOFED = 5, /* the pod sent from an address that is not its own */
 	DROP_NOT_ROUTABLE = 6, /* a destination never forwarded: multicast, loopback, link-local */
@@ -72,6 +72,8 @@ enum drop_reason {
 	DROP_NO_LOCAL_BACKEND = 29, /* policy Local, and only other nodes have backends; silent */
 	DROP_SOURCE_RANGE = 30, /* the load balancer address is not for this client; silent */
 	DROP_NO_SERVICE = 31, /* no such port of a cluster IP: refused; or no such cluster IP */
+	DROP_TUNNEL_SOURCE = 32, /* a packet in a packet to a pod, not from a node of the cluster */
+	DROP_NO_DIRECT_BACKEND = 33, /* handed over by a node, to a pod that is no such backend */
 };
 
 /* --- what the agent writes -------------------------------------------------------- */
@@ -104,7 +106,9 @@ struct endpoint {
 
 enum route_type {
 	ROUTE_NODE = 1, /* pods of another node: next_hop is that node's address */
-	ROUTE_NATIVE = 2, /* never translated: the host's routing table decides */
+	/* Never translated: the host's routing table decides. Of a node's address, next_hop is the
+	 * one that it sends from. */
+	ROUTE_NATIVE = 2,
 	ROUTE_UNREACHABLE = 3, /* inside the cluster, but no node owns it */
 };
 
@@ -147,6 +151,7 @@ enum service_flags {
 	SERVICE_MAGLEV = 8, /* the choice is in `maglev`, the same on every node */
 	SERVICE_SERVING = 16, /* `serving` lists who answers: UDP flows to others may go */
 	SERVICE_ADDRESS = 32, /* no frontend: other ports of this cluster IP are refused */
+	SERVICE_DIRECT = 64, /* from outside to another node's pod: handed over, answered by that */
 };
 
 /* A frontend. One write of this value switches both scopes to new sets of backends. */
@@ -198,6 +203,23 @@ struct serving_key {
 	ip_addr address;
 	__u32 service_id;
 	__be16 port;
+	__u16 pad;
+};
+
+/*
+ * A frontend of a service with direct return, and a pod of this node behind it. What another node
+ * has chosen the pod for names no port of it. The node ports of all nodes have the address ::.
+ */
+struct direct_key {
+	ip_addr pod;
+	ip_addr address;
+	__be16 port;
+	__u8 protocol;
+	__u8 pad[5];
+};
+
+struct direct_backend {
+	__be16 port; /* of the pod */
 	__u16 pad;
 };
 
@@ -254,13 +276,18 @@ enum flow_flags {
 	FLOW_HAS_TIMESTAMP = 256, /* reply entry: `timestamp` is known */
 	FLOW_RESET_VALID = 512, /* the RST was a pod's, or its numbers fit: the port is free */
 	FLOW_INBOUND = 1024, /* a remote began it, by a mapped port: its reply is the pod's */
-	FLOW_LIMITED = 4096, /* with FLOW_TO_CONTAINER: to a pod with ENDPOINT_LIMITED */
+	FLOW_TO_HOST = 2048, /* to a process of this node; what it answers has ifindex_in 0 */
+	FLOW_ENCAPSULATE = 4096, /* leaves unchanged, in a packet to the pod `destination` */
+	FLOW_AWAITED = 8192, /* of these, TCP: the opener has not shown yet that it was answered */
+	FLOW_LIMITED = 16384, /* with FLOW_TO_CONTAINER: to a pod with ENDPOINT_LIMITED */
 };
 
 /*
  * All that a packet of an established flow needs, in one map access. A flow is two entries,
  * one a direction; each entry's pair is found by reversing the rewritten tuple.
- * Inserting the reply entry is what reserves the translated port.
+ * Inserting the reply entry is what reserves the translated port. SCTP has no numbers of bytes: it
+ * keeps in `sequence` the tag that a direction's sender has announced, and in `acknowledged` the
+ * tag that the direction's packets carry.
  */
 struct flow {
 	ip_addr source; /* the packet leaves with these */
@@ -603,7 +630,6 @@ struct walk {
 	__u64 began; /* the same, nanoseconds */
 	__u64 spent; /* in all its pieces, nanoseconds */
 	__u64 element; /* address of the next one in its bucket's list; odd: there is none */
-	__u64 fetched; /* of no meaning: keeps what is loaded ahead from being left out */
 };
 
 /* What the programs that walk return. */
@@ -711,6 +737,9 @@ struct scratch {
 		struct mapping_key key;
 		struct mapping mapping;
 	} walked_mapping;
+	struct direct_key direct_key;
+	ip_addr tunnel_source; /* of a packet in a packet: which node has sent it, */
+	ip_addr tunnel_destination; /* and to which pod */
 };
 
 /* --- set before load; the verifier removes what is switched off ------------------- */

@@ -125,7 +125,8 @@ export class Agent {
     const { source, settings, log, node, uplink } = this.#options;
     mkdirSync(settings.stateDir, { recursive: true, mode: 0o755 });
     this.#server = await serve(join(settings.stateDir, SOCKET_NAME), this.#handlers());
-    prepareNode(node, uplink);
+    for (const one of prepareNode(node, uplink))
+      log.error({ ...one }, 'a setting of the kernel is read-only: set it yourself');
     this.#programs.openDetour();
     this.#store.load();
     this.#blocks.open();
@@ -226,6 +227,7 @@ export class Agent {
     const { settings, node, uplink, datapath } = this.#options;
     this.#repairEndpoints(snapshot);
     const { want, reconciler } = await this.#prepare(snapshot);
+    this.#programs.answerForHost(want.services, snapshot.nodes.get(settings.node)?.addresses ?? []);
     const addressFailures = this.#reconcileAddresses(snapshot);
     const { report, unreleased } = await this.#blocks.putInForce({
       want,

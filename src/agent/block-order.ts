@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { BlockOrder } from '../model/network.js';
 import { writeDurably } from './endpoint-store.js';
 
-const KEY_NAME = 'block-key.json';
+export const KEY_NAME = 'block-key.json';
 const KEY_BYTES = 32;
 
 /** The key of this boot: made once, and kept in the state directory for the agents after this one. */

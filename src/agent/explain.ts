@@ -18,6 +18,7 @@ export function explainService(services: CompiledServices, namespace: string, na
     externalTrafficPolicy: service.externalTrafficPolicy,
     affinityTimeout: service.affinityTimeout,
     loadBalancing: service.loadBalancing,
+    forwardingMode: list.some(({ unit }) => unit.isDirect) ? 'DirectReturn' : 'Translated',
     sourceRanges: service.sourceRanges,
     ports: list.map(explainPort),
   } satisfies ServiceExplanation;

@@ -4,7 +4,9 @@ import type { Attachment, FragmentState, SocketState, XdpState } from '../api/pr
 import type { SnapshotConfig } from '../datapath/config.js';
 import type { Datapath } from '../datapath/datapath.js';
 import { Reconciler } from '../datapath/reconcile.js';
+import { type CompiledServices, hasBackendAt } from '../datapath/services.js';
 import { canonical } from '../datapath/table.js';
+import type { IpAddress } from '../model/address.js';
 import { CUT, DETOUR_DIRECTIONS, DETOUR_MAC, type DetourName } from '../net/detour.js';
 import type { LinkInfo, Netlink } from '../net/native.js';
 import type { Detour } from './detour.js';
@@ -86,7 +88,12 @@ export class NodePrograms {
     };
     const text = canonical(config);
     if (this.#reconciler !== undefined && text === this.#loaded) return this.#reconciler;
-    reserveNatPorts(node, { first: compiled.nat_port_first, last: compiled.nat_port_last });
+    for (const one of reserveNatPorts(node, { first: compiled.nat_port_first, last: compiled.nat_port_last })) {
+      log.error(
+        { ...one },
+        'a setting of the kernel is read-only: the node itself may take ports of pods; set it yourself',
+      );
+    }
     await datapath.load(config);
     // Read anew each time: somebody may have unpinned a map, and then the new programs have another one.
     const reconciler = new Reconciler(datapath.maps);
@@ -109,6 +116,13 @@ export class NodePrograms {
     this.#pods.attach();
     this.#attached = true;
     log.info({ attachments: datapath.attachments.length, uplink: uplink.name }, 'programs attached');
+  }
+
+  /** Before the first packet that is translated to a process of this node. Where there is none, nothing is attached. */
+  answerForHost(services: CompiledServices, addresses: readonly IpAddress[]): void {
+    const { datapath, uplink } = this.#options;
+    if (!hasBackendAt(services, addresses) && !datapath.hadHostAnswers(uplink.name)) return;
+    datapath.attachHostAnswers(uplink.name, uplink.ifindex);
   }
 
   #ifindexOf(wanted: DetourName): number {

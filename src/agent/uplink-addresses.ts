@@ -6,7 +6,7 @@ import type { LinkInfo, Netlink } from '../net/native.js';
 import { writeDurably } from './endpoint-store.js';
 
 /** Which of the uplink's addresses are ours to remove, for the agents after this one. */
-const RECORD_NAME = 'uplink-addresses.json';
+export const RECORD_NAME = 'uplink-addresses.json';
 
 export interface UplinkAddressesOptions {
   readonly node: Netlink;
@@ -61,6 +61,11 @@ function hostPrefix(address: IpAddress): string {
 
 function writeRecord(path: string, addresses: readonly IpAddress[]): void {
   writeDurably(path, `${JSON.stringify({ addresses })}\n`);
+}
+
+/** Which addresses an agent added and has not removed. */
+export function ownedUplinkAddresses(stateDir: string): IpAddress[] {
+  return readRecord(join(stateDir, RECORD_NAME));
 }
 
 /** None when there is no record. */

@@ -6,6 +6,7 @@ import { familyOf } from '../model/address.js';
 import type { Endpoint } from '../model/endpoint.js';
 import type { NativeNet, Netlink } from '../net/native.js';
 import { limitBandwidth, missingLimit } from './bandwidth.js';
+import { writeSetting } from './node-setup.js';
 
 /** MAC of the host side of every pod's veth: the gateway that the datapath answers for. */
 export const GATEWAY_MAC = '02:69:73:74:00:01';
@@ -126,10 +127,16 @@ function checkPod(pod: Netlink, endpoint: Endpoint): void {
 
 /** The kernel's own forwarding is what bpf_fib_lookup asks, so it must be on. */
 function prepareHostSide(node: Netlink, { hostInterface, addresses }: Endpoint): void {
-  node.writeSysctl(`net/ipv4/conf/${hostInterface}/forwarding`, '1');
+  ensure(node, `net/ipv4/conf/${hostInterface}/forwarding`, '1');
   if (!hasIpv6(addresses)) return;
-  node.writeSysctl(`net/ipv6/conf/${hostInterface}/forwarding`, '1');
-  node.writeSysctl(`net/ipv6/conf/${hostInterface}/accept_ra`, '0');
+  ensure(node, `net/ipv6/conf/${hostInterface}/forwarding`, '1');
+  // Where it may not be written: a device that forwards takes none unless it is 2.
+  writeSetting(node, `net/ipv6/conf/${hostInterface}/accept_ra`, '0');
+}
+
+/** Devices inherit most settings: what is right already may be read-only. */
+function ensure(netlink: Netlink, setting: string, wanted: string): void {
+  if (netlink.readSysctl(setting).trim() !== wanted) netlink.writeSysctl(setting, wanted);
 }
 
 function hasIpv6(addresses: readonly string[]): boolean {
@@ -142,7 +149,7 @@ function configurePod(pod: Netlink, endpoint: Endpoint): void {
   const loopback = pod.link('lo');
   if (loopback !== undefined) pod.setUp(loopback.ifindex);
   // Some runtimes make namespaces in which new devices have no IPv6.
-  if (hasIpv6(endpoint.addresses)) pod.writeSysctl(`net/ipv6/conf/${endpoint.interfaceName}/disable_ipv6`, '0');
+  if (hasIpv6(endpoint.addresses)) ensure(pod, `net/ipv6/conf/${endpoint.interfaceName}/disable_ipv6`, '0');
   for (const address of endpoint.addresses) pod.addAddress(link.ifindex, hostPrefix(address));
   pod.setUp(link.ifindex);
   for (const address of endpoint.addresses) {

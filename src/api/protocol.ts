@@ -13,7 +13,7 @@ import type { Family } from '../model/address.js';
 import type { Endpoint } from '../model/endpoint.js';
 import type { Mode } from '../model/network.js';
 import type { Topology } from '../model/selection.js';
-import type { LoadBalancing, TrafficPolicy } from '../model/service.js';
+import type { ForwardingMode, LoadBalancing, TrafficPolicy } from '../model/service.js';
 import type { Problem } from '../model/snapshot.js';
 
 export const DEFAULT_STATE_DIR = '/run/isthmus';
@@ -44,6 +44,8 @@ export interface ServiceExplanation {
   /** Seconds; 0: none. */
   readonly affinityTimeout: number;
   readonly loadBalancing: LoadBalancing;
+  /** In force. */
+  readonly forwardingMode: ForwardingMode;
   readonly sourceRanges: readonly string[];
   /** One for each port and address family. */
   readonly ports: readonly PortExplanation[];

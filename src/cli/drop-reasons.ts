@@ -6,7 +6,7 @@ export const DROP_MEANINGS: Readonly<Record<string, string>> = {
   DROP_TRUNCATED: 'The packet ends before its headers do.',
   DROP_MALFORMED: 'A header contradicts itself: version, length or header length.',
   DROP_UNSUPPORTED_PROTOCOL:
-    'The transport protocol has no ports to translate; only TCP, UDP and ICMP leave an island.',
+    'The transport protocol has no ports to translate: only TCP, UDP, SCTP and ICMP leave an island, and no fragment of SCTP whose port would change.',
   DROP_UNSUPPORTED_ETHERTYPE: 'The frame is neither IPv4, IPv6 nor ARP.',
   DROP_SPOOFED: 'The pod sent from an address that is not its own.',
   DROP_NOT_ROUTABLE: 'The destination is never forwarded: multicast, loopback or link-local.',
@@ -47,6 +47,10 @@ export const DROP_MEANINGS: Readonly<Record<string, string>> = {
     "A load balancer address was used from outside its Service's loadBalancerSourceRanges; in silence.",
   DROP_NO_SERVICE:
     'In a service CIDR: a port that the cluster IP does not have (refused), or an address of no Service (in silence).',
+  DROP_TUNNEL_SOURCE:
+    'A packet inside another one, to a pod of this node, from outside and not from a node of the cluster.',
+  DROP_NO_DIRECT_BACKEND:
+    'Handed over by another node (direct return), but the pod is not behind that frontend here: the nodes may disagree for a moment.',
 };
 
 /** The sentence of a reason; a datapath newer than this program may have reasons without one. */

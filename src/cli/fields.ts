@@ -77,6 +77,7 @@ export const SERVICE_LIST: Noun = {
     { header: 'FROM OUTSIDE', path: 'external.backends', as: 'tuples', wide: true },
     { header: 'INTERNAL', path: 'policy.internal', wide: true },
     { header: 'EXTERNAL', path: 'policy.external', wide: true },
+    { header: 'FORWARDING', path: 'forwarding', wide: true },
     { header: 'AFFINITY', path: 'affinitySeconds', as: 'duration', wide: true },
     { header: 'HITS', path: 'hits', as: 'number', wide: true },
     { header: 'HITS BY BACKEND', path: 'backendHits', as: 'hits', wide: true },
@@ -105,6 +106,7 @@ export const SERVICE_BACKEND_LIST: Noun = {
     { header: 'EXTERNAL', path: 'externalTrafficPolicy', wide: true },
     { header: 'AFFINITY', path: 'affinityTimeout', as: 'duration', wide: true },
     { header: 'CHOICE', path: 'loadBalancing', wide: true },
+    { header: 'FORWARDING', path: 'forwardingMode', wide: true },
     { header: 'SOURCES', path: 'sourceRanges', as: 'list', wide: true },
   ],
 };
@@ -120,6 +122,16 @@ export const AFFINITY_LIST: Noun = {
     { header: 'AGE', path: 'ageSeconds', as: 'duration' },
     { header: 'REMAINING', path: 'remainingSeconds', as: 'duration' },
     { header: 'ID', path: 'id', as: 'number', wide: true },
+  ],
+};
+
+export const LEFTOVER_LIST: Noun = {
+  kind: 'LeftoverList',
+  empty: 'Nothing is left of an agent.',
+  columns: [
+    { header: 'KIND', path: 'kind' },
+    { header: 'NAME', path: 'name' },
+    { header: 'RESULT', path: 'result' },
   ],
 };
 

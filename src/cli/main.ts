@@ -49,6 +49,11 @@ const COMMANDS: readonly Registration[] = [
     description: 'measure this datapath beside its limits and netfilter',
     load: () => import('./commands/bench.js'),
   },
+  {
+    name: 'cleanup',
+    description: 'remove what a stopped agent leaves behind',
+    load: () => import('./commands/cleanup.js'),
+  },
   { name: 'agent', description: 'run the agent in this network namespace', load: () => import('./commands/agent.js') },
 ];
 

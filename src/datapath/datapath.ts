@@ -1,4 +1,5 @@
 // The programs and maps of one node: loaded, attached, and replaced without a packet missing them.
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Attachment } from '../api/protocol.js';
 import { BpfError } from '../bpf/error.js';
@@ -64,7 +65,13 @@ export interface MapFill {
 export type ShortageHandler = (event: ShortageEvent) => void;
 
 /** Programs on devices that others may remove at any time, and whose those are. */
-const REMOVABLE: Readonly<Record<string, string>> = { from_container: 'a pod', from_detour: 'the detour' };
+const REMOVABLE: Readonly<Record<string, string>> = {
+  from_container: 'a pod',
+  from_host: 'a pod',
+  from_detour: 'the detour',
+};
+/** Sees what leaves a device, and no other program does. */
+const FROM_HOST = 'from_host';
 
 interface Target {
   readonly attachment: Attachment;
@@ -144,11 +151,25 @@ export class Datapath {
 
   attachContainer(device: string, ifindex: number): void {
     this.#attachDevice('from_container', device, ifindex);
+    this.#attachDevice(FROM_HOST, device, ifindex);
+  }
+
+  /**
+   * Has what the node's own processes answer through the uplink translated. It stays, also for agents after this one:
+   * connections may last for longer than the Service that they began by.
+   */
+  attachHostAnswers(device: string, ifindex: number): void {
+    if (!this.#targets.has(`${FROM_HOST}-${device}`)) this.#attachDevice(FROM_HOST, device, ifindex);
+  }
+
+  /** Whether an earlier agent did that. */
+  hadHostAnswers(device: string): boolean {
+    return existsSync(this.#pin(`${FROM_HOST}-${device}`));
   }
 
   /** Forgets a device that is going away or is gone. */
   detachContainer(device: string): void {
-    this.#detach(`from_container-${device}`);
+    for (const program of ['from_container', FROM_HOST]) this.#detach(`${program}-${device}`);
   }
 
   #detach(name: string): void {
@@ -301,7 +322,7 @@ export class Datapath {
         native,
         program: this.#program(program),
         ifindex,
-        side: 'ingress',
+        side: program === FROM_HOST ? 'egress' : 'ingress',
         mode: attach,
         pin: this.#pin(name),
       });

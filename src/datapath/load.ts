@@ -47,6 +47,7 @@ const PINNED = [
   'maglev',
   'source_ranges',
   'serving',
+  'direct_backends',
   'hits',
   'affinities',
   'flows',

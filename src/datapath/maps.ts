@@ -16,5 +16,6 @@ export function openMaps(object: BpfObject<Maps, Config>): OpenMaps {
     maglev: object.map('maglev'),
     source_ranges: object.map('source_ranges'),
     serving: object.map('serving'),
+    direct_backends: object.map('direct_backends'),
   };
 }

@@ -47,12 +47,13 @@ export class Reconciler {
       maglev: managed('maglev'),
       source_ranges: managed('source_ranges'),
       serving: managed('serving'),
+      direct_backends: managed('direct_backends'),
     };
   }
 
   /** What the maps hold. */
   get have(): Tables {
-    const { endpoints, routes, services, backends, maglev, source_ranges, serving } = this.#maps;
+    const { endpoints, routes, services, backends, maglev, source_ranges, serving, direct_backends } = this.#maps;
     return {
       endpoints: endpoints.have,
       routes: routes.have,
@@ -61,6 +62,7 @@ export class Reconciler {
       maglev: maglev.have,
       source_ranges: source_ranges.have,
       serving: serving.have,
+      direct_backends: direct_backends.have,
     };
   }
 
@@ -109,8 +111,9 @@ export class Reconciler {
 
   /** Counts what was tried. */
   async #reconcileServices(diffs: ServiceDiffs) {
-    const { services, backends, maglev, source_ranges, serving } = this.#maps;
+    const { services, backends, maglev, source_ranges, serving, direct_backends } = this.#maps;
     const failures = [
+      ...(await direct_backends.set(diffs.direct_backends.set)),
       ...(await serving.set(diffs.serving.set)),
       ...(await source_ranges.set(diffs.source_ranges.set)),
       ...(await backends.set(diffs.backends.set)),
@@ -124,10 +127,12 @@ export class Reconciler {
     failures.push(...(await backends.delete(unused)), ...(await maglev.delete(tables)));
     failures.push(...(await source_ranges.delete(isSettled ? diffs.source_ranges.delete : [])));
     failures.push(...(await serving.delete(diffs.serving.delete)));
+    failures.push(...(await direct_backends.delete(diffs.direct_backends.delete)));
 
-    const written = count(ready, ...SUPPORT.map((name) => diffs[name].set));
+    const { direct_backends: direct } = diffs;
+    const written = count(ready, direct.set, ...SUPPORT.map((name) => diffs[name].set));
     const ranges = isSettled ? diffs.source_ranges.delete : [];
-    const removed = count(unused, tables, ranges, diffs.serving.delete, diffs.services.delete);
+    const removed = count(unused, tables, ranges, diffs.serving.delete, diffs.services.delete, direct.delete);
     const [retired, enlisted] = [diffs.serving.delete.length, diffs.serving.set.length];
     return { failures, report: { written, removed, postponed, retired, enlisted } };
   }

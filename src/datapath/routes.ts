@@ -23,8 +23,8 @@ export function compileRoutes({ network, nodeName, nodes }: RoutesInput): Table<
       return [
         ...nodeRoutes(family, nodeName, nodes),
         ...unreachable(carried, nodes.get(nodeName)),
-        ...native(carried),
         ...nodeAddresses(family, nodes),
+        ...native(carried),
       ];
     }),
   );
@@ -56,12 +56,13 @@ function native({ podCIDRs, neverTranslate }: FamilyNetwork): Entry[] {
 
 /** Pods and nodes of a cluster see each other as they are; and the answer to a node's request must find its flow. */
 function nodeAddresses(family: Family, nodes: ReadonlyMap<string, Node>): Entry[] {
-  const addresses = [...nodes.values()].flatMap((node) => node.addresses.filter((one) => familyOf(one) === family));
   const suffix = family === 'ipv4' ? 32 : 128;
-  return addresses.map((address) => [
-    routeKey(`${address}/${suffix}`),
-    { type: ROUTE_TYPE.ROUTE_NATIVE, next_hop: UNSPECIFIED },
-  ]);
+  return [...nodes.values()].flatMap((node) => {
+    const addresses = node.addresses.filter((one) => familyOf(one) === family);
+    // What it hands over to pods of other nodes comes from its first one.
+    const route = { type: ROUTE_TYPE.ROUTE_NATIVE, next_hop: firstAddress(node, family) };
+    return addresses.map((address): Entry => [routeKey(`${address}/${suffix}`), route]);
+  });
 }
 
 function routeKey(cidr: Cidr): RouteKey {

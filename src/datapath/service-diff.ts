@@ -44,6 +44,7 @@ function forEachTable(one: DiffTable): ServiceDiffs {
     maglev: one((tables) => tables.maglev),
     source_ranges: one((tables) => tables.source_ranges),
     serving: one((tables) => tables.serving),
+    direct_backends: one((tables) => tables.direct_backends),
   };
 }
 

@@ -1,12 +1,15 @@
 // One service port in one family as map entries, once its id and the generations of its sets are chosen.
 import { cidrBytes, formatAddress } from '../model/address.js';
 import type { Backend as SliceBackend } from '../model/service.js';
-import type { FrontendKind } from './frontends.js';
+import { type FrontendKind, PROTOCOL_NUMBERS } from './frontends.js';
 import { maglevChunks } from './maglev.js';
+import { UNSPECIFIED } from './node-address.js';
 import { type Table, toTable } from './table.js';
 import {
   type Backend,
   type BackendKey,
+  type DirectBackend,
+  type DirectKey,
   type MaglevChunk,
   type MaglevKey,
   SCOPE,
@@ -25,6 +28,7 @@ export interface ServiceTables {
   readonly maglev: Table<MaglevKey, MaglevChunk>;
   readonly source_ranges: Table<SourceRangeKey, number>;
   readonly serving: Table<ServingKey, number>;
+  readonly direct_backends: Table<DirectKey, DirectBackend>;
 }
 
 /** Backends under a generation. */
@@ -67,6 +71,7 @@ export function serviceTables({ unit, id, sets }: CompiledService): ServiceTable
       }),
     ),
     serving: toTable(unit.serving.map(({ address, port }) => [{ service_id: id, address, port }, PRESENT])),
+    direct_backends: toTable(directEntries(unit)),
   };
 }
 
@@ -98,6 +103,7 @@ function serviceFlags(unit: Unit, kind: FrontendKind): number {
   return (
     (restricted ? SERVICE_FLAGS.SERVICE_SOURCE_RANGES : 0) |
     (isMaglev(unit) ? SERVICE_FLAGS.SERVICE_MAGLEV : 0) |
+    (unit.isDirect && kind !== 'cluster' ? SERVICE_FLAGS.SERVICE_DIRECT : 0) |
     (unit.serving.length > 0 ? SERVICE_FLAGS.SERVICE_SERVING : 0)
   );
 }
@@ -110,6 +116,17 @@ function dropFlags({ selection }: Unit, local: readonly boolean[]): number {
 
 function isMaglev({ service }: Unit): boolean {
   return service.loadBalancing === 'Maglev';
+}
+
+/** By what another node's packet says. Node ports are that node's: the same on all, by whatever address. */
+function directEntries({ frontends, port, direct }: Unit): [DirectKey, DirectBackend][] {
+  const external = frontends.filter(({ kind }) => kind === 'loadBalancer' || kind === 'external').map(({ key }) => key);
+  const protocol = PROTOCOL_NUMBERS[port.protocol];
+  const { nodePort } = port;
+  const keys = nodePort === undefined ? external : [...external, { address: UNSPECIFIED, port: nodePort, protocol }];
+  return direct.flatMap(({ address: pod, port: target }) =>
+    keys.map((key): [DirectKey, DirectBackend] => [{ pod, ...key }, { port: target }]),
+  );
 }
 
 function backendEntries(service_id: number, { generation, backends }: BackendSet): [BackendKey, Backend][] {

@@ -1,4 +1,5 @@
 // All services to map entries. What did not change since the last compile is taken from it as it is.
+import type { IpAddress } from '../model/address.js';
 import type { Node } from '../model/node.js';
 import { inNameOrder } from '../model/order.js';
 import type { EndpointSlice, Service } from '../model/service.js';
@@ -60,11 +61,22 @@ export function compileServices(input: ServicesInput): CompiledServices {
   return compileChanges(previous, basis);
 }
 
+/** Whether one of the Services that this compile looked at has a backend at one of the addresses. */
+export function hasBackendAt({ groups, changes }: CompiledServices, addresses: readonly IpAddress[]): boolean {
+  const names = changes === undefined ? groups.keys() : changes.names;
+  for (const name of names) {
+    const units = groups.get(name)?.list ?? [];
+    if (units.some(({ unit }) => unit.backends.some(({ address }) => addresses.includes(address)))) return true;
+  }
+  return false;
+}
+
 function createContext({ snapshot: { network }, node }: ServicesInput): UnitContext {
   return {
     place: { nodeName: node.name, zone: node.zone ?? '' },
     nodePortAddresses: network === undefined ? [] : selectNodePortAddresses(network, node),
     guardsClusterIPs: (network?.serviceCIDRs ?? []).length > 0,
+    forwardingMode: network?.forwardingMode ?? 'Translated',
   };
 }
 

@@ -112,6 +112,19 @@ export interface DetourSource {
   readonly ethernet_destination: string;
 }
 
+/** struct direct_backend */
+export interface DirectBackend {
+  readonly port: number;
+}
+
+/** struct direct_key */
+export interface DirectKey {
+  readonly pod: string;
+  readonly address: string;
+  readonly port: number;
+  readonly protocol: number;
+}
+
 /** enum direction */
 export type Direction = 'DIRECTION_FROM_CONTAINER' | 'DIRECTION_FROM_NETDEV';
 export const DIRECTION = {
@@ -174,7 +187,9 @@ export type DropReason =
   | 'DROP_FLOW_PRESSURE'
   | 'DROP_NO_LOCAL_BACKEND'
   | 'DROP_SOURCE_RANGE'
-  | 'DROP_NO_SERVICE';
+  | 'DROP_NO_SERVICE'
+  | 'DROP_TUNNEL_SOURCE'
+  | 'DROP_NO_DIRECT_BACKEND';
 export const DROP_REASON = {
   DROP_NONE: 0,
   DROP_TRUNCATED: 1,
@@ -208,6 +223,8 @@ export const DROP_REASON = {
   DROP_NO_LOCAL_BACKEND: 29,
   DROP_SOURCE_RANGE: 30,
   DROP_NO_SERVICE: 31,
+  DROP_TUNNEL_SOURCE: 32,
+  DROP_NO_DIRECT_BACKEND: 33,
 } as const;
 
 /** struct endpoint */
@@ -299,6 +316,9 @@ export type FlowFlags =
   | 'FLOW_HAS_TIMESTAMP'
   | 'FLOW_RESET_VALID'
   | 'FLOW_INBOUND'
+  | 'FLOW_TO_HOST'
+  | 'FLOW_ENCAPSULATE'
+  | 'FLOW_AWAITED'
   | 'FLOW_LIMITED';
 export const FLOW_FLAGS = {
   FLOW_REPLY: 1,
@@ -312,7 +332,10 @@ export const FLOW_FLAGS = {
   FLOW_HAS_TIMESTAMP: 256,
   FLOW_RESET_VALID: 512,
   FLOW_INBOUND: 1024,
-  FLOW_LIMITED: 4096,
+  FLOW_TO_HOST: 2048,
+  FLOW_ENCAPSULATE: 4096,
+  FLOW_AWAITED: 8192,
+  FLOW_LIMITED: 16384,
 } as const;
 
 /** struct flow_key */
@@ -537,6 +560,9 @@ export interface Scratch {
   readonly row: BucketRow;
   readonly walked: { readonly key: FlowKey; readonly flow: Flow };
   readonly walked_mapping: { readonly key: MappingKey; readonly mapping: Mapping };
+  readonly direct_key: DirectKey;
+  readonly tunnel_source: string;
+  readonly tunnel_destination: string;
 }
 
 /** struct segment */
@@ -561,7 +587,8 @@ export type ServiceFlags =
   | 'SERVICE_SOURCE_RANGES'
   | 'SERVICE_MAGLEV'
   | 'SERVICE_SERVING'
-  | 'SERVICE_ADDRESS';
+  | 'SERVICE_ADDRESS'
+  | 'SERVICE_DIRECT';
 export const SERVICE_FLAGS = {
   SERVICE_DROP_INTERNAL: 1,
   SERVICE_DROP_EXTERNAL: 2,
@@ -569,6 +596,7 @@ export const SERVICE_FLAGS = {
   SERVICE_MAGLEV: 8,
   SERVICE_SERVING: 16,
   SERVICE_ADDRESS: 32,
+  SERVICE_DIRECT: 64,
 } as const;
 
 /** struct service_key */
@@ -696,7 +724,6 @@ export interface Walk {
   readonly began: bigint;
   readonly spent: bigint;
   readonly element: bigint;
-  readonly fetched: bigint;
 }
 
 /** enum walker */
@@ -730,6 +757,7 @@ export interface Maps {
   readonly datagram_peers: { readonly key: DatagramPeerKey; readonly value: SocketPeer };
   readonly detour_sources: { readonly key: string; readonly value: DetourSource };
   readonly detour_totals: { readonly key: number; readonly value: DetourBudget };
+  readonly direct_backends: { readonly key: DirectKey; readonly value: DirectBackend };
   readonly drops: { readonly key: DropKey; readonly value: readonly DropCounter[] };
   readonly endpoints: { readonly key: string; readonly value: Endpoint };
   readonly flow_counts: { readonly key: number; readonly value: FlowCount };

@@ -2,7 +2,15 @@
 import { type Cidr, FAMILIES, type Family, familyOf, type IpAddress } from '../model/address.js';
 import { compareText } from '../model/order.js';
 import { isServing, type Place, type Selection, selectBackends } from '../model/selection.js';
-import { type Backend, type EndpointSlice, portKey, type Service, type ServicePort } from '../model/service.js';
+import {
+  type Backend,
+  type EndpointSlice,
+  type ForwardingMode,
+  isExternallyAccessible,
+  portKey,
+  type Service,
+  type ServicePort,
+} from '../model/service.js';
 import { type Frontend, listAddresses, listFrontends } from './frontends.js';
 
 /** All frontends of one service port in one family share their backends, and so one service id. */
@@ -18,6 +26,10 @@ export interface Unit {
   readonly selection: Selection;
   /** Of UDP: backends whose flows go on. */
   readonly serving: readonly Backend[];
+  /** Whether packets from outside for pods of other nodes are handed over to these. */
+  readonly isDirect: boolean;
+  /** Then: backends of this node, to which others may hand them over; those that are ready first. */
+  readonly direct: readonly Backend[];
   /** Of its family. */
   readonly sourceRanges: readonly Cidr[];
 }
@@ -28,6 +40,8 @@ export interface UnitContext {
   readonly nodePortAddresses: readonly IpAddress[];
   /** Whether other ports of a cluster IP are refused. */
   readonly guardsClusterIPs: boolean;
+  /** Of Services that do not say it. */
+  readonly forwardingMode: ForwardingMode;
 }
 
 /** In the order of ports and families. Units without a frontend are left out. */
@@ -51,6 +65,7 @@ interface UnitInput {
 function createUnit({ service, port, family, slices, context }: UnitInput, addresses: readonly Frontend[]): Unit {
   const backends = mergeBackends(slices, portKey(port.name, port.protocol), family);
   const { place, nodePortAddresses } = context;
+  const isDirect = isForwardedDirectly(service, port, context);
   return {
     name: `${service.namespace}/${service.name}:${port.name}/${port.protocol}/${family}`,
     service,
@@ -60,8 +75,23 @@ function createUnit({ service, port, family, slices, context }: UnitInput, addre
     backends,
     selection: selectBackends(backends, { service, port }, place),
     serving: port.protocol === 'UDP' ? backends.filter(isServing) : [],
+    isDirect,
+    direct: isDirect ? listDirect(backends, place) : [],
     sourceRanges: service.sourceRanges.filter((cidr) => familyOf(cidr) === family),
   };
+}
+
+function isForwardedDirectly(service: Service, port: ServicePort, { forwardingMode }: UnitContext): boolean {
+  const mode = service.forwardingMode ?? forwardingMode;
+  return (
+    mode === 'DirectReturn' && service.externalTrafficPolicy === 'Cluster' && isExternallyAccessible(service, port)
+  );
+}
+
+/** In whatever state: the node that chose one may know more, or less, than this one. */
+function listDirect(backends: readonly Backend[], { nodeName }: Place): Backend[] {
+  const here = backends.filter((backend) => backend.nodeName !== '' && backend.nodeName === nodeName);
+  return here.sort((a, b) => Number(b.ready) - Number(a.ready));
 }
 
 /** A backend may be in several slices while it moves from one to another: what says most for it counts. */

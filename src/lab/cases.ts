@@ -59,7 +59,7 @@ interface CaseTemplate {
     | Readonly<Record<Mode, ExpectedSource>>
     | Readonly<Record<SocketsChoice, ExpectedSource>>;
   readonly action?: CaseAction;
-  readonly mtu?: number;
+  readonly mtu?: number | Readonly<Record<Family, number>>;
   readonly hops?: readonly string[];
   /** Only where the family is in this mode. */
   readonly mode?: Mode;
@@ -73,6 +73,8 @@ const ALL: readonly CaseProtocol[] = ['TCP', 'UDP', 'ICMP'];
 const PORTS: readonly CaseProtocol[] = ['TCP', 'UDP'];
 /** A pod's packets to the outside. */
 const LEAVING = { Island: 'block', Flat: 'own' } as const;
+/** What the way between c2's nodes leaves when there is a header in front of the packet. */
+const DIRECT_MTU = { ipv4: FABRIC_MTU - 20, ipv6: FABRIC_MTU - 40 } as const;
 /** To a service of the own cluster: the socket goes straight to the backend, a packet is translated. */
 const STAYING = { auto: 'own', never: 'inside' } as const;
 
@@ -101,6 +103,11 @@ const SERVICES: readonly CaseTemplate[] = [
   { name: 'by VIP, two backends', protocols: PORTS, from: 'client', to: 'vip:c2/pair', expectedSource: 'own' },
   { name: 'other client to pod by NodePort', protocols: PORTS, from: 'client', to: 'nodeport:c1-n1/web', expectedSource: 'own' },
   { name: 'by NodePort, backend on the other node', protocols: PORTS, from: 'client', to: 'nodeport:c1-n2/web', expectedSource: 'gateway' },
+  { name: 'direct return: by VIP', protocols: PORTS, from: 'client', to: 'vip:c1/direct', expectedSource: 'own' },
+  { name: 'direct return: by NodePort', protocols: PORTS, from: 'client', to: 'nodeport:c1-n1/direct', expectedSource: 'own' },
+  { name: 'direct return: by NodePort of the pod\'s node', protocols: PORTS, from: 'client', to: 'nodeport:c1-n2/direct', expectedSource: 'own' },
+  { name: "direct return: other cluster's pod", protocols: PORTS, from: 'c2/b', to: 'vip:c1/direct', expectedSource: LEAVING },
+  { name: 'direct return: pod of the own cluster', protocols: PORTS, from: 'c1/a', to: 'vip:c1/direct', expectedSource: STAYING },
   { name: "pod to the other cluster's service", protocols: PORTS, from: 'c1/a', to: 'vip:c2/web', expectedSource: LEAVING },
   { name: "pod to the other cluster's service", protocols: PORTS, from: 'c2/c', to: 'vip:c1/pair', expectedSource: LEAVING },
   { name: "other cluster's service, other node's pod", protocols: PORTS, from: 'c2/b', to: 'vip:c1/far', expectedSource: 'gateway' },
@@ -127,6 +134,8 @@ const LARGE: readonly CaseTemplate[] = [
   { name: '100 MB there and back, verified', protocols: ['TCP'], from: 'c1/b', to: 'server', expectedSource: 'reply', action: 'transfer' },
   { name: '100 MB there and back, verified', protocols: ['TCP'], from: 'c1/a', to: 'c1/c', expectedSource: 'reply', action: 'transfer' },
   { name: '100 MB there and back, verified', protocols: ['TCP'], from: 'client', to: 'vip:c2/web', expectedSource: 'reply', action: 'transfer' },
+  { name: '100 MB there and back, verified', protocols: ['TCP'], from: 'client', to: 'vip:c1/direct', expectedSource: 'reply', action: 'transfer' },
+  { name: '8000 bytes in a datagram', protocols: ['UDP'], from: 'client', to: 'vip:c1/direct', expectedSource: 'reply', action: 'large' },
   { name: '8000 bytes in a datagram', protocols: ['UDP'], from: 'c1/a', to: 'c1/b', expectedSource: 'reply', action: 'large' },
   { name: '8000 bytes in a datagram', protocols: ['UDP'], from: 'c1/a', to: 'c1/c', expectedSource: 'reply', action: 'large' },
   { name: '8000 bytes in a datagram', protocols: ['UDP'], from: 'c1/a', to: 'server', expectedSource: 'reply', action: 'large' },
@@ -145,6 +154,8 @@ const PATH_MTU: readonly CaseTemplate[] = [
   { name: 'path MTU: pod to pod, other node', protocols: PORTS, from: 'c2/a', to: 'c2/c', expectedSource: 'reply', action: 'mtu', mtu: FABRIC_MTU },
   { name: "path MTU: pod to the other cluster's service", protocols: PORTS, from: 'c1/a', to: 'vip:c2/narrow', expectedSource: 'reply', action: 'mtu', mtu: NARROW_MTU },
   { name: 'path MTU: by VIP, backend on the other node', protocols: PORTS, from: 'client', to: 'vip:c2/far', expectedSource: 'reply', action: 'mtu', mtu: FABRIC_MTU },
+  { name: 'path MTU: direct return', protocols: PORTS, from: 'client', to: 'vip:c2/direct', expectedSource: 'reply', action: 'mtu', mtu: DIRECT_MTU },
+  { name: 'path MTU bottleneck, receiving', protocols: ['TCP'], from: 'server/narrow', to: 'vip:c1/direct', expectedSource: 'reply', action: 'source' },
   { name: 'path MTU bottleneck, receiving', protocols: ['TCP'], from: 'c1/a', to: 'server/narrow', expectedSource: 'reply', action: 'source' },
   { name: 'path MTU bottleneck, receiving', protocols: ['TCP'], from: 'server/narrow', to: 'vip:c1/web', expectedSource: 'reply', action: 'source' },
   { name: 'path MTU bottleneck, receiving', protocols: ['TCP'], from: 'c1/a', to: 'vip:c2/narrow', expectedSource: 'reply', action: 'source' },
@@ -158,6 +169,7 @@ const REORDERED: readonly CaseTemplate[] = [
   { name: 'fragments in reversed order', protocols: ['UDP'], from: 'client', to: 'vip:c1/web', expectedSource: 'reply', action: 'reordered' },
   { name: 'fragments in reversed order', protocols: ['UDP'], from: 'client', to: 'nodeport:c1-n2/web', expectedSource: 'reply', action: 'reordered' },
   { name: 'fragments in reversed order', protocols: ['UDP'], from: 'c1/a', to: 'vip:c2/web', expectedSource: 'reply', action: 'reordered' },
+  { name: 'fragments in reversed order', protocols: ['UDP'], from: 'client', to: 'vip:c1/direct', expectedSource: 'reply', action: 'reordered' },
   { name: 'fragments too large for the way, cut again', protocols: ['UDP'], from: 'c2/a', to: 'c2/c', expectedSource: 'reply', action: 'recut', family: 'ipv4' },
 ];
 
@@ -168,6 +180,7 @@ const TRACES: readonly CaseTemplate[] = [
   { name: 'traceroute: other client to pod, directly', protocols: ALL, from: 'client', to: 'c1/a', expectedSource: 'reply', action: 'trace', hops: ['router/out', 'c1-n1'], mode: 'Flat' },
   { name: 'traceroute: by VIP', protocols: ['TCP'], from: 'client', to: 'vip:c1/web', expectedSource: 'reply', action: 'trace', hops: ['router/out', 'c1-n1'] },
   { name: 'traceroute: by VIP, backend on the other node', protocols: ['TCP'], from: 'client', to: 'vip:c1/far', expectedSource: 'reply', action: 'trace', hops: ['router/out', 'c1-n1', 'c1-n2'] },
+  { name: 'traceroute: direct return', protocols: ['TCP'], from: 'client', to: 'vip:c1/direct', expectedSource: 'reply', action: 'trace', hops: ['router/out', 'c1-n1', 'c1-n2'] },
   { name: "traceroute: pod to the other cluster's service", protocols: ['TCP'], from: 'c1/a', to: 'vip:c2/web', expectedSource: 'reply', action: 'trace', hops: ['c1-n1', 'router/c1', 'c2-n1'] },
   { name: 'mtr: pod to other server', protocols: ALL, from: 'c1/a', to: 'server', expectedSource: 'reply', action: 'mtr', hops: ['c1-n1', 'router/c1'] },
   { name: 'mtr: by VIP', protocols: ['TCP'], from: 'client', to: 'vip:c1/web', expectedSource: 'reply', action: 'mtr', hops: ['router/out', 'c1-n1'] },
@@ -201,7 +214,7 @@ function expand(template: CaseTemplate, circumstances: Circumstances): LabCase[]
     to,
     // ping does not tell which source it was seen with.
     expectedSource: protocol === 'ICMP' ? 'reply' : expected,
-    ...(mtu === undefined ? {} : { mtu }),
+    ...(mtu === undefined ? {} : { mtu: typeof mtu === 'number' ? mtu : mtu[family] }),
     ...(hops === undefined ? {} : { hops }),
   }));
 }

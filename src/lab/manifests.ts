@@ -33,7 +33,11 @@ export function serviceManifest(service: LabService): Manifest {
   return {
     apiVersion: 'v1',
     kind: 'Service',
-    metadata: { name: service.name, namespace: NAMESPACE },
+    metadata: {
+      name: service.name,
+      namespace: NAMESPACE,
+      ...(service.direct ? { annotations: { 'isthmus.dev/forwarding-mode': 'DirectReturn' } } : {}),
+    },
     spec: {
       type: 'LoadBalancer',
       clusterIP: service.clusterIP.ipv4,

@@ -21,6 +21,8 @@ export interface LabService {
   readonly vip: AddressPair;
   readonly clusterIP: AddressPair;
   readonly nodePort: number;
+  /** Whether another node's pod answers clients outside itself. */
+  readonly direct: boolean;
   /** Names of the pods behind it. */
   readonly backends: readonly string[];
 }
@@ -63,6 +65,8 @@ export const SERVICE_PORT = 80;
 export const NARROW_MTU = 1300;
 /** What the routing tables of c2's nodes say of the way between them, bytes, as if it were a tunnel. */
 export const FABRIC_MTU = 1400;
+/** Whose packets from outside are handed over to the other node. */
+export const DIRECT_SERVICE = 'direct';
 /** Whose VIP is behind the bottleneck. */
 export const NARROW_SERVICE = 'narrow';
 
@@ -158,10 +162,17 @@ function planPods(cluster: string): LabPod[] {
 
 /**
  * web: on the node that the VIPs are routed to; far: on the other node; pair: two pods; empty: none; narrow: as web, its
- * VIP is behind the path MTU bottleneck.
+ * VIP is behind the path MTU bottleneck; direct: as far, but the other node answers the client itself.
  */
 function planServices(base: number, cluster: number): LabService[] {
-  const backends = { web: ['a'], far: ['c'], pair: ['a', 'b'], empty: [], [NARROW_SERVICE]: ['a'] };
+  const backends = {
+    web: ['a'],
+    far: ['c'],
+    pair: ['a', 'b'],
+    empty: [],
+    [NARROW_SERVICE]: ['a'],
+    [DIRECT_SERVICE]: ['c'],
+  };
   const vips = { ipv4: `203.0.113.${base}/26`, ipv6: `2001:db8:f${cluster}::/64` };
   const clusterIPs = { ipv4: '10.96.0.0/16', ipv6: `fd00:96:${cluster}::/112` };
   return Object.entries(backends).map(([name, pods], index) => ({
@@ -169,6 +180,7 @@ function planServices(base: number, cluster: number): LabService[] {
     vip: pairAt(vips, index + 1),
     clusterIP: pairAt(clusterIPs, index + 10),
     nodePort: 30080 + index,
+    direct: name === DIRECT_SERVICE,
     backends: pods,
   }));
 }

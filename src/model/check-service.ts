@@ -41,6 +41,16 @@ export class ServiceCheck {
     return undefined;
   }
 
+  /** What it asks for and does not get. */
+  gaps({ unknownForwardingMode }: Service): string[] {
+    if (unknownForwardingMode === undefined) return [];
+    const inForce = this.#network?.forwardingMode ?? 'Translated';
+    return [
+      `its annotation isthmus.dev/forwarding-mode is '${unknownForwardingMode}', neither Translated nor DirectReturn: ` +
+        `it is forwarded by the ClusterNetwork's default, ${inForce}`,
+    ];
+  }
+
   /** Every frontend of a port, once. An external address that is a node's meets the node ports of the others. */
   #claims(service: Service, { port, protocol, nodePort }: ServicePort): string[] {
     const external = externalAddresses(service);

@@ -46,6 +46,7 @@ export function checkSnapshot(snapshot: Snapshot, whereOf: WhereOf = (object) =>
     return acceptAll(snapshot.services, (name, service) => {
       const reason = serviceCheck.accept(service);
       if (reason !== undefined) report(`Service ${name}`, reason);
+      else for (const gap of serviceCheck.gaps(service)) report(`Service ${name}`, gap, 'the rest of it');
       return reason === undefined;
     });
   });

@@ -1,5 +1,6 @@
 // ClusterNetwork: how the cluster's pods are addressed and translated.
 import type { Cidr, Family } from './address.js';
+import type { ForwardingMode } from './service.js';
 
 export type Mode = 'Flat' | 'Island';
 
@@ -98,6 +99,8 @@ export interface ClusterNetwork {
   readonly serviceCIDRs?: readonly Cidr[];
   /** Which of a node's addresses serve node ports; absent: all. */
   readonly nodePortAddresses?: readonly (Cidr | 'primary')[];
+  /** Of Services that do not say it themselves; absent: Translated. */
+  readonly forwardingMode?: ForwardingMode;
 }
 
 export const DEFAULT_TIMEOUTS: Timeouts = {

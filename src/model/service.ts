@@ -17,6 +17,12 @@ export type TrafficPolicy = 'Cluster' | 'Local';
 /** How one of several backends is chosen: any of them, or the same one on every node. */
 export type LoadBalancing = 'Random' | 'Maglev';
 
+/**
+ * What becomes of a packet from outside whose backend is on another node: it is translated to this node's address, or
+ * handed over as it is, and then that node answers the client itself.
+ */
+export type ForwardingMode = 'Translated' | 'DirectReturn';
+
 export interface Service {
   readonly namespace: string;
   readonly name: string;
@@ -34,6 +40,10 @@ export interface Service {
   /** Who may use the load balancer IPs; empty: everybody. Of both families. */
   readonly sourceRanges: readonly Cidr[];
   readonly loadBalancing: LoadBalancing;
+  /** Absent: as the ClusterNetwork says. */
+  readonly forwardingMode?: ForwardingMode;
+  /** What the Service asks for instead, when nobody knows it. */
+  readonly unknownForwardingMode?: string;
   /** Where load balancers ask whether this node has backends; only of those that need to know. */
   readonly healthCheckNodePort?: number;
 }

@@ -59,6 +59,7 @@ const schema = z.looseObject({
     timeouts: z.strictObject(timeoutFields()).prefault({}),
     serviceCIDRs: z.array(cidr).optional(),
     nodePortAddresses: z.array(z.literal('primary').or(cidr)).min(1).optional(),
+    forwardingMode: z.enum(['Translated', 'DirectReturn']).optional(),
   }),
 });
 
@@ -85,6 +86,7 @@ export function convertClusterNetwork(object: unknown): ClusterNetwork {
     flowLimits: { perPod: spec.nat.flowsPerPod, unansweredPerPod: spec.nat.unansweredPerPod },
     ...(spec.serviceCIDRs && { serviceCIDRs: spec.serviceCIDRs }),
     ...(spec.nodePortAddresses && { nodePortAddresses: spec.nodePortAddresses }),
+    ...(spec.forwardingMode && { forwardingMode: spec.forwardingMode }),
   };
   // Here and not only beside the other objects: a source keeps the last good state of what it cannot convert.
   const fault = checkNetwork(network);

@@ -1,7 +1,7 @@
 // Service (v1) to the model.
 import { z } from 'zod';
 import type { IpAddress } from '../model/address.js';
-import type { LoadBalancing, Service, ServicePort } from '../model/service.js';
+import type { ForwardingMode, LoadBalancing, Service, ServicePort } from '../model/service.js';
 import { address, addressOr, cidr, metadata, port, protocol, validate } from './schema.js';
 
 /** The label that gives a Service to another service proxy. */
@@ -9,6 +9,8 @@ const OTHER_PROXY = 'service.kubernetes.io/service-proxy-name';
 /** The label that says that no proxy is needed. */
 const HEADLESS_LABEL = 'service.kubernetes.io/headless';
 const LOAD_BALANCING = 'isthmus.dev/load-balancing';
+const FORWARDING_MODE = 'isthmus.dev/forwarding-mode';
+const FORWARDING_MODES: readonly ForwardingMode[] = ['Translated', 'DirectReturn'];
 const HEADLESS = 'None';
 const DEFAULT_AFFINITY_SECONDS = 10_800;
 const AFFINITY_SECONDS_MAX = 86_400;
@@ -18,7 +20,12 @@ const policy = z.enum(['Cluster', 'Local']).nullish();
 
 const schema = z.looseObject({
   metadata: metadata.extend({
-    annotations: z.looseObject({ [LOAD_BALANCING]: z.enum(['Random', 'Maglev']).default('Random') }).nullish(),
+    annotations: z
+      .looseObject({
+        [LOAD_BALANCING]: z.enum(['Random', 'Maglev']).default('Random'),
+        [FORWARDING_MODE]: z.string().optional(),
+      })
+      .nullish(),
   }),
   spec: z.looseObject({
     type: z.enum(['ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName']).default('ClusterIP'),
@@ -80,8 +87,16 @@ export function convertService(object: unknown): Service | undefined {
     affinityTimeout: affinityTimeout(spec),
     sourceRanges: [...new Set(spec.loadBalancerSourceRanges ?? [])],
     loadBalancing: (metadata.annotations?.[LOAD_BALANCING] ?? 'Random') as LoadBalancing,
+    ...forwardingMode(metadata.annotations?.[FORWARDING_MODE]),
     ...healthCheck(spec),
   };
+}
+
+/** Another version of the agent may know what this one does not: the Service goes on by the default, and that is told. */
+function forwardingMode(text: unknown): Pick<Service, 'forwardingMode' | 'unknownForwardingMode'> {
+  if (typeof text !== 'string') return {};
+  const known = FORWARDING_MODES.find((mode) => mode === text);
+  return known === undefined ? { unknownForwardingMode: text } : { forwardingMode: known };
 }
 
 /** A load balancer that may send anywhere needs no health check of its own for the Service. */

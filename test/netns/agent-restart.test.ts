@@ -182,7 +182,7 @@ test('a link whose pin was removed by somebody is attached anew', async () => {
   await node.startAgent();
   const links = [
     ...Object.keys({ ...BIND_HOOKS, ...SOCKET_HOOKS }),
-    `from_container-${record('container-a-eth0.json').hostInterface}`,
+    ...['from_container', 'from_host'].map((hook) => `${hook}-${record('container-a-eth0.json').hostInterface}`),
     'from_netdev-eth0',
   ];
   expect(Object.keys(await node.programs())).toEqual(links.sort());
@@ -208,7 +208,7 @@ test('a mode that changes while a pod has lost its device is in force for the ot
   await node.addPod('lost');
   await node.ip('lost', 'link del eth0');
   node.writeNetwork({ ipv4: { mode: 'Flat' } });
-  await node.waitFor(({ state }) => state.modes.ipv4 === 'Flat', 4000);
+  await node.waitFor(({ state }) => state.modes.ipv4 === 'Flat');
   expect(sawOf(await who('ipv4')).address).toBe(pod.ipv4);
   expect(messages()).toContain('the device of a pod is gone');
   await node.deletePod('lost');

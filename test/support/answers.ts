@@ -2,6 +2,7 @@
 import type { Packet } from './packet.js';
 import { PROTOCOL } from './packet-layer.js';
 import { parseFrame, parseTransport } from './packet-text.js';
+import { chunkNames, SCTP } from './sctp-layer.js';
 import { back, type Device } from './world.js';
 
 /** Type and code, IPv4 then IPv6: RFC 792, RFC 1812 and RFC 4443. */
@@ -77,4 +78,20 @@ export function resetAnswer(device: Device, refused: Packet): Packet {
   const outer = { source: destination, destination: source };
   const network2 = network.family === 'ipv4' ? frameBack.ipv4({ ...outer, id: 0 }) : frameBack.ipv6(outer);
   return network2.tcp({ ...ports, ...numbers });
+}
+
+/** The ABORT that refuses a packet of SCTP (RFC 9260 section 8.4). */
+export function abortAnswer(device: Device, refused: Packet): Packet {
+  const network = parseFrame(refused.bytes());
+  if (network?.protocol !== SCTP) throw new Error('an ABORT of what is not SCTP');
+  const { body, source, destination } = network;
+  const opens = chunkNames(body).join() === 'INIT';
+  const outer = { source: destination, destination: source };
+  const frame = network.family === 'ipv4' ? back(device).ipv4({ ...outer, id: 0 }) : back(device).ipv6(outer);
+  return frame.sctp({
+    source: body.readUInt16BE(2),
+    destination: body.readUInt16BE(0),
+    tag: body.readUInt32BE(opens ? 16 : 4),
+    chunks: [{ type: 'ABORT', flags: opens ? 0 : 1 }],
+  });
 }

@@ -22,7 +22,7 @@ const VERDICTS: Readonly<Record<number, Verdict>> = { 4294967295: 'next', 2: 'dr
 export const SKB = { bytes: 192, ifindex: 40, cb: 48, gsoSegments: 164, gsoSize: 176 } as const;
 /** BPF_F_TEST_SKB_CHECKSUM_COMPLETE */
 const CHECKSUM_COMPLETE = 4;
-const PROTOCOL_NAMES: Readonly<Record<number, string>> = { 1: 'icmp', 6: 'tcp', 17: 'udp', 58: 'icmp6' };
+const PROTOCOL_NAMES: Readonly<Record<number, string>> = { 1: 'icmp', 6: 'tcp', 17: 'udp', 58: 'icmp6', 132: 'sctp' };
 
 export type Verdict = 'next' | 'drop' | 'redirect';
 export type DropName = keyof typeof DROP_REASON;
@@ -54,6 +54,7 @@ type MapName =
   | 'maglev'
   | 'source_ranges'
   | 'serving'
+  | 'direct_backends'
   | 'affinities'
   | 'hits'
   | 'flows'
@@ -75,6 +76,7 @@ const MAP_NAMES: readonly MapName[] = [
   'maglev',
   'source_ranges',
   'serving',
+  'direct_backends',
   'affinities',
   'hits',
   'flows',
@@ -219,8 +221,8 @@ export class TestDatapath implements Disposable {
       endpoints.set(address, { ...common, ...pod });
     }
     const bits = node.includes(':') ? [128, 64, 48] : [128, 120, 112];
-    routes.set(routeKey(node, bits[0]), { type: ROUTE_TYPE.ROUTE_NATIVE, next_hop: '::' });
-    routes.set(routeKey(otherNode, bits[0]), { type: ROUTE_TYPE.ROUTE_NATIVE, next_hop: '::' });
+    routes.set(routeKey(node, bits[0]), { type: ROUTE_TYPE.ROUTE_NATIVE, next_hop: node });
+    routes.set(routeKey(otherNode, bits[0]), { type: ROUTE_TYPE.ROUTE_NATIVE, next_hop: otherNode });
     routes.set(routeKey(far, bits[1]), { type: ROUTE_TYPE.ROUTE_NODE, next_hop: otherNode });
     routes.set(routeKey(a, bits[2]), { type: ROUTE_TYPE.ROUTE_UNREACHABLE, next_hop: '::' });
   }

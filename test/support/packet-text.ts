@@ -1,7 +1,9 @@
 // Reads packets back: into fields for assertions, and into lines of text that make a difference easy to see.
 import { formatAddress } from '../../src/model/address.js';
 import { internetChecksum, type Pseudo, transportChecksum } from './checksum.js';
+import { sctpChecksum } from './crc.js';
 import { ETHERNET_BYTES, ETHERTYPE, PROTOCOL } from './packet-layer.js';
+import { chunkNames, SCTP } from './sctp-layer.js';
 
 export type ChecksumState = 'ok' | 'wrong' | 'absent' | 'partial';
 
@@ -23,7 +25,7 @@ export interface Network {
 }
 
 export interface Transport {
-  readonly name: 'tcp' | 'udp' | 'icmp' | 'other';
+  readonly name: 'tcp' | 'udp' | 'icmp' | 'sctp' | 'other';
   /** Ports; of an ICMP message type and code. */
   readonly source: number;
   readonly destination: number;
@@ -109,6 +111,7 @@ export function parseTransport(network: Network, header: Buffer): Transport | un
     const absent = body.readUInt16BE(6) === 0;
     return parseUdp(body, absent ? 'absent' : stateOf(network, pseudo));
   }
+  if (protocol === SCTP && body.length >= 12) return parseSctp(network);
   const icmp = family === 'ipv4' ? PROTOCOL.icmp : PROTOCOL.icmp6;
   return protocol === icmp && body.length >= 8 ? parseIcmp(body, stateOf(network, pseudo)) : undefined;
 }
@@ -126,6 +129,15 @@ function stateOf(network: Network, pseudo: Pseudo): ChecksumState {
   const plain = pseudo.protocol === PROTOCOL.icmp;
   const sum = plain ? internetChecksum(network.body) : transportChecksum(pseudo, network.body);
   return sum === 0 ? 'ok' : 'wrong';
+}
+
+function parseSctp({ body, fragment }: Network): Transport {
+  const [source, destination] = [body.readUInt16BE(0), body.readUInt16BE(2)];
+  const sum = body.readUInt32LE(8);
+  const whole = sum === 0 ? 'absent' : sum === sctpChecksum(body) ? 'ok' : 'wrong';
+  const checksum = fragment.includes('MF') ? 'partial' : whole;
+  const text = `sctp ${source} > ${destination} tag ${body.readUInt32BE(4)} ${chunkNames(body).join(', ')}`;
+  return { name: 'sctp', source, destination, checksum, text, payload: body.subarray(12) };
 }
 
 function parseTcp(body: Buffer, checksum: ChecksumState): Transport {

@@ -14,6 +14,7 @@ import type {
 } from './packet-layer.js';
 import * as layers from './packet-layer.js';
 import { PROTOCOL } from './packet-layer.js';
+import { type SctpFields, sctpLayer } from './sctp-layer.js';
 
 /** An immutable stack of layers; each method puts one more inside. */
 export class Packet {
@@ -56,6 +57,10 @@ export class Packet {
 
   udp(fields: UdpFields): Packet {
     return this.#with(layers.udpLayer(fields));
+  }
+
+  sctp(fields: SctpFields): Packet {
+    return this.#with(sctpLayer(fields));
   }
 
   icmp4(fields: IcmpFields): Packet {

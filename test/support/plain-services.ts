@@ -74,9 +74,41 @@ function portLines(input: PortInput): string[] {
       (internal === external ? internal : `${internal} | ${external}`) +
       (service.affinityTimeout > 0 ? ` affinity=${service.affinityTimeout}` : '') +
       (service.loadBalancing === 'Maglev' ? ' maglev' : '') +
+      (!cluster && isDirect(service) ? ' direct' : '') +
       (restricted ? ' restricted' : '')
     );
   });
+}
+
+/** Lines as those of directLines(): each pod of the node by every way in from outside. */
+export function plainDirect({ services, slices }: Snapshot, nodeName: string): string[] {
+  const lines = new Map<string, string>();
+  for (const [name, service] of services) {
+    const own = [...slices.values()].filter((slice) => `${slice.namespace}/${slice.serviceName}` === name);
+    for (const port of isDirect(service) ? service.ports : []) {
+      const all = own.flatMap((slice) => slice.backends[`${port.name}/${port.protocol}`] ?? []);
+      const here = bestOfEach(all).filter((backend) => backend.nodeName === nodeName);
+      // Of one pod's ports the lowest of those that are ready, or else of all.
+      const rank = (backend: Backend) => (backend.ready ? 0 : 0x10000) + backend.port;
+      for (const backend of here.sort((a, b) => rank(b) - rank(a))) {
+        const vips = [...service.externalIPs, ...service.loadBalancerIPs].filter(
+          (vip) => isIpv6(vip) === isIpv6(backend.address),
+        );
+        const ways = [
+          ...vips.map((vip) => `${vip} ${port.port}`),
+          ...(port.nodePort === undefined ? [] : [`:: ${port.nodePort}`]),
+        ];
+        for (const way of ways) {
+          lines.set(`${PROTOCOLS[port.protocol]} ${way} at ${backend.address}`, `${backend.port}`);
+        }
+      }
+    }
+  }
+  return [...lines].map(([text, target]) => `${text} -> ${target}`).sort();
+}
+
+function isDirect({ forwardingMode, externalTrafficPolicy }: Service): boolean {
+  return forwardingMode === 'DirectReturn' && externalTrafficPolicy === 'Cluster';
 }
 
 function targets({ all, node }: PortInput, ipv6: boolean, policy: string): string {

@@ -17,7 +17,7 @@ export interface Services {
   readonly node?: Partial<Node>;
 }
 
-const NAMES = ['serving', 'source_ranges', 'backends', 'maglev', 'services'] as const;
+const NAMES = ['direct_backends', 'serving', 'source_ranges', 'backends', 'maglev', 'services'] as const;
 
 /** Takes the maps from what they hold to what these objects say, as the agent of node-1 does. */
 export function programServices({ maps }: TestDatapath, { services, slices = [], network, node }: Services): void {

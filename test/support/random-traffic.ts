@@ -6,6 +6,7 @@ import { textOf } from './model/answers.js';
 import { type View, viewOf } from './model/view.js';
 import type { Packet } from './packet.js';
 import { ETHERNET_BYTES, PROTOCOL } from './packet-layer.js';
+import { type Chunk, type ChunkName, SCTP } from './sctp-layer.js';
 import { type Addresses, type Device, from, NODE_PORT, PORTS, V4, V6 } from './world.js';
 
 /** A packet that was forwarded: what it was, and what became of it. */
@@ -115,7 +116,7 @@ const fresh = fc.record<Fresh>({
     { weight: 3, arbitrary: fc.constantFrom<keyof Addresses>('remote', 'remote2', 'vip', 'node') },
     fc.constantFrom(...WHO),
   ),
-  protocol: fc.constantFrom(PROTOCOL.tcp, PROTOCOL.tcp, PROTOCOL.udp, PROTOCOL.udp, PROTOCOL.icmp, 132),
+  protocol: fc.constantFrom(PROTOCOL.tcp, PROTOCOL.tcp, PROTOCOL.udp, PROTOCOL.udp, PROTOCOL.icmp, SCTP, 33),
   ports: fc.tuple(PORT, PORT),
   isReply: fc.oneof({ weight: 5, arbitrary: fc.constant(false) }, fc.constant(true)),
 });
@@ -286,7 +287,9 @@ function packetOf({ shape: given }: Step, ends: Ends): Sent {
   const outer = six
     ? extended(from(device).ipv6({ source, destination, hopLimit: given.ttl }), given.options)
     : from(device).ipv4({ source, destination, ttl: given.ttl, options: Buffer.alloc(given.options * 4, 1) });
-  return { device, frame: transport(outer, given, ends).payload(given.size).bytes() };
+  const whole = transport(outer, given, ends);
+  // What follows the chunks of SCTP would be another one.
+  return { device, frame: (ends.protocol === SCTP ? whole : whole.payload(given.size)).bytes() };
 }
 
 function extended(packet: Packet, count: number): Packet {
@@ -307,9 +310,27 @@ function transport(packet: Packet, given: Shape, { protocol, ports: [source, des
       return type === undefined ? packet.echo({ id: source, reply: isReply }) : packet.icmp4({ type });
     case PROTOCOL.icmp6:
       return type === undefined ? packet.echo({ id: source, reply: isReply }) : packet.icmp6({ type });
+    case SCTP:
+      return packet.sctp({ source, destination, tag: given.seq, chunks: chunksOf(given), ...checksum });
     default:
       return packet;
   }
+}
+
+/** What says in SCTP what flags say in TCP. */
+function chunksOf({ flags, size }: Shape): Chunk[] {
+  const value = Buffer.alloc(16 + size, size);
+  const names: Readonly<Record<string, readonly ChunkName[]>> = {
+    S: ['INIT'],
+    SA: ['INIT ACK'],
+    A: ['SACK'],
+    PA: ['SACK', 'DATA'],
+    FA: ['SHUTDOWN', 'SACK'],
+    R: ['SACK', 'ABORT'],
+    RA: ['SHUTDOWN COMPLETE'],
+    SF: ['INIT', 'DATA'],
+  };
+  return (names[flags] ?? ['HEARTBEAT']).map((type) => ({ type, value }));
 }
 
 /** At every place that RFC 9293 allows: behind so many NOPs. */

@@ -18,6 +18,7 @@ export function recordingMaps(onWrite?: (write: string) => void): RecordingMaps 
     maglev: new RecordingMap('maglev', onWrite),
     source_ranges: new RecordingMap('source_ranges', onWrite),
     serving: new RecordingMap('serving', onWrite),
+    direct_backends: new RecordingMap('direct_backends', onWrite),
   };
 }
 

@@ -19,7 +19,7 @@ const AGENT = `${ROOT}/build/src/cli/main.js`;
 const CNI = `${ROOT}/build/native/isthmus-cni`;
 
 /** When stdin closes, because the test run ended in whatever way: the agent, its namespaces, its mount. */
-const REAPER =
+export const REAPER =
   'trap "" INT TERM HUP; cat >/dev/null; [ -f "$1/pid" ] && kill -9 "$(cat "$1/pid")"; umount "$1/bpf"; ' +
   'rm -rf "$1"; shift; for name in "$@"; do ip netns del "$name"; done';
 
@@ -98,15 +98,18 @@ function connect(namespaces: TestNamespaces): void {
   namespaces.run('out', ['ip', 'route', 'add', `${VIP.ipv6}/128`, 'via', NODE.ipv6]);
 }
 
-class RunningNode {
+/** A node's agent and its pods; `place` is the node's namespace. */
+export class RunningNode {
   readonly namespaces: TestNamespaces;
   readonly name: string;
   readonly stateDir: string;
+  readonly #place: string;
   #agent: ChildProcess | undefined;
   #log = '';
 
-  constructor(namespaces: TestNamespaces, name: string, stateDir: string) {
+  constructor(namespaces: TestNamespaces, name: string, stateDir: string, place = 'node') {
     this.namespaces = namespaces;
+    this.#place = place;
     this.name = name;
     this.stateDir = stateDir;
   }
@@ -123,7 +126,7 @@ class RunningNode {
       compile: 'auto',
     };
     const own = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
-    const argv = [`--net=${this.namespaces.path('node')}`, process.execPath, AGENT, 'agent', ...own, ...flags];
+    const argv = [`--net=${this.namespaces.path(this.#place)}`, process.execPath, AGENT, 'agent', ...own, ...flags];
     const agent = spawn('nsenter', argv, { stdio: ['ignore', 'inherit', 'pipe'] });
     agent.stderr?.setEncoding('utf8').on('data', (text: string) => (this.#log += text));
     this.#agent = agent;

@@ -26,6 +26,7 @@ export function desiredTables({
     maglev: merge(({ maglev }) => maglev),
     source_ranges: merge(({ source_ranges }) => source_ranges),
     serving: merge(({ serving }) => serving),
+    direct_backends: merge(({ direct_backends }) => direct_backends),
   };
 }
 
@@ -44,6 +45,13 @@ export function resolveFrontends(tables: Pick<Tables, 'services' | 'backends'>):
     .sort();
 }
 
+/** `PROTOCOL FRONTEND at POD -> PORT` of all that other nodes may hand over. */
+export function directLines(table: Tables['direct_backends']): string[] {
+  return [...table.values()]
+    .map(([{ pod, address, port, protocol }, to]) => `${protocol} ${address} ${port} at ${pod} -> ${to.port}`)
+    .sort();
+}
+
 function targetsOf({ id, flags, sets }: Service, scope: number, backends: Tables['backends']): string {
   const { generation, backend_count } = sets[scope] ?? { generation: 0, backend_count: 0 };
   const drop = [SERVICE_FLAGS.SERVICE_DROP_INTERNAL, SERVICE_FLAGS.SERVICE_DROP_EXTERNAL][scope] ?? 0;
@@ -59,6 +67,7 @@ function traits({ flags, affinity }: Service): string {
   return (
     (affinity > 0 ? ` affinity=${affinity}` : '') +
     (flags & SERVICE_FLAGS.SERVICE_MAGLEV ? ' maglev' : '') +
+    (flags & SERVICE_FLAGS.SERVICE_DIRECT ? ' direct' : '') +
     (flags & SERVICE_FLAGS.SERVICE_SOURCE_RANGES ? ' restricted' : '')
   );
 }

@@ -36,7 +36,7 @@ describe('usage errors end with 2', () => {
     [['flow', 'list', '-o', 'xml'], 'Allowed choices are table, wide, json, jsonl, yaml'],
     [['nat', 'who'], "missing required argument 'addr:port'"],
     [['nat', 'who', '203.0.113.7'], "'203.0.113.7' has no port: write 203.0.113.7:PORT"],
-    [['nat', 'who', '203.0.113.7:1', '--proto', 'gre'], 'Allowed choices are tcp, udp, icmp'],
+    [['nat', 'who', '203.0.113.7:1', '--proto', 'gre'], 'Allowed choices are tcp, udp, sctp, icmp'],
     [['nat', 'who', '203.0.113.7:1', '--remote', 'x'], "'x' is not an IP address"],
     [['nat', 'list', '--address', '203.0.113.7:1'], '--address takes an address without a port'],
     [['drop', 'list', '--watch', '-o', 'json'], 'use -o jsonl instead of -o json'],

@@ -9,9 +9,9 @@ import type { EndpointSlice } from '../../src/model/service.js';
 import type { Snapshot } from '../../src/model/snapshot.js';
 import { VersionedMap } from '../../src/model/versioned-map.js';
 import { aBackend, aNetwork, aNode, anEndpoint, aService, aSlice, aSnapshot } from '../support/objects.js';
-import { plainFrontends, plainHostPorts } from '../support/plain-services.js';
+import { plainDirect, plainFrontends, plainHostPorts } from '../support/plain-services.js';
 import { recordingMaps } from '../support/recording-map.js';
-import { desiredTables, resolveFrontends, tableLines } from '../support/tables.js';
+import { desiredTables, directLines, resolveFrontends, tableLines } from '../support/tables.js';
 
 /** Few names and addresses, so that events meet: the same object twice, a service without slices, a taken address. */
 const name = fc.constantFrom('api', 'web', 'db');
@@ -38,6 +38,7 @@ const service = fc
     affinityTimeout: fc.constantFrom(0, 60),
     sourceRanges: fc.subarray(['203.0.113.0/24', '2001:db8:9::/48']),
     loadBalancing: fc.constantFrom('Random' as const, 'Random' as const, 'Random' as const, 'Maglev' as const),
+    forwardingMode: fc.constantFrom('Translated' as const, 'DirectReturn' as const),
   })
   .map(({ name, ...fields }) => ({ kind: 'service' as const, object: aService(name, fields) }));
 const backend = fc
@@ -159,10 +160,11 @@ class Agent {
 
   /** What the maps mean, without ids and generations, and how many entries they hold. */
   get meaning() {
-    const { endpoints, routes, services, backends, maglev, source_ranges, serving } = this.maps;
+    const { endpoints, routes, services, backends, maglev, source_ranges, serving, direct_backends } = this.maps;
     const frontends = resolveFrontends({ services: services.contents, backends: backends.contents });
     const sizes = [services, backends, maglev, source_ranges, serving].map(({ contents }) => contents.size);
-    return { endpoints: tableLines(endpoints.contents), routes: tableLines(routes.contents), frontends, sizes };
+    const direct = directLines(direct_backends.contents);
+    return { endpoints: tableLines(endpoints.contents), routes: tableLines(routes.contents), frontends, direct, sizes };
   }
 }
 
@@ -180,6 +182,7 @@ test('a history of changes and restarts leaves what one compile from nothing wou
         expect(agent.meaning).toEqual(fresh.meaning);
         const plain = [...plainFrontends(world.snapshot, 'node-1'), ...plainHostPorts(world, 'node-1')];
         expect(agent.meaning.frontends).toEqual(plain.sort());
+        expect(agent.meaning.direct).toEqual(plainDirect(world.snapshot, 'node-1'));
         // On the way a frontend leads to what it led to before or will lead to after, never to a mixture.
         expect([...before.frontends, ...agent.meaning.frontends]).toEqual(expect.arrayContaining([...agent.seen]));
       }

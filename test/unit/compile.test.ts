@@ -97,10 +97,10 @@ describe('routes', () => {
         "prefix=10.244.1.0 prefix_length=120 -> next_hop=:: type=3",
         "prefix=10.244.2.0 prefix_length=120 -> next_hop=198.51.100.2 type=1",
         "prefix=192.0.2.0 prefix_length=120 -> next_hop=:: type=2",
-        "prefix=198.51.100.1 prefix_length=128 -> next_hop=:: type=2",
-        "prefix=198.51.100.2 prefix_length=128 -> next_hop=:: type=2",
-        "prefix=2001:db8::1 prefix_length=128 -> next_hop=:: type=2",
-        "prefix=2001:db8::2 prefix_length=128 -> next_hop=:: type=2",
+        "prefix=198.51.100.1 prefix_length=128 -> next_hop=198.51.100.1 type=2",
+        "prefix=198.51.100.2 prefix_length=128 -> next_hop=198.51.100.2 type=2",
+        "prefix=2001:db8::1 prefix_length=128 -> next_hop=2001:db8::1 type=2",
+        "prefix=2001:db8::2 prefix_length=128 -> next_hop=2001:db8::2 type=2",
         "prefix=fd00:1:1:1:: prefix_length=64 -> next_hop=:: type=3",
         "prefix=fd00:1:1:2:: prefix_length=64 -> next_hop=2001:db8::2 type=1",
         "prefix=fd00:1:1:: prefix_length=48 -> next_hop=:: type=3",
@@ -118,7 +118,7 @@ describe('routes', () => {
       'prefix=10.244.0.0 prefix_length=112 -> next_hop=:: type=3',
       'prefix=10.244.1.0 prefix_length=120 -> next_hop=:: type=3',
       'prefix=192.0.2.0 prefix_length=120 -> next_hop=:: type=2',
-      'prefix=198.51.100.1 prefix_length=128 -> next_hop=:: type=2',
+      'prefix=198.51.100.1 prefix_length=128 -> next_hop=198.51.100.1 type=2',
     ]);
   });
 
@@ -129,8 +129,8 @@ describe('routes', () => {
     const snapshot = aSnapshot({ network: aNetwork({ families }), nodes: [aNode(1, { podCIDRs: [] }), aNode(2)] });
     expect(tableLines(compileOn({ snapshot }).routes)).toEqual([
       'prefix=10.244.2.0 prefix_length=120 -> next_hop=198.51.100.2 type=1',
-      'prefix=198.51.100.1 prefix_length=128 -> next_hop=:: type=2',
-      'prefix=198.51.100.2 prefix_length=128 -> next_hop=:: type=2',
+      'prefix=198.51.100.1 prefix_length=128 -> next_hop=198.51.100.1 type=2',
+      'prefix=198.51.100.2 prefix_length=128 -> next_hop=198.51.100.2 type=2',
     ]);
   });
 });

@@ -1,10 +1,11 @@
 // API objects to the model.
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import type { EndpointSlice } from '../../src/model/service.js';
+import { checkSnapshot } from '../../src/model/check.js';
+import type { EndpointSlice, Service } from '../../src/model/service.js';
 import { convert, identify } from '../../src/source/convert.js';
 import { readManifest } from '../../src/source/manifest.js';
-import { aBackend } from '../support/objects.js';
+import { aBackend, aService, aSnapshot } from '../support/objects.js';
 
 const convertYaml = (text: string) => convert(parse(text))?.object;
 const refusal = (text: string) => {
@@ -248,6 +249,26 @@ describe('Service', () => {
     expect(refusal(text('Magic'))).toBe(
       'metadata.annotations["isthmus.dev/load-balancing"]: Invalid option: expected one of "Random"|"Maglev"',
     );
+  });
+
+  test('says whether nodes hand its packets over; a word that is not known is kept for a warning', () => {
+    const text = (mode: string) =>
+      `{apiVersion: v1, kind: Service, metadata: {name: web, annotations: {isthmus.dev/forwarding-mode: ${mode}}}, spec: {clusterIP: 10.96.0.1}}`;
+    expect(convertYaml(text('DirectReturn'))).toMatchObject({ forwardingMode: 'DirectReturn' });
+    const unknown = convertYaml(text('Bounce')) as Service;
+    expect([unknown.forwardingMode, unknown.unknownForwardingMode]).toEqual([undefined, 'Bounce']);
+    const { services, problems } = checkSnapshot(aSnapshot({ services: [aService('web', unknown)] }));
+    expect(services.size).toBe(1);
+    expect(problems).toEqual([
+      {
+        where: 'Service default/web',
+        object: 'Service default/web',
+        reason:
+          "its annotation isthmus.dev/forwarding-mode is 'Bounce', neither Translated nor DirectReturn: " +
+          "it is forwarded by the ClusterNetwork's default, Translated",
+        inForce: 'the rest of it',
+      },
+    ]);
   });
 
   test('is refused with every violation in one sentence each', () => {

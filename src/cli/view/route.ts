@@ -20,7 +20,7 @@ export interface RouteItem {
   readonly prefix: Cidr;
   /** `node`, `native` or `unreachable`. */
   readonly type: string;
-  /** Absent where the host's routing table decides. */
+  /** Of a node's own address, the one that it sends from; absent where the host's routing table decides. */
   readonly nextHop?: IpAddress;
   readonly meaning: string;
 }

@@ -1,6 +1,7 @@
 // A service port as people see it: its frontend, its name from the agent's state, and the backends in force.
 import type { ServiceName } from '../../api/protocol.js';
 import type { IpAddress } from '../../model/address.js';
+import type { ForwardingMode } from '../../model/service.js';
 import type { AddressPort } from '../address-port.js';
 import type { FlagDecoder } from './flags.js';
 import { protocolName } from './flow.js';
@@ -56,6 +57,8 @@ export interface ServiceItem extends ServedItem {
   readonly external: ServedItem;
   /** Absent when the agent's state does not say it. */
   readonly policy?: { readonly internal: string; readonly external: string };
+  /** Where packets from outside are handed over to backends of other nodes; absent where they are translated. */
+  readonly forwarding?: ForwardingMode;
   readonly affinitySeconds?: number;
   /** New connections of the service port in this family, by all of its frontends; absent when nobody counts. */
   readonly hits?: bigint;
@@ -95,6 +98,7 @@ export interface ServiceViewer {
 
 export function viewService({ key, value }: ServiceRow, { names, index, flags, hits }: ServiceViewer): ServiceItem {
   const name = names.get(value.id);
+  const flagNames = flags(value.flags);
   const [internal = NOBODY, external = internal] = value.sets.map((set) => viewSet(value.id, set, index));
   return {
     ...(name === undefined ? {} : nameFields(name)),
@@ -104,7 +108,8 @@ export function viewService({ key, value }: ServiceRow, { names, index, flags, h
     external,
     ...(value.affinity > 0 ? { affinitySeconds: value.affinity } : {}),
     ...hitFields(hits, value.id),
-    flags: flags(value.flags),
+    ...(flagNames.includes('direct') ? { forwarding: 'DirectReturn' } : {}),
+    flags: flagNames,
     id: value.id,
   };
 }

@@ -46,7 +46,7 @@ export function matches(tuple: AddressFilter, filter: AddressFilter): boolean {
 }
 
 /** What --proto takes; `icmp` is that of either family. */
-export const PROTOCOL_NAMES = ['tcp', 'udp', 'icmp'] as const;
+export const PROTOCOL_NAMES = ['tcp', 'udp', 'sctp', 'icmp'] as const;
 
 export function isProtocol(protocol: string, wanted: string): boolean {
   return protocol === wanted || (wanted === 'icmp' && protocol === 'icmpv6');

@@ -42,19 +42,20 @@ function journal(): string[] {
 }
 
 describe.each(FAMILIES)('$name', ({ family }) => {
-  test('6888-1: UDP, TCP and echo are translated, SCTP is not forwarded', async () => {
+  test('6888-1: UDP, TCP, SCTP and echo are translated, other protocols are not forwarded', async () => {
     const at = await (await udpOf(world, 'a', family)).who(world.server('s1', family));
     const tcp = await (await (await world.sockets('a')).connect(world.server('s1', family))).who();
     const ping = await world.node.exec('a', ['ping', '-c', '1', '-W', '1', world.server('s1', family).address]);
     expect([at.address, tcp.address, ping.status]).toEqual([world.nodeAddress(family), world.nodeAddress(family), 0]);
     const [source, destination] = [world.pod('a', family), world.crafted(family)];
     const frame = world.fromPod('a');
-    const sctp =
-      family === 4
-        ? frame.ipv4({ source, destination, protocol: 132 })
-        : frame.ipv6({ source, destination, next: 132 });
+    (await world.frames('a')).send(frame.ip({ source, destination }).sctp({ source: 3868, destination: 3868 }));
+    const init = await world.wire.next(({ transport }) => transport?.name === 'sctp', 'the INIT');
+    expect([init.network.source, init.transport?.checksum]).toEqual([world.nodeAddress(family), 'ok']);
+    const dccp =
+      family === 4 ? frame.ipv4({ source, destination, protocol: 33 }) : frame.ipv6({ source, destination, next: 33 });
     const before = world.node.drops(DROP_REASON.DROP_UNSUPPORTED_PROTOCOL);
-    (await world.frames('a')).send(sctp.payload(32));
+    (await world.frames('a')).send(dccp.payload(32));
     await expect.poll(() => world.node.drops(DROP_REASON.DROP_UNSUPPORTED_PROTOCOL)).toBe(before + 1);
   });
 

@@ -1,6 +1,6 @@
 // Services: from every kind of frontend to every kind of backend, and the whole way back.
 import { expect, it } from 'vitest';
-import { icmpAnswer, resetAnswer } from '../../support/answers.js';
+import { abortAnswer, icmpAnswer, resetAnswer } from '../../support/answers.js';
 import { aFrontend, type TestDatapath } from '../../support/datapath.js';
 import { type FlowPair, flowPair } from '../../support/flow-text.js';
 import type { Packet } from '../../support/packet.js';
@@ -10,6 +10,7 @@ import { type Addresses, type Device, FAMILIES, from, into, NODE_PORT, PORTS } f
 
 const CLIENT = 40_000;
 const BACKEND = 8080;
+const PROTOCOLS = { tcp: 6, udp: 17, sctp: 132 } as const;
 
 interface Hop {
   readonly source: string;
@@ -99,7 +100,7 @@ const WAYS: readonly Way[] = [
 
 describeDatapath({ name: 'service', file: import.meta.filename }, (get) => {
   for (const [family, w] of FAMILIES) {
-    for (const protocol of ['tcp', 'udp'] as const) {
+    for (const protocol of ['tcp', 'udp', 'sctp'] as const) {
       it.each(WAYS)(`${family} ${protocol}: $name`, (way) => expectRoundTrip(get(), w, { way, protocol }));
     }
     testRefusals(family, w);
@@ -109,7 +110,7 @@ describeDatapath({ name: 'service', file: import.meta.filename }, (get) => {
   function testRefusals(family: string, w: Addresses): void {
     const ask = (device: Device) => from(device).ip({ source: device === 'a' ? w.a : w.remote, destination: w.vip });
     const given = (backends: number) => (datapath: TestDatapath) => {
-      for (const protocol of [6, 17])
+      for (const protocol of [6, 17, 132])
         datapath.maps.services.set({ address: w.vip, port: 80, protocol }, aFrontend(1, { backend_count: backends }));
     };
     const none = { verdict: 'redirect', drops: { DROP_NO_BACKEND: 1 } } as const;
@@ -123,6 +124,14 @@ describeDatapath({ name: 'service', file: import.meta.filename }, (get) => {
           in: ask(device).tcp(tcp),
           ...none,
           out: resetAnswer(device, ask(device).tcp(tcp)),
+        },
+        {
+          name: `${family}: K14: without a backend, an association from ${device} is aborted`,
+          from: device,
+          given: given(0),
+          in: ask(device).sctp(tcp),
+          ...none,
+          out: abortAnswer(device, ask(device).sctp(tcp)),
         },
         {
           name: `${family}: without a backend, UDP from ${device} is unreachable, as the frontend says`,
@@ -156,15 +165,6 @@ describeDatapath({ name: 'service', file: import.meta.filename }, (get) => {
             .tcp({ ...tcp, flags: 'PA', ack: 99 })
             .payload('late'),
         ),
-      },
-      {
-        name: `${family}: SCTP cannot be translated`,
-        from: 'uplink',
-        given: ({ maps }) =>
-          maps.services.set({ address: w.vip, port: 0, protocol: 132 }, aFrontend(1, { backend_count: 1 })),
-        in: sctp(w),
-        verdict: 'drop',
-        drops: { DROP_UNSUPPORTED_PROTOCOL: 1 },
       },
       {
         name: `${family}: an echo to a frontend is no connection to the service`,
@@ -252,9 +252,11 @@ describeDatapath({ name: 'service', file: import.meta.filename }, (get) => {
   }
 });
 
+type Protocol = 'tcp' | 'udp' | 'sctp';
+
 interface RoundTrip {
   readonly way: Way;
-  readonly protocol: 'tcp' | 'udp';
+  readonly protocol: Protocol;
 }
 
 /** Request and answer, and the entries that carried them. */
@@ -262,7 +264,7 @@ function expectRoundTrip(datapath: TestDatapath, w: Addresses, { way, protocol }
   const frontend = way.frontend(w);
   const seen = way.seen(w);
   const backend = { address: way.backend(w), port: BACKEND };
-  datapath.setService([{ ...frontend, protocol: protocol === 'tcp' ? 6 : 17 }], [backend]);
+  datapath.setService([{ ...frontend, protocol: PROTOCOLS[protocol] }], [backend]);
   const client = { address: way.clientAddress(w), port: CLIENT };
   const request = packet(protocol, 'S');
   const answer = packet(protocol, 'SA');
@@ -311,17 +313,11 @@ function hop(source: At, destination: At): Hop {
   return { source: source.address, sport: source.port, destination: destination.address, dport: destination.port };
 }
 
-function packet(protocol: 'tcp' | 'udp', flags: string) {
+function packet(protocol: Protocol, flags: string) {
   return (frame: Packet, { source, sport, destination, dport }: Hop, ttl: number): Packet => {
     const ip = frame.ip({ source, destination, ttl });
     const ports = { source: sport, destination: dport };
+    if (protocol === 'sctp') return ip.sctp({ ...ports, chunks: [flags === 'S' ? 'INIT' : 'INIT ACK'] });
     return protocol === 'tcp' ? ip.tcp({ ...ports, flags, ack: 1 }) : ip.udp(ports).payload('query');
   };
-}
-
-function sctp(w: Addresses): Packet {
-  const ends = { source: w.remote, destination: w.vip };
-  return (
-    w.vip.includes(':') ? from('uplink').ipv6({ ...ends, next: 132 }) : from('uplink').ipv4({ ...ends, protocol: 132 })
-  ).payload(12);
 }

@@ -3,6 +3,7 @@
 import { formatAddress } from '../../../src/model/address.js';
 import { ANSWER } from '../answers.js';
 import { eth, type Packet } from '../packet.js';
+import { SCTP } from '../sctp-layer.js';
 import type { Address } from './tuple.js';
 import { isLater, TCP, type View } from './view.js';
 
@@ -28,8 +29,24 @@ export function icmpError(frame: Buffer, view: View, { kind, from, mtu = 0 }: Ic
   return outer.icmp4({ type: four[0], code: four[1], rest: mtu }).payload(quote).bytes();
 }
 
+/** The ABORT that refuses a packet of SCTP (RFC 9260 section 8.4); undefined for one that nobody is told about. */
+function abort(frame: Buffer, view: View): Buffer | undefined {
+  const { tcp, bytes, transport, tuple, fragment } = view;
+  if (tcp === undefined || fragment !== undefined || tcp.flags === 0 || tcp.flags & TCP.rst) return undefined;
+  const opens = (tcp.flags & (TCP.syn | TCP.ack)) === TCP.syn;
+  const at = transport + (opens ? 16 : 4);
+  if (at + 4 > bytes.length) return undefined;
+  const ends = { source: textOf(tuple.destination), destination: textOf(tuple.source) };
+  const outer = view.six ? back(frame).ipv6(ends) : back(frame).ipv4({ ...ends, id: 0 });
+  const ports = { source: tuple.destinationPort, destination: tuple.sourcePort };
+  return outer
+    .sctp({ ...ports, tag: bytes.readUInt32BE(at), chunks: [{ type: 'ABORT', flags: opens ? 0 : 1 }] })
+    .bytes();
+}
+
 /** The reset that refuses a segment; undefined when it is one itself, or no whole segment. */
 export function reset(frame: Buffer, view: View): Buffer | undefined {
+  if (view.tuple.protocol === SCTP) return abort(frame, view);
   const { tcp, bytes, transport, tuple, fragment } = view;
   if (tcp === undefined || fragment !== undefined || tcp.flags & TCP.rst) return undefined;
   const acknowledged = (tcp.flags & TCP.ack) !== 0;

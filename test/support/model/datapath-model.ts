@@ -2,6 +2,7 @@
 import type { ANSWER } from '../answers.js';
 import type { DropName, Verdict } from '../datapath.js';
 import { ETHERTYPE, macBytes, PROTOCOL } from '../packet-layer.js';
+import { SCTP } from '../sctp-layer.js';
 import { type Device, HOOKS, MAC } from '../world.js';
 import { icmpError, macText, reset } from './answers.js';
 import { type Entry, type Flow, FlowTable, MappingTable, observe, type Socket, type Way } from './flow-table.js';
@@ -289,6 +290,7 @@ export class DatapathModel {
     const { view, device, frame } = at;
     switch (view.tuple.protocol) {
       case PROTOCOL.tcp:
+      case SCTP:
         if (canBegin(view)) return undefined;
         return answered(device, 'DROP_NO_FLOW', reset(frame, view));
       case PROTOCOL.udp:
@@ -303,6 +305,7 @@ export class DatapathModel {
   }
 
   #translate(at: Arrival, request: Request, sender: ModelEndpoint | undefined): Ruling {
+    if (isShortInit(at.view)) throw new Refused('DROP_TRUNCATED');
     const original = at.view.tuple;
     const way = request.target ? this.#wayInto(request.target) : this.#wayTo(request.destination.address);
     const wayBack = sender ? this.#wayInto(sender) : this.#wayTo(original.source);
@@ -538,9 +541,15 @@ function answered(device: Device, drop: DropName, bytes: Buffer | undefined): Ru
 }
 
 /** RFC 1122, RFC 4291: multicast, broadcast, loopback, link-local, and IPv6 that stands for IPv4. */
+/** Ends before its initiate tag. */
+function isShortInit({ tuple, bytes, transport }: View): boolean {
+  return tuple.protocol === SCTP && bytes.length < transport + 20;
+}
+
 /** Whether a packet can be a connection's first. */
 function canBegin({ tuple, tcp }: View): boolean {
-  return tuple.protocol !== PROTOCOL.tcp || ((tcp?.flags ?? 0) & (TCP.syn | TCP.ack | TCP.rst)) === TCP.syn;
+  const connects = tuple.protocol === PROTOCOL.tcp || tuple.protocol === SCTP;
+  return !connects || ((tcp?.flags ?? 0) & (TCP.syn | TCP.ack | TCP.rst)) === TCP.syn;
 }
 
 function isNotRoutable({ six, tuple: { destination } }: View): boolean {

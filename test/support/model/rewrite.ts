@@ -1,8 +1,10 @@
 // A packet on its way through a translator: one hop less, other addresses and ports, and checksums that account for it.
+import { sctpChecksum } from '../crc.js';
 import { ETHERNET_BYTES, PROTOCOL } from '../packet-layer.js';
+import { SCTP } from '../sctp-layer.js';
 import { updateChecksum } from './sum.js';
 import type { Tuple } from './tuple.js';
-import { isLater, type View } from './view.js';
+import { isLater, Refused, type View } from './view.js';
 
 /** The frame as it leaves, with one hop less and the tuple `to`. */
 export function forwarded(frame: Buffer, view: View, to: Tuple): Buffer {
@@ -12,7 +14,9 @@ export function forwarded(frame: Buffer, view: View, to: Tuple): Buffer {
   if (to === view.tuple) return out;
   const before = Buffer.from(ip.subarray(0, 40));
   setAddresses(ip, view.six, to);
-  if (!isLater(view)) {
+  if (view.tuple.protocol === SCTP) {
+    setSctpPorts(ip.subarray(view.transport, view.bytes.length), view, to);
+  } else if (!isLater(view)) {
     const transport = ip.subarray(view.transport, view.bytes.length);
     setPorts({ transport, protocol: view.tuple.protocol, request: view.icmpKind === 'request' }, to, [
       addressesOf(before, view.six),
@@ -20,6 +24,16 @@ export function forwarded(frame: Buffer, view: View, to: Tuple): Buffer {
     ]);
   }
   return out;
+}
+
+/** The checksum covers no address, but all of the packet: it is found anew, as wrong as it was. */
+function setSctpPorts(packet: Buffer, { tuple, fragment }: View, to: Tuple): void {
+  if (tuple.sourcePort === to.sourcePort && tuple.destinationPort === to.destinationPort) return;
+  if (fragment !== undefined) throw new Refused('DROP_UNSUPPORTED_PROTOCOL');
+  const wrong = packet.readUInt32LE(8) ^ sctpChecksum(packet);
+  packet.writeUInt16BE(to.sourcePort, 0);
+  packet.writeUInt16BE(to.destinationPort, 2);
+  if (packet.readUInt32LE(8) !== 0) packet.writeUInt32LE((sctpChecksum(packet) ^ wrong) >>> 0, 8);
 }
 
 /** One hop less, nothing else. */
@@ -66,7 +80,7 @@ export function setPorts(
     transport.writeUInt16BE(to.sourcePort, 0);
     transport.writeUInt16BE(to.destinationPort, 2);
   }
-  if (transport.length < field + 2) return;
+  if (protocol === SCTP || transport.length < field + 2) return;
   const checksum = transport.readUInt16BE(field);
   if (protocol === PROTOCOL.udp && checksum === 0) return;
   // The checksum itself is left out of what it covers.

@@ -3,6 +3,7 @@
 import { internetChecksum } from '../checksum.js';
 import type { DropName } from '../datapath.js';
 import { ETHERNET_BYTES, ETHERTYPE, PROTOCOL } from '../packet-layer.js';
+import { CHUNK, SCTP } from '../sctp-layer.js';
 import type { Tuple } from './tuple.js';
 
 /** A packet that is not taken for one, or goes no further. */
@@ -32,7 +33,7 @@ export interface View {
   /** Offset of the transport header in `bytes`. */
   readonly transport: number;
   readonly fragment: Fragment | undefined;
-  /** Of the TCP header. */
+  /** Of the TCP header; of SCTP what its chunks say in TCP's flags. */
   readonly tcp: { readonly flags: number; readonly bytes: number } | undefined;
   readonly icmpType: number | undefined;
   /** undefined in later fragments. */
@@ -155,6 +156,7 @@ function transportView({ protocol, ...base }: Base, ends: Ends): View {
   if (isLater(base)) return plain;
   if (protocol === PROTOCOL.tcp) return withPorts(plain, tcpOf(plain));
   if (protocol === PROTOCOL.udp) return withPorts(plain);
+  if (protocol === SCTP) return withPorts(plain, sctpOf(plain));
   return isIcmp(plain) ? icmpView(plain) : plain;
 }
 
@@ -169,6 +171,32 @@ function tcpOf(view: View): View['tcp'] {
   if (bytes < 20) throw new Refused('DROP_MALFORMED');
   headerOf(view, bytes);
   return { flags: header.readUInt8(13), bytes };
+}
+
+/** RFC 9260, in terms of RFC 9293; only so many chunks are looked at (limit). */
+const SCTP_FLAGS: Readonly<Record<number, number>> = {
+  [CHUNK.INIT]: TCP.syn,
+  [CHUNK['INIT ACK']]: TCP.syn | TCP.ack,
+  [CHUNK.SHUTDOWN]: TCP.fin | TCP.ack,
+  [CHUNK['SHUTDOWN ACK']]: TCP.fin | TCP.ack,
+  [CHUNK.ABORT]: TCP.rst,
+  [CHUNK['SHUTDOWN COMPLETE']]: TCP.rst,
+  [CHUNK.HEARTBEAT]: 0,
+  [CHUNK['HEARTBEAT ACK']]: 0,
+};
+const CHUNKS_MAX = 4;
+
+function sctpOf(view: View): View['tcp'] {
+  headerOf(view, 12);
+  const { bytes } = view;
+  let flags = 0;
+  for (let count = 0, at = view.transport + 12; count < CHUNKS_MAX && at + 4 <= bytes.length; count++) {
+    const [type, length] = [bytes.readUInt8(at), bytes.readUInt16BE(at + 2)];
+    flags |= SCTP_FLAGS[type] ?? TCP.ack;
+    if (type === CHUNK.DATA || length < 4) break;
+    at += Math.ceil(length / 4) * 4;
+  }
+  return { flags, bytes: 12 };
 }
 
 function withPorts(view: View, tcp?: View['tcp']): View {
