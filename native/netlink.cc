@@ -99,6 +99,8 @@ Napi::Function Netlink::Define(Napi::Env env)
 				   InstanceMethod<&Netlink::DeleteRoute>("deleteRoute"),
 				   InstanceMethod<&Netlink::ReplaceNeighbour>("replaceNeighbour"),
 				   InstanceMethod<&Netlink::DeleteNeighbour>("deleteNeighbour"),
+				   InstanceMethod<&Netlink::LimitRate>("limitRate"),
+				   InstanceMethod<&Netlink::RootQdisc>("rootQdisc"),
 				   InstanceAccessor<&Netlink::Cookie>("cookie"),
 				   InstanceMethod<&Netlink::WriteSysctl>("writeSysctl"),
 				   InstanceMethod<&Netlink::ReadSysctl>("readSysctl"),

@@ -37,6 +37,8 @@ public:
 	Napi::Value DeleteRoute(const Napi::CallbackInfo &info);
 	void ReplaceNeighbour(const Napi::CallbackInfo &info);
 	Napi::Value DeleteNeighbour(const Napi::CallbackInfo &info);
+	void LimitRate(const Napi::CallbackInfo &info);
+	Napi::Value RootQdisc(const Napi::CallbackInfo &info);
 	Napi::Value Cookie(const Napi::CallbackInfo &info);
 	void WriteSysctl(const Napi::CallbackInfo &info);
 	Napi::Value ReadSysctl(const Napi::CallbackInfo &info);

@@ -17,6 +17,14 @@ static __always_inline int endpoint_check_source(struct packet *pkt)
 	return 0;
 }
 
+/* Flags of a flow's entry whose packets go to a pod of this node. Without a branch, which the
+ * verifier would follow to the end of the packet. */
+static __always_inline __u32 endpoint_flow_flags(const struct endpoint *to)
+{
+	return FLOW_TO_CONTAINER |
+	       (to->flags & ENDPOINT_LIMITED) * (FLOW_LIMITED / ENDPOINT_LIMITED);
+}
+
 /* Whether a TCP connection of the host's own processes has the port: one from before the agent
  * reserved it. Who would only listen there has no right to. */
 static __noinline bool host_has_connection(struct packet *pkt)

@@ -102,7 +102,8 @@ static __noinline int flow_refresh(struct packet *pkt, struct flow *flow, second
 static __always_inline int flow_forward(struct packet *pkt, struct flow *flow)
 {
 	if (flow->flags & FLOW_TO_CONTAINER)
-		return forward_to_container(pkt, flow->ifindex_out, &flow->mac);
+		return forward_to_container(pkt, flow->ifindex_out, &flow->mac,
+					    flow->flags & FLOW_LIMITED);
 	if (flow->flags & FLOW_TO_HOST)
 		return VERDICT_TO_HOST;
 	/* What is to be cut is cut first: its pieces are handed over one by one. */

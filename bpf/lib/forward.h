@@ -37,9 +37,12 @@ static __always_inline int forward_check(struct packet *pkt, __u32 mtu)
 	return 0;
 }
 
-/* To a pod of this node, straight into its namespace (bpf_redirect_peer, 5.10). */
+/*
+ * To a pod of this node, straight into its namespace (bpf_redirect_peer, 5.10): past the queue of
+ * its device, which only a pod with limited bandwidth has.
+ */
 static __always_inline int forward_to_container(struct packet *pkt, __u32 ifindex,
-						const mac_addr *mac)
+						const mac_addr *mac, bool limited)
 {
 	struct ethhdr *ethernet = packet_at(pkt, 0, ETHERNET_BYTES);
 
@@ -49,7 +52,7 @@ static __always_inline int forward_to_container(struct packet *pkt, __u32 ifinde
 		return -DROP_REWRITE_FAILED;
 	__builtin_memcpy(ethernet->h_dest, mac, sizeof(*mac));
 	config_copy(ethernet->h_source, &config.gateway_mac, sizeof(*mac));
-	if (bpf_redirect_peer(ifindex, 0) != TC_REDIRECT)
+	if ((limited ? bpf_redirect(ifindex, 0) : bpf_redirect_peer(ifindex, 0)) != TC_REDIRECT)
 		return -DROP_REWRITE_FAILED;
 	return VERDICT_REDIRECTED;
 }
@@ -276,7 +279,7 @@ static __always_inline int forward_to_endpoint(struct packet *pkt, const struct 
 	int rc = forward_check(pkt, to->mtu);
 
 	rc = rc ?: packet_decrement_ttl(pkt);
-	return rc ?: forward_to_container(pkt, to->ifindex, &to->mac);
+	return rc ?: forward_to_container(pkt, to->ifindex, &to->mac, to->flags & ENDPOINT_LIMITED);
 }
 
 /* A piece of what was cut. It was checked and translated before, so its destination is enough. */
@@ -288,7 +291,8 @@ static __always_inline int forward_piece(struct packet *pkt)
 
 	pkt->skb->mark = 0;
 	if (endpoint && endpoint->ifindex)
-		return forward_to_container(pkt, endpoint->ifindex, &endpoint->mac);
+		return forward_to_container(pkt, endpoint->ifindex, &endpoint->mac,
+					    endpoint->flags & ENDPOINT_LIMITED);
 	route = route_lookup(&pkt->key.destination);
 	if (route && route->type == ROUTE_NODE)
 		return forward_to_next_hop(pkt, config.uplink_ifindex, &route->next_hop);

@@ -50,7 +50,8 @@ static __noinline int mapped_create(struct packet *pkt, struct scratch *s, struc
 	s->reply.source_port = pkt->key.source_port;
 	s->reply.destination = s->mapping.address;
 	s->reply.destination_port = s->mapping.port;
-	s->reply.flags = FLOW_REPLY | FLOW_REWRITE_DESTINATION | FLOW_TO_CONTAINER | FLOW_INBOUND;
+	s->reply.flags =
+		FLOW_REPLY | FLOW_REWRITE_DESTINATION | FLOW_INBOUND | endpoint_flow_flags(pod);
 	s->reply.ifindex_in = pkt->skb->ifindex;
 	s->reply.ifindex_out = pod->ifindex;
 	s->reply.mac = pod->mac;

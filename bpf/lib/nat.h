@@ -33,7 +33,8 @@ static __always_inline int nat_ways(struct packet *pkt, struct scratch *s,
 		 * branches, each of which the verifier would follow to the end of the packet. */
 		__u32 host = request->target->flags & ENDPOINT_HOST;
 
-		s->flow.flags |= host * FLOW_TO_HOST + (1 - host) * FLOW_TO_CONTAINER;
+		s->flow.flags |=
+			host * FLOW_TO_HOST + (1 - host) * endpoint_flow_flags(request->target);
 		s->flow.ifindex_out = request->target->ifindex;
 		s->flow.mac = request->target->mac;
 		s->flow.mtu = request->target->mtu + host * NAT_HOST_MTU;
@@ -46,7 +47,7 @@ static __always_inline int nat_ways(struct packet *pkt, struct scratch *s,
 	}
 	s->reply.ifindex_in = s->flow.ifindex_out;
 	if (pkt->source) {
-		s->reply.flags |= FLOW_TO_CONTAINER;
+		s->reply.flags |= endpoint_flow_flags(pkt->source);
 		s->reply.ifindex_out = pkt->source->ifindex;
 		s->reply.mac = pkt->source->mac;
 		s->reply.mtu = pkt->source->mtu;

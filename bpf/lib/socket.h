@@ -99,6 +99,9 @@ static __always_inline struct service *socket_service(struct bpf_sock_addr *cont
 
 	if (context->protocol != IPPROTO_TCP && context->protocol != IPPROTO_UDP)
 		return NULL;
+	/* Host ports are at 127.0.0.1 too. */
+	if (name_is_loopback4(to) && !socket_is_of_host(context))
+		return NULL;
 	socket_localhost(context, to, &key);
 	return bpf_map_lookup_elem(&services, &key);
 }

@@ -81,6 +81,7 @@ enum drop_reason {
 enum endpoint_flags {
 	ENDPOINT_HOST = 1, /* the node itself: its packets go to the host's network stack */
 	ENDPOINT_MAY_GROW = 2, /* gets another port block when it asks for one */
+	ENDPOINT_LIMITED = 4, /* what it receives waits in the queue of its device */
 };
 
 enum endpoint_limits {
@@ -278,6 +279,7 @@ enum flow_flags {
 	FLOW_TO_HOST = 2048, /* to a process of this node; what it answers has ifindex_in 0 */
 	FLOW_ENCAPSULATE = 4096, /* leaves unchanged, in a packet to the pod `destination` */
 	FLOW_AWAITED = 8192, /* of these, TCP: the opener has not shown yet that it was answered */
+	FLOW_LIMITED = 16384, /* with FLOW_TO_CONTAINER: to a pod with ENDPOINT_LIMITED */
 };
 
 /*

@@ -88,6 +88,7 @@ export class Agent {
       wiring: { net, node, datapath },
       mtu: uplink.mtu,
       current: () => this.#current(),
+      fault: () => this.#fault,
       reconcile: () => this.#requestReconcile(),
       onRemoved: (endpoint) => this.#staleSockets.afterRemoval(endpoint),
     });
@@ -198,11 +199,16 @@ export class Agent {
     return this.#desired === undefined || this.#snapshot === undefined ? undefined : this.#contextOf(this.#snapshot);
   }
 
-  #contextOf({ network, nodes, egressPools }: Snapshot): Current | undefined {
+  #contextOf({ network, nodes, egressPools, services }: Snapshot): Current | undefined {
     const node = nodes.get(this.#options.settings.node);
     if (network === undefined || node === undefined) return undefined;
     const pools = [...egressPools.values()];
-    return { network, node, addresses: FAMILIES.flatMap((family) => translationAddresses(pools, node, family)) };
+    return {
+      network,
+      node,
+      services,
+      addresses: FAMILIES.flatMap((family) => translationAddresses(pools, node, family)),
+    };
   }
 
   #reconcileOrRetry(): void {

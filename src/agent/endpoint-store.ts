@@ -82,6 +82,8 @@ export class EndpointStore {
 /** What a crash in the middle of a write leaves behind; never a record. */
 const TEMPORARY = '.json.tmp';
 
+const Limit = z.object({ rate: z.number(), burst: z.number() });
+
 const EndpointRecord = z.object({
   containerID: z.string(),
   interfaceName: z.string(),
@@ -96,6 +98,18 @@ const EndpointRecord = z.object({
   mtu: z.int(),
   // Records of agents that knew one block a pod have none of these: the pod gets new ones.
   nat: z.array(z.object({ address: z.string(), blocks: z.array(z.int()) })).default([]),
+  network: z.string().optional(),
+  hostPorts: z
+    .array(
+      z.object({
+        protocol: z.enum(['TCP', 'UDP', 'SCTP']),
+        hostPort: z.int(),
+        containerPort: z.int(),
+        hostIP: z.string(),
+      }),
+    )
+    .optional(),
+  bandwidth: z.object({ ingress: Limit.optional(), egress: Limit.optional() }).optional(),
   created: z.string(),
 }) satisfies z.ZodType<Endpoint>;
 

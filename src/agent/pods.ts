@@ -1,17 +1,23 @@
 // Pods of this node: what a CNI request does to records, wiring and maps. One request at a time.
 import type { Endpoint } from '../model/endpoint.js';
 import type { Node } from '../model/node.js';
+import type { Service } from '../model/service.js';
 import { namespaceCookie } from '../net/netns.js';
 import type { BlockContext, Blocks } from './blocks.js';
-import { CNI_CODES, CNI_VERSIONS, type CniCall, CniError, formatResult, hostInterfaceName, randomMac } from './cni.js';
+import type { CniCall } from './cni.js';
+import { CNI_CODES, CniError } from './cni-error.js';
+import { type Dns, formatResult, hostInterfaceName, randomMac } from './cni-result.js';
+import { delegationOf, grantOf } from './delegation.js';
 import type { EndpointStore } from './endpoint-store.js';
 import { ExhaustedError } from './exhausted.js';
-import { allocateAddresses } from './ipam.js';
+import { checkHostPorts } from './host-port-claims.js';
+import { allocateAddresses, checkFree } from './ipam.js';
 import { checkWiring, unwire, type Wiring, wire } from './wiring.js';
 
 /** What pods are added to. */
 export interface Current extends BlockContext {
   readonly node: Node;
+  readonly services: ReadonlyMap<string, Service>;
 }
 
 export interface PodsOptions {
@@ -23,6 +29,8 @@ export interface PodsOptions {
   readonly mtu: number;
   /** What is in force; undefined before the first good state. */
   readonly current: () => Current | undefined;
+  /** Why the maps are not what they should be; empty when they are. */
+  readonly fault: () => string;
   /** Brings the maps up to date with the records; rejects when they could not be written. */
   readonly reconcile: () => Promise<void>;
   /** A pod is gone, and so is what others had to do with it. */
@@ -38,7 +46,10 @@ export class Pods {
     this.#options = options;
   }
 
-  /** Resolves with what the plugin prints. Rejects with CniError; what was begun is undone then. */
+  /**
+   * Resolves with what the plugin prints, or with the plugin that has to be run first. Rejects with CniError; what was
+   * begun is undone then.
+   */
   handle(call: CniCall): Promise<unknown> {
     return this.exclusively(() => this.#handle(call));
   }
@@ -100,24 +111,35 @@ export class Pods {
       case 'GC':
         return this.#collect(call);
       case 'STATUS':
-        return this.#status();
-      case 'VERSION':
-        return { cniVersion: call.cniVersion, supportedVersions: CNI_VERSIONS };
+        return this.#status(call);
     }
   }
 
   async #add(call: CniCall): Promise<unknown> {
-    const { store, wiring, reconcile } = this.#options;
     this.#refuseDuplicate(call);
     this.#requireNamespace(call);
-    const draft = this.#draft(call);
+    const current = this.#current();
+    checkHostPorts(call.wishes.hostPorts, {
+      node: current.node,
+      services: current.services.values(),
+      endpoints: this.#options.store.list(),
+    });
+    const delegation = delegationOf(call);
+    if (delegation !== undefined) return delegation;
+    const grant = grantOf(call, current.node);
+    const endpoint = await this.#create(this.#draft(call, current, grant?.addresses));
+    const dns: Dns = { ...grant?.dns, ...call.wishes.dns };
+    return formatResult(endpoint, call.cniVersion, dns);
+  }
+
+  async #create(draft: Endpoint): Promise<Endpoint> {
+    const { store, wiring, reconcile } = this.#options;
     store.put(draft);
     try {
-      const ifindex = wire(wiring, draft);
-      const endpoint = { ...draft, ifindex };
+      const endpoint = { ...draft, ifindex: wire(wiring, draft) };
       store.put(endpoint);
       await reconcile();
-      return formatResult(endpoint, call.cniVersion);
+      return endpoint;
     } catch (error) {
       await this.#undo(store.get(draft) ?? draft);
       throw error instanceof CniError ? error : ioError(`ADD of ${describe(draft)} failed and was undone`, error);
@@ -139,33 +161,36 @@ export class Pods {
     throw new CniError(CNI_CODES.unknownContainer, `${netns} is no network namespace`, 'nothing was changed');
   }
 
-  #draft(call: CniCall): Endpoint {
-    const current = this.#current();
-    const { store, blocks, mtu } = this.#options;
-    try {
-      const endpoints = store.list();
-      const addresses = allocateAddresses({ ...current, endpoints, cursors: this.#cursors });
+  #draft(call: CniCall, current: Current, granted: readonly string[] | undefined): Endpoint {
+    const { store, mtu } = this.#options;
+    const { containerID, interfaceName, wishes } = call;
+    const endpoints = store.list();
+    if (granted !== undefined) checkFree(granted, { ...current, endpoints });
+    return exhaustible(() => {
       const draft = {
-        containerID: call.containerID,
-        interfaceName: call.interfaceName,
+        containerID,
+        interfaceName,
         netns: call.netns,
         namespace: call.namespace,
         pod: call.pod,
         podUID: call.podUID,
-        addresses,
-        mac: randomMac(),
-        hostInterface: hostInterfaceName(call.containerID, call.interfaceName),
+        addresses: granted ?? this.#allocate(current, wishes.addresses),
+        mac: wishes.mac ?? randomMac(),
+        hostInterface: hostInterfaceName(containerID, interfaceName),
         ifindex: 0,
         mtu,
         nat: [],
+        network: call.network,
+        ...(wishes.hostPorts.length === 0 ? {} : { hostPorts: wishes.hostPorts }),
+        ...(wishes.bandwidth === undefined ? {} : { bandwidth: wishes.bandwidth }),
         created: new Date().toISOString(),
       };
-      return { ...draft, nat: blocks.plan(current, endpoints).place(draft) };
-    } catch (error) {
-      if (!(error instanceof ExhaustedError)) throw error;
-      const code = error.retrySeconds === undefined ? CNI_CODES.exhausted : CNI_CODES.tryAgainLater;
-      throw new CniError(code, error.message, 'nothing was changed; pods that are gone free theirs');
-    }
+      return { ...draft, nat: this.#options.blocks.plan(current, endpoints).place(draft) };
+    });
+  }
+
+  #allocate(current: Current, wanted: readonly string[], cursors = this.#cursors): string[] {
+    return allocateAddresses({ ...current, endpoints: this.#options.store.list(), cursors, wanted });
   }
 
   #current(): Current {
@@ -182,7 +207,7 @@ export class Pods {
   async #delete(call: CniCall): Promise<unknown> {
     const endpoint = this.#options.store.get(call);
     if (endpoint !== undefined) await this.#undo(endpoint);
-    return undefined;
+    return delegationOf(call);
   }
 
   async #undo(endpoint: Endpoint): Promise<void> {
@@ -204,34 +229,64 @@ export class Pods {
     if (endpoint === undefined) {
       throw new CniError(CNI_CODES.unknownContainer, `container ${call.containerID} was never added here`);
     }
-    try {
-      checkWiring(this.#options.wiring, endpoint);
-    } catch (error) {
-      throw new CniError(
-        CNI_CODES.notAsAdded,
-        `${describe(endpoint)} is not as it was added`,
-        (error as Error).message,
-      );
-    }
-    return undefined;
+    const fault = this.#findFault(call, endpoint);
+    if (fault === undefined) return delegationOf(call);
+    throw new CniError(CNI_CODES.notAsAdded, `${describe(endpoint)} is not as it was added`, fault);
   }
 
+  #findFault({ known = [] }: CniCall, endpoint: Endpoint): string | undefined {
+    const untold = endpoint.addresses.find((address) => !known.includes(address));
+    if (untold !== undefined) return `the result of ADD does not name its address ${untold}`;
+    try {
+      checkWiring(this.#options.wiring, endpoint);
+      return undefined;
+    } catch (error) {
+      return (error as Error).message;
+    }
+  }
+
+  /** Without a list nobody knows what is stale: so nothing is, also for the IPAM plugin. */
   async #collect(call: CniCall): Promise<unknown> {
+    if (call.attachments === undefined) return undefined;
     const valid = new Set(call.attachments.map(({ containerID, ifname }) => `${containerID}/${ifname}`));
     const stale = this.#options.store
       .list()
+      .filter(({ network = call.network }) => network === call.network)
       .filter(({ containerID, interfaceName }) => !valid.has(`${containerID}/${interfaceName}`));
     const failures: Error[] = [];
     for (const endpoint of stale) await this.#undo(endpoint).catch((error: Error) => failures.push(error));
-    if (failures.length === 0) return undefined;
+    if (failures.length === 0) return delegationOf(call);
     const [first] = failures;
     throw ioError(`${failures.length} of ${stale.length} stale attachments could not be removed`, first);
   }
 
-  async #status(): Promise<unknown> {
-    const current = this.#options.current();
-    if (current !== undefined) return undefined;
-    throw new CniError(CNI_CODES.notAvailable, 'the agent has no ClusterNetwork or no Node of its own yet');
+  /** Whether an ADD that came now would find all that it takes, without taking it. */
+  async #status(call: CniCall): Promise<unknown> {
+    const { current: now, fault, store, blocks } = this.#options;
+    const current = now();
+    if (current === undefined) {
+      throw new CniError(CNI_CODES.notAvailable, 'the agent has no ClusterNetwork or no Node of its own yet');
+    }
+    if (fault() !== '') throw new CniError(CNI_CODES.limited, 'what is wanted is not in force on this node', fault());
+    try {
+      const free = call.ipamType === undefined ? this.#allocate(current, [], new Map(this.#cursors)) : [];
+      const tenant = { containerID: '', interfaceName: '', namespace: '', addresses: free, nat: [] };
+      blocks.plan(current, store.list()).place(tenant);
+    } catch (error) {
+      if (!(error instanceof ExhaustedError)) throw error;
+      throw new CniError(CNI_CODES.notAvailable, error.message, 'pods that are gone free theirs');
+    }
+    return delegationOf(call);
+  }
+}
+
+function exhaustible<T>(take: () => T): T {
+  try {
+    return take();
+  } catch (error) {
+    if (!(error instanceof ExhaustedError)) throw error;
+    const code = error.retrySeconds === undefined ? CNI_CODES.exhausted : CNI_CODES.tryAgainLater;
+    throw new CniError(code, error.message, 'nothing was changed; pods that are gone free theirs');
   }
 }
 

@@ -5,6 +5,7 @@ import type { Datapath } from '../datapath/datapath.js';
 import { familyOf } from '../model/address.js';
 import type { Endpoint } from '../model/endpoint.js';
 import type { NativeNet, Netlink } from '../net/native.js';
+import { limitBandwidth, missingLimit } from './bandwidth.js';
 import { writeSetting } from './node-setup.js';
 
 /** MAC of the host side of every pod's veth: the gateway that the datapath answers for. */
@@ -30,6 +31,7 @@ export function wire(wiring: Wiring, endpoint: Endpoint): number {
   const pod = wiring.net.openNetlink(endpoint.netns);
   let ifindex = 0;
   try {
+    requireNoInterface(pod, endpoint);
     requireNoDefault(pod, endpoint);
     const link = wiring.node.addVeth({
       name: endpoint.hostInterface,
@@ -44,6 +46,7 @@ export function wire(wiring: Wiring, endpoint: Endpoint): number {
     wiring.datapath.attachContainer(endpoint.hostInterface, ifindex);
     wiring.node.setUp(ifindex);
     configurePod(pod, endpoint);
+    limitBandwidth({ node: wiring.node, pod, endpoint: { ...endpoint, ifindex } });
     connectHost(wiring.node, endpoint, ifindex);
     return ifindex;
   } catch (error) {
@@ -52,6 +55,12 @@ export function wire(wiring: Wiring, endpoint: Endpoint): number {
   } finally {
     pod.close();
   }
+}
+
+/** The kernel would refuse too, but in words about a veth of the node. */
+function requireNoInterface(pod: Netlink, { interfaceName }: Endpoint): void {
+  if (pod.link(interfaceName) === undefined) return;
+  throw new WiringError(`the pod has an interface ${interfaceName} already, which exists since before this ADD`);
 }
 
 /** Replacing another network's default route would cut off what the pod has already. */
@@ -71,21 +80,41 @@ export function unwire({ node, datapath }: Wiring, endpoint: Endpoint): boolean 
 }
 
 /** Throws WiringError with the first thing that is not as wire() left it. */
-export function checkWiring({ net, node }: Wiring, endpoint: Endpoint): void {
-  if (node.link(endpoint.hostInterface)?.ifindex !== endpoint.ifindex) {
-    throw new WiringError(`the host side ${endpoint.hostInterface} is missing or was made anew`);
-  }
+export function checkWiring({ net, node, datapath }: Wiring, endpoint: Endpoint): void {
+  checkHostSide(node, endpoint);
+  checkDatapath(datapath, endpoint);
   const pod = net.openNetlink(endpoint.netns);
   try {
     checkPod(pod, endpoint);
+    const missing = missingLimit({ node, pod, endpoint });
+    if (missing !== undefined) throw new WiringError(missing);
   } finally {
     pod.close();
   }
 }
 
+function checkHostSide(node: Netlink, { hostInterface, ifindex, addresses }: Endpoint): void {
+  const link = node.link(hostInterface);
+  if (link?.ifindex !== ifindex) throw new WiringError(`the host side ${hostInterface} is missing or was made anew`);
+  if (!link.up) throw new WiringError(`the host side ${hostInterface} is down`);
+  const routes = new Set(node.routes().flatMap((route) => (route.ifindex === ifindex ? route.destination : [])));
+  const missing = addresses.map(hostPrefix).find((prefix) => !routes.has(prefix));
+  if (missing !== undefined) throw new WiringError(`the node has lost its route to ${missing}`);
+}
+
+/** Nothing of the pod passes without its program, nor to it without an entry. */
+function checkDatapath(datapath: Datapath, { hostInterface, ifindex, addresses }: Endpoint): void {
+  if (!datapath.attachments.some(({ target }) => target === hostInterface)) {
+    throw new WiringError(`no program is attached to ${hostInterface}`);
+  }
+  const missing = addresses.find((address) => datapath.readEndpoint(address)?.ifindex !== ifindex);
+  if (missing !== undefined) throw new WiringError(`the map of endpoints has no entry of ${missing}`);
+}
+
 function checkPod(pod: Netlink, endpoint: Endpoint): void {
   const link = pod.link(endpoint.interfaceName);
   if (link === undefined) throw new WiringError(`the pod has no interface ${endpoint.interfaceName}`);
+  if (!link.up) throw new WiringError(`${endpoint.interfaceName} in the pod is down`);
   const addresses = pod.addresses(link.ifindex).map(({ address }) => address.split('/')[0]);
   const missing = endpoint.addresses.find((address) => !addresses.includes(address));
   if (missing !== undefined)

@@ -3,6 +3,7 @@ import type { Endpoint } from '../model/endpoint.js';
 import type { Problem, Snapshot } from '../model/snapshot.js';
 import { compileConfig, type SnapshotConfig } from './config.js';
 import { compileEndpoints } from './endpoints.js';
+import { compileHostPorts } from './host-ports.js';
 import { compileRoutes } from './routes.js';
 import type { ServiceTables } from './service-entries.js';
 import { type CompiledServices, compileServices } from './services.js';
@@ -54,8 +55,11 @@ export function compile(input: CompileInput): Desired {
   if (node === undefined) throw missing(`Node ${nodeName}`);
   const pools = [...snapshot.egressPools.values()];
   const local = compileEndpoints({ network, node, pools, endpoints, ...(growable === undefined ? {} : { growable }) });
-  const services = compileServices({ snapshot, node, serviceIds, have, previous: previous?.services });
   const { nodes } = snapshot;
+  const former = previous?.services;
+  const claims = { endpoints, node, services: snapshot.services.values(), previous: former?.basis.hostPorts };
+  const { hostPorts, problems } = compileHostPorts(claims);
+  const services = compileServices({ snapshot, node, hostPorts, serviceIds, have, previous: former });
   const sameNodes = previous?.snapshot.network === network && previous.snapshot.nodes === nodes;
   return {
     snapshot,
@@ -63,7 +67,7 @@ export function compile(input: CompileInput): Desired {
     routes: sameNodes ? previous.routes : compileRoutes({ network, nodeName, nodes }),
     services,
     config: compileConfig(network, node),
-    problems: local.problems,
+    problems: [...local.problems, ...problems],
   };
 }
 

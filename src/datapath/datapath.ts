@@ -22,7 +22,14 @@ import { type OpenMaps, openMaps } from './maps.js';
 import type { DatapathMaps } from './reconcile.js';
 import type { CompiledServices } from './services.js';
 import { endSocketsTo, endStaleSockets, type Namespaces } from './sockets.js';
-import { DIRECTION, DROP_REASON, type DropCounter, type DropKey, type ShortageEvent } from './types.gen.js';
+import {
+  DIRECTION,
+  DROP_REASON,
+  type DropCounter,
+  type DropKey,
+  type Endpoint as EndpointEntry,
+  type ShortageEvent,
+} from './types.gen.js';
 import { runWalk } from './walk.js';
 
 export interface DatapathOptions extends LoadOptions {
@@ -247,6 +254,13 @@ export class Datapath {
     if (this.#object === undefined) return;
     using hits = this.#object.map('hits');
     await this.#hits.retain(hits, services);
+  }
+
+  /** What the programs know of an address of this node; undefined before the first load. */
+  readEndpoint(address: string): EndpointEntry | undefined {
+    if (this.#object === undefined) return undefined;
+    using endpoints = this.#object.map('endpoints');
+    return endpoints.get(address);
   }
 
   /** Entries that a map has room for; undefined before the first load. */

@@ -54,7 +54,9 @@ function compilePod(
   const family = familyOf(address);
   const carried = network.families[family] !== undefined ? translationAddresses(pools, node, family) : [];
   const binding = nat.find((one) => carried.includes(one.address));
-  const flags = growable?.has(address) === true ? ENDPOINT_FLAGS.ENDPOINT_MAY_GROW : 0;
+  const flags =
+    (growable?.has(address) === true ? ENDPOINT_FLAGS.ENDPOINT_MAY_GROW : 0) |
+    (endpoint.bandwidth?.ingress === undefined ? 0 : ENDPOINT_FLAGS.ENDPOINT_LIMITED);
   const ports = portFields(network, binding ?? { address: carried[0] ?? UNSPECIFIED, blocks: [] });
   const entry = { ifindex, flags, mac: endpoint.mac.toLowerCase(), mtu, ...ports };
   return ports.block_count > 0 || carried.length === 0 ? { entry } : { entry, problem: noBlock(endpoint, address) };

@@ -8,6 +8,7 @@ import { VersionedMap } from '../model/versioned-map.js';
 import { allocateServiceIds, highestId } from './allocate.js';
 import { selectNodePortAddresses } from './frontends.js';
 import { chooseSets, findSets, indexSets } from './generations.js';
+import type { HostPortServices } from './host-ports.js';
 import type { BackendSet, CompiledService, ServiceTables } from './service-entries.js';
 import { groupSlices, type SliceGroups } from './slice-groups.js';
 import { canonical } from './table.js';
@@ -32,6 +33,7 @@ export interface CompiledServices {
 interface Basis {
   readonly services: Snapshot['services'];
   readonly slices: SliceGroups;
+  readonly hostPorts: HostPortServices;
   readonly context: UnitContext;
   readonly contextText: string;
   readonly highestId: number;
@@ -40,6 +42,8 @@ interface Basis {
 export interface ServicesInput {
   readonly snapshot: Snapshot;
   readonly node: Node;
+  /** Of this node's pods; none when absent. An entry is the same object as long as it says the same. */
+  readonly hostPorts?: HostPortServices;
   readonly serviceIds: ReadonlyMap<string, number>;
   readonly have: Pick<ServiceTables, 'services' | 'backends'>;
   /** Only when the maps hold just what it says. */
@@ -48,11 +52,11 @@ export interface ServicesInput {
 
 /** With `previous`, only what changed is compiled; the outcome means the same. */
 export function compileServices(input: ServicesInput): CompiledServices {
-  const { previous, snapshot } = input;
+  const { previous, snapshot, hostPorts = NO_HOST_PORTS } = input;
   const context = createContext(input);
   const contextText = canonical(context);
   const slices = groupSlices(snapshot.slices, previous?.basis.slices);
-  const basis = { services: snapshot.services, slices, context, contextText };
+  const basis = { services: snapshot.services, slices, hostPorts, context, contextText };
   if (previous === undefined || previous.basis.contextText !== contextText) return compileAll(input, basis);
   return compileChanges(previous, basis);
 }
@@ -77,8 +81,9 @@ function createContext({ snapshot: { network }, node }: ServicesInput): UnitCont
 }
 
 function compileAll({ serviceIds, previous, have }: ServicesInput, basis: Omit<Basis, 'highestId'>): CompiledServices {
-  const drafts = inNameOrder(basis.services).map(([name, service]) => {
-    const slices = basis.slices.groups.get(name) ?? NO_SLICES;
+  const names = [...inNameOrder(basis.services).map(([name]) => name), ...basis.hostPorts.keys()];
+  const drafts = names.map((name) => {
+    const { service, slices } = sourceOf(name, basis);
     return { name, service, slices, units: listUnits(service, slices, basis.context) };
   });
   const units = drafts.flatMap((draft) => draft.units);
@@ -100,14 +105,26 @@ function compileAll({ serviceIds, previous, have }: ServicesInput, basis: Omit<B
 }
 
 const NO_SLICES: readonly EndpointSlice[] = [];
+const NO_HOST_PORTS: HostPortServices = new Map();
+
+type Sources = Pick<Basis, 'services' | 'slices' | 'hostPorts'>;
+
+/** What a group is compiled from: a Service, or a host port of a pod. */
+function sourceOf(name: string, { services, slices, hostPorts }: Sources): Pick<CompiledGroup, 'service' | 'slices'> {
+  const hostPort = hostPorts.get(name);
+  if (hostPort !== undefined) return hostPort;
+  return { service: services.get(name) as Service, slices: slices.groups.get(name) ?? NO_SLICES };
+}
 
 function compileUnit(unit: Unit, id: number, known: readonly BackendSet[]): CompiledService {
   return { unit, id, sets: chooseSets(unit.selection, known) };
 }
 
 /** Names of the Services to compile anew: their own object or their slices are others. */
-function listChanged(previous: CompiledServices, { services, slices }: Omit<Basis, 'highestId'>): Set<string> {
+function listChanged(previous: CompiledServices, basis: Omit<Basis, 'highestId'>): Set<string> {
+  const { services, slices, hostPorts } = basis;
   const changed = new Set([...slices.changed].filter((name) => services.has(name)));
+  for (const [name, one] of hostPorts) if (previous.basis.hostPorts.get(name) !== one) changed.add(name);
   if (services === previous.basis.services) return changed;
   for (const [name, service] of services) {
     if (previous.groups.get(name)?.service !== service) changed.add(name);
@@ -117,7 +134,7 @@ function listChanged(previous: CompiledServices, { services, slices }: Omit<Basi
 
 function compileChanges(previous: CompiledServices, basis: Omit<Basis, 'highestId'>): CompiledServices {
   const changed = listChanged(previous, basis);
-  const removed = basis.services === previous.basis.services ? [] : listRemoved(previous, basis.services);
+  const removed = listRemoved(previous, basis);
   let { highestId } = previous.basis;
   const changes = { since: previous.groups, names: [...removed, ...changed] };
   if (changes.names.length === 0) return { groups: previous.groups, changes, basis: { ...basis, highestId } };
@@ -131,19 +148,20 @@ function compileChanges(previous: CompiledServices, basis: Omit<Basis, 'highestI
   return { groups: previous.groups.with([...gone, ...compiled]), changes, basis: { ...basis, highestId } };
 }
 
-function listRemoved({ groups }: CompiledServices, services: Snapshot['services']): string[] {
-  return [...groups.keys()].filter((name) => !services.has(name));
+function listRemoved({ groups, basis }: CompiledServices, { services, hostPorts }: Sources): string[] {
+  const gone = [...basis.hostPorts.keys()].filter((name) => !hostPorts.has(name));
+  if (services === basis.services) return gone;
+  return [...groups.keys()].filter((name) => !services.has(name) && !hostPorts.has(name));
 }
 
 function compileGroup(
   name: string,
   before: CompiledGroup | undefined,
-  { services, slices: { groups }, context }: Omit<Basis, 'highestId'>,
+  basis: Omit<Basis, 'highestId'>,
   newId: () => number,
 ): CompiledGroup {
-  const service = services.get(name) as Service;
-  const slices = groups.get(name) ?? NO_SLICES;
-  const list = listUnits(service, slices, context).map((unit) => {
+  const { service, slices } = sourceOf(name, basis);
+  const list = listUnits(service, slices, basis.context).map((unit) => {
     const former = before?.list.find((one) => one.unit.name === unit.name);
     const known = former === undefined ? [] : [former.sets.cluster, former.sets.local];
     return compileUnit(unit, former?.id ?? newId(), known);

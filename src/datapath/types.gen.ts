@@ -240,10 +240,11 @@ export interface Endpoint {
 }
 
 /** enum endpoint_flags */
-export type EndpointFlags = 'ENDPOINT_HOST' | 'ENDPOINT_MAY_GROW';
+export type EndpointFlags = 'ENDPOINT_HOST' | 'ENDPOINT_MAY_GROW' | 'ENDPOINT_LIMITED';
 export const ENDPOINT_FLAGS = {
   ENDPOINT_HOST: 1,
   ENDPOINT_MAY_GROW: 2,
+  ENDPOINT_LIMITED: 4,
 } as const;
 
 /** enum endpoint_limits */
@@ -317,7 +318,8 @@ export type FlowFlags =
   | 'FLOW_INBOUND'
   | 'FLOW_TO_HOST'
   | 'FLOW_ENCAPSULATE'
-  | 'FLOW_AWAITED';
+  | 'FLOW_AWAITED'
+  | 'FLOW_LIMITED';
 export const FLOW_FLAGS = {
   FLOW_REPLY: 1,
   FLOW_REWRITE_SOURCE: 2,
@@ -333,6 +335,7 @@ export const FLOW_FLAGS = {
   FLOW_TO_HOST: 2048,
   FLOW_ENCAPSULATE: 4096,
   FLOW_AWAITED: 8192,
+  FLOW_LIMITED: 16384,
 } as const;
 
 /** struct flow_key */

@@ -1,11 +1,33 @@
 // A pod of this node, as the CNI plugin wired it.
 import type { IpAddress } from './address.js';
+import type { Protocol } from './service.js';
 
 /** What a pod leaves from in one family: blocks of one translation address, so that remotes see one (RFC 4787 REQ-2). */
 export interface PortBlocks {
   readonly address: IpAddress;
   /** Numbers, 0-based in the NAT ports, in the order in which they were given; 0 is the node's own. */
   readonly blocks: readonly number[];
+}
+
+/** A port of the node that leads to a port of a pod. */
+export interface HostPort {
+  readonly protocol: Protocol;
+  readonly hostPort: number;
+  readonly containerPort: number;
+  /** Empty: every address of the node, and 127.0.0.1; unspecified (0.0.0.0, ::): those of its family. */
+  readonly hostIP: IpAddress | '';
+}
+
+/** What a pod may send or receive: `rate` in bits a second, `burst` in bits that may come at once. */
+export interface Limit {
+  readonly rate: number;
+  readonly burst: number;
+}
+
+/** As seen from the pod; absent: no limit. */
+export interface Bandwidth {
+  readonly ingress?: Limit | undefined;
+  readonly egress?: Limit | undefined;
 }
 
 /** Recorded on disk before the pod is wired and removed after it is gone: the address is taken while it exists. */
@@ -25,6 +47,10 @@ export interface Endpoint {
   readonly mtu: number;
   /** One of each family that the pod can be translated in. */
   readonly nat: readonly PortBlocks[];
+  /** Name of the CNI network configuration; absent in records of agents that kept none. */
+  readonly network?: string | undefined;
+  readonly hostPorts?: readonly HostPort[] | undefined;
+  readonly bandwidth?: Bandwidth | undefined;
   /** RFC 3339. */
   readonly created: string;
 }

@@ -49,6 +49,13 @@ export interface VethOptions {
   readonly peerNamespace: Netlink;
 }
 
+/** A token bucket: `rate` in bytes a second, `burst` in bytes, and how many bytes may wait for tokens. */
+export interface RateLimit {
+  readonly rate: number;
+  readonly burst: number;
+  readonly limit: number;
+}
+
 /** A netlink socket that lives in one network namespace. Every call is one round trip; errors are NativeError shaped. */
 export interface Netlink {
   links(): LinkInfo[];
@@ -74,6 +81,10 @@ export interface Netlink {
   /** Adds or replaces a permanent neighbour. */
   replaceNeighbour(neighbour: NeighbourInfo): void;
   deleteNeighbour(neighbour: NeighbourInfo): boolean;
+  /** What the link sends from now on, by a token bucket (tbf) in place of its root qdisc. */
+  limitRate(ifindex: number, limit: RateLimit): void;
+  /** Kind of the link's root qdisc, e.g. `tbf` or `noqueue`; undefined when the link is not up or gone. */
+  rootQdisc(ifindex: number): string | undefined;
   /** Cookie of the namespace (SO_NETNS_COOKIE, 5.14). */
   readonly cookie: bigint;
   /** Runs a file write inside the namespace, e.g. a sysctl below /proc/sys/net. */

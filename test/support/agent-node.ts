@@ -18,6 +18,8 @@ export class AgentNode extends NodeWorld {
   readonly manifests: string;
   readonly stateDir: string;
   readonly logFile: string;
+  /** Of ADD, by attachment: runtimes pass it on. */
+  readonly #results = new Map<string, unknown>();
   #flags: Readonly<Record<string, string>> = {};
   #pid = 0;
   #logStart = 0;
@@ -170,9 +172,15 @@ export class AgentNode extends NodeWorld {
     return readFileSync(this.logFile, 'utf8').trimEnd().split('\n').slice(-12).join('\n');
   }
 
-  /** Runs the plugin as a container runtime does. */
-  cni(command: string, pod: string, options: CniCallOptions = {}): Promise<CniOutcome> {
-    return runPlugin({ socket: this.socket, command, pod, netns: this.netnsPath(pod) }, options);
+  /** Runs the plugin as a container runtime does: CHECK and DEL get the result of ADD. */
+  async cni(command: string, pod: string, options: CniCallOptions = {}): Promise<CniOutcome> {
+    const attachment = `${options.containerID ?? pod} ${options.ifname ?? ''}`;
+    const prevResult = this.#results.get(attachment) ?? (command === 'CHECK' ? { ips: [] } : undefined);
+    const known = ['CHECK', 'DEL'].includes(command) && prevResult !== undefined ? { prevResult } : {};
+    const call = { socket: this.socket, command, pod, netns: this.netnsPath(pod) };
+    const outcome = await runPlugin(call, { ...options, config: { ...known, ...options.config } });
+    if (command === 'ADD' && outcome.status === 0) this.#results.set(attachment, outcome.json);
+    return outcome;
   }
 
   /** Namespace and ADD. Returns the pod's addresses. */

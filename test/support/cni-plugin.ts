@@ -11,6 +11,8 @@ export interface CniCallOptions {
   readonly stdin?: string;
   readonly cniVersion?: string;
   readonly config?: Readonly<Record<string, unknown>>;
+  /** Where other plugins are. */
+  readonly path?: string;
 }
 
 export interface CniOutcome {
@@ -27,7 +29,15 @@ export interface CniJson {
   readonly msg?: string;
   readonly details?: string;
   readonly ips?: readonly { readonly address: string; readonly version?: string; readonly interface: number }[];
-  readonly interfaces?: readonly { readonly name: string; readonly mac: string; readonly sandbox?: string }[];
+  readonly interfaces?: readonly {
+    readonly name: string;
+    readonly mac: string;
+    readonly mtu?: number;
+    readonly sandbox?: string;
+  }[];
+  readonly ip4?: { readonly ip: string };
+  readonly ip6?: { readonly ip: string };
+  readonly dns?: Readonly<Record<string, unknown>>;
 }
 
 export interface PluginCall {
@@ -48,7 +58,7 @@ export async function runPlugin(call: PluginCall, options: CniCallOptions): Prom
     CNI_NETNS: options.netns ?? call.netns,
     CNI_IFNAME: options.ifname ?? 'eth0',
     CNI_ARGS: options.args ?? `IgnoreUnknown=1;K8S_POD_NAMESPACE=test;K8S_POD_NAME=${pod};K8S_POD_UID=uid-${pod}`,
-    CNI_PATH: '/opt/cni/bin',
+    CNI_PATH: options.path ?? '/opt/cni/bin',
     ISTHMUS_SOCKET: call.socket,
   };
   const input = options.stdin ?? JSON.stringify({ cniVersion, name: 'isthmus', type: 'isthmus-cni', ...config });

@@ -41,3 +41,9 @@ export async function programIds(bpffs: string): Promise<Record<string, number>>
   }
   return ids;
 }
+
+/** Removes an entry behind the agent's back. */
+export function deleteEntry(bpffs: string, map: string, key: unknown): boolean {
+  using pinned = openPinnedMap<unknown, unknown>(loadNative(), join(bpffs, map));
+  return pinned.delete(key);
+}

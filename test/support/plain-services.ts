@@ -1,4 +1,5 @@
 // What services shall do, said once more in the plainest way: no memory, no order, no ids. For comparison.
+import type { Endpoint } from '../../src/model/endpoint.js';
 import type { Node } from '../../src/model/node.js';
 import type { Backend, Service, ServicePort } from '../../src/model/service.js';
 import type { Snapshot } from '../../src/model/snapshot.js';
@@ -18,6 +19,27 @@ export function plainFrontends({ services, slices, nodes }: Snapshot, nodeName: 
     }
   }
   return lines.sort();
+}
+
+interface HostPortInput {
+  readonly snapshot: Snapshot;
+  readonly endpoints: readonly Endpoint[];
+}
+
+/** The same of host ports, without a hostIP, of pods of one family. */
+export function plainHostPorts({ snapshot, endpoints }: HostPortInput, nodeName: string): string[] {
+  const all = [...snapshot.services.values()].flatMap(({ ports }) => ports);
+  return endpoints.flatMap(({ hostPorts = [], addresses: [address = ''] }) => {
+    const own = [...(snapshot.nodes.get(nodeName)?.addresses ?? []), '127.0.0.1'];
+    const free = hostPorts.filter(
+      (port) => !all.some(({ nodePort, protocol }) => nodePort === port.hostPort && protocol === port.protocol),
+    );
+    return free.flatMap(({ protocol, hostPort, containerPort }) =>
+      own
+        .filter((each) => isIpv6(each) === isIpv6(address))
+        .map((each) => `${each}:${hostPort}/${PROTOCOLS[protocol]} -> ${address}:${containerPort}`),
+    );
+  });
 }
 
 interface PortInput {

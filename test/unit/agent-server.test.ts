@@ -118,7 +118,7 @@ test('the umask of the process is what it was', async () => {
   expect(process.umask()).toBe(before);
 });
 
-test('a body over 1 MiB is refused with the shape of a CNI error, after all of it was read', async () => {
+test('a body over 2 MiB is refused with the shape of a CNI error, after all of it was read', async () => {
   let handled = 0;
   await start({
     cni: async () => {
@@ -127,9 +127,9 @@ test('a body over 1 MiB is refused with the shape of a CNI error, after all of i
   });
   const { status, body } = await ask('POST', '/cni', 'x'.repeat(3 << 20));
   expect(status).toBe(400);
-  expect(JSON.parse(body)).toMatchObject({ code: 6, msg: 'the network configuration is over 1 MiB' });
+  expect(JSON.parse(body)).toMatchObject({ code: 6, msg: 'the request is over 2 MiB' });
   expect(handled).toBe(0);
-  expect(await ask('POST', '/cni', ' '.repeat(1 << 20))).toEqual({ status: 200, body: '' });
+  expect(await ask('POST', '/cni', ' '.repeat(2 << 20))).toEqual({ status: 200, body: '' });
 });
 
 test('errors of CNI have its shape, also those that nobody expected', async () => {

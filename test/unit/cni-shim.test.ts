@@ -1,11 +1,12 @@
 // The CNI plugin as a runtime starts it, against an agent made of node:http.
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingHttpHeaders, type RequestListener, type Server } from 'node:http';
 import { createServer as createSocketServer, type Socket, type Server as SocketServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { CNI_VERSIONS } from '../../src/agent/cni.js';
 
 const SHIM = `${import.meta.dirname.replace(/(\/build)?\/test\/.*$/, '')}/build/native/isthmus-cni`;
 const CONFIG = JSON.stringify({ cniVersion: '1.1.0', name: 'isthmus', type: 'isthmus-cni' });
@@ -97,7 +98,7 @@ afterEach(async () => {
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 describe('with an agent', () => {
-  test('environment and configuration arrive as they are, and the result is printed', async () => {
+  test('C1: environment and configuration arrive as they are, and the result is printed', async () => {
     const result = JSON.stringify({ cniVersion: '1.1.0', ips: [{ address: '10.244.1.7/32' }], name: 'ü' });
     const requests = await agent(200, result);
     const args = 'IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-0';
@@ -149,7 +150,11 @@ describe('with an agent', () => {
 });
 
 describe('without a usable agent', () => {
-  test('a socket that is not there is code 11, with its path and the reason', async () => {
+  test('C8: STATUS is code 50 when no agent is there', async () => {
+    expect(await runError({ CNI_COMMAND: 'STATUS' })).toMatchObject({ code: 50 });
+  });
+
+  test('C9: a socket that is not there is code 11, with its path and the reason', async () => {
     const error = await runError(ADD);
     expect(error).toMatchObject({ cniVersion: '1.1.0', code: 11, msg: 'the Isthmus agent is not reachable' });
     expect(error.details).toContain(socket);
@@ -214,11 +219,93 @@ describe('what is refused before the agent is asked', () => {
   });
 });
 
-test('VERSION is answered without an agent', async () => {
-  const { status, stdout } = await run({ CNI_COMMAND: 'VERSION' });
-  expect(status).toBe(0);
-  expect(JSON.parse(stdout)).toEqual({
-    cniVersion: '1.1.0',
-    supportedVersions: ['0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'],
+test.each([CONFIG, '', 'x', '{"cniVersion":"9.9.9"}'])(
+  'C2: VERSION is answered without an agent to %j',
+  async (stdin) => {
+    const { status, stdout } = await run({ CNI_COMMAND: 'VERSION' }, stdin);
+    expect(status).toBe(0);
+    expect(JSON.parse(stdout)).toEqual({
+      cniVersion: '1.1.0',
+      supportedVersions: CNI_VERSIONS,
+    });
+  },
+);
+
+describe('C13: a delegated IPAM plugin', () => {
+  const GRANT = '{"ips":[{"address":"10.244.1.9/24"}]}';
+  /** A plugin that notes how it was called, and prints this. */
+  function plugin(name: string, script: string): string {
+    const path = join(directory, 'bin');
+    mkdirSync(path, { recursive: true });
+    const note = `printf '%s %s %s\\n' "$CNI_COMMAND" "$CNI_CONTAINERID" "$(cat)" >>${directory}/${name}.log`;
+    writeFileSync(join(path, name), `#!/bin/sh\n${note}\n${script}\n`, { mode: 0o755 });
+    rmSync(join(directory, `${name}.log`), { force: true });
+    return `/nonexistent:${path}`;
+  }
+
+  function calls(name: string): string[] {
+    return readFileSync(join(directory, `${name}.log`), 'utf8')
+      .trimEnd()
+      .split('\n');
+  }
+
+  /** An agent that has the plugin run first, and answers so afterwards. */
+  async function delegating(type: string, status: number, answer: string): Promise<Request[]> {
+    const requests: Request[] = [];
+    await listen(
+      createServer((request, response) => {
+        let body = '';
+        request.setEncoding('utf8').on('data', (text: string) => (body += text));
+        request.on('end', () => {
+          requests.push({ line: '', headers: request.headers, body });
+          if (requests.length > 1) response.writeHead(status).end(answer);
+          else response.writeHead(202, { 'cni-delegate': `${request.headers['cni-command']} ${type}` }).end();
+        });
+      }),
+    );
+    return requests;
+  }
+
+  test('is run with the same input and environment, and the agent is told what it said', async () => {
+    const CNI_PATH = plugin('good', `echo '${GRANT}'`);
+    const requests = await delegating('good', 200, '{"done":1}');
+    expect(await run({ ...ADD, CNI_PATH, PATH: '/bin' })).toEqual({ status: 0, stdout: '{"done":1}' });
+    expect(calls('good')).toEqual([`ADD abc123 ${CONFIG}`]);
+    expect(requests.map(({ body }) => body)).toEqual([CONFIG, `${CONFIG}${GRANT}\n`]);
+    expect(requests[1]?.headers).toMatchObject({ 'cni-ipam-status': '0', 'cni-ipam-length': String(GRANT.length + 1) });
+  });
+
+  test('whose ADD fails, or whose address cannot be used, gets a DEL', async () => {
+    const CNI_PATH = plugin('bad', 'echo refused; exit 3');
+    const requests = await delegating('bad', 400, '{"code":5}');
+    expect(await run({ ...ADD, CNI_PATH, PATH: '/bin' })).toEqual({ status: 1, stdout: '{"code":5}' });
+    expect(requests[1]?.headers).toMatchObject({ 'cni-ipam-status': '3', 'cni-ipam-length': '8' });
+    expect(calls('bad')).toEqual([`ADD abc123 ${CONFIG}`, `DEL abc123 ${CONFIG}`]);
+  });
+
+  test('whose CHECK fails gets none', async () => {
+    const CNI_PATH = plugin('check', 'exit 1');
+    await delegating('check', 400, '{"code":5}');
+    expect((await run({ ...ADD, CNI_COMMAND: 'CHECK', CNI_PATH, PATH: '/bin' })).status).toBe(1);
+    expect(calls('check')).toEqual([`CHECK abc123 ${CONFIG}`]);
+  });
+
+  test('that no directory of CNI_PATH has is code 5', async () => {
+    await delegating('missing', 200, '{}');
+    const error = await runError({ ...ADD, CNI_PATH: '/nonexistent::/tmp' });
+    expect(error).toMatchObject({ code: 5, msg: 'the IPAM plugin cannot be run' });
+    expect(error.details).toContain('missing');
+  });
+
+  test('is run once: an agent that goes on asking broke off', async () => {
+    const CNI_PATH = plugin('again', `echo '${GRANT}'`);
+    await listen(createServer((_request, response) => response.writeHead(202, { 'cni-delegate': 'ADD again' }).end()));
+    expect(await runError({ ...ADD, CNI_PATH, PATH: '/bin' })).toMatchObject({ code: 11 });
+    expect(calls('again')).toHaveLength(1);
+  });
+
+  test('whose type would lead out of CNI_PATH is not run', async () => {
+    await delegating('../../bin/true', 200, '{}');
+    expect(await runError({ ...ADD, CNI_PATH: '/usr/lib' })).toMatchObject({ code: 11 });
   });
 });

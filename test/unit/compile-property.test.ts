@@ -9,7 +9,7 @@ import type { EndpointSlice } from '../../src/model/service.js';
 import type { Snapshot } from '../../src/model/snapshot.js';
 import { VersionedMap } from '../../src/model/versioned-map.js';
 import { aBackend, aNetwork, aNode, anEndpoint, aService, aSlice, aSnapshot } from '../support/objects.js';
-import { plainDirect, plainFrontends } from '../support/plain-services.js';
+import { plainDirect, plainFrontends, plainHostPorts } from '../support/plain-services.js';
 import { recordingMaps } from '../support/recording-map.js';
 import { desiredTables, directLines, resolveFrontends, tableLines } from '../support/tables.js';
 
@@ -65,12 +65,28 @@ const node = fc
     zone: fc.constantFrom('a', 'b'),
   })
   .map(({ number, ...fields }) => ({ kind: 'node' as const, object: aNode(number, fields) }));
+/** Ports of a pod's own, and some that Services want too. */
+const HOST_PORTS = { c1: [7001, 30_080], c2: [7002, 30_053] } as const;
+const ADDRESSES = { c1: '10.244.1.2', c2: 'fd00:1:1:1::9' } as const;
 const pod = fc
-  .record({ containerID: fc.constantFrom('c1', 'c2'), block: fc.constantFrom(1, 2), ifindex: fc.constantFrom(7, 8) })
-  .map((fields) => ({
-    kind: 'pod' as const,
-    object: anEndpoint({ ...fields, addresses: [fields.containerID === 'c1' ? '10.244.1.2' : 'fd00:1:1:1::9'] }),
-  }));
+  .record({
+    containerID: fc.constantFrom('c1' as const, 'c2' as const),
+    block: fc.constantFrom(1, 2),
+    ifindex: fc.constantFrom(7, 8),
+    exposed: fc.subarray([0, 1] as const),
+    containerPort: fc.constantFrom(80, 81),
+  })
+  .map(({ exposed, containerPort, ...fields }) => {
+    const { containerID } = fields;
+    const hostPorts = exposed.map((index) => ({
+      protocol: 'TCP' as const,
+      hostPort: HOST_PORTS[containerID][index],
+      containerPort,
+      hostIP: '',
+    }));
+    const own = { hostPorts, hostInterface: `ist-${containerID}`, addresses: [ADDRESSES[containerID]] };
+    return { kind: 'pod' as const, object: anEndpoint({ ...fields, ...own }) };
+  });
 const change = fc.oneof(service, slice, node, pod);
 const event = fc.record({ change, remove: fc.boolean() });
 /** What happens between two snapshots, and whether the agent is started anew before it sees the second. */
@@ -164,7 +180,8 @@ test('a history of changes and restarts leaves what one compile from nothing wou
         const fresh = new Agent();
         await fresh.apply(world);
         expect(agent.meaning).toEqual(fresh.meaning);
-        expect(agent.meaning.frontends).toEqual(plainFrontends(world.snapshot, 'node-1'));
+        const plain = [...plainFrontends(world.snapshot, 'node-1'), ...plainHostPorts(world, 'node-1')];
+        expect(agent.meaning.frontends).toEqual(plain.sort());
         expect(agent.meaning.direct).toEqual(plainDirect(world.snapshot, 'node-1'));
         // On the way a frontend leads to what it led to before or will lead to after, never to a mixture.
         expect([...before.frontends, ...agent.meaning.frontends]).toEqual(expect.arrayContaining([...agent.seen]));

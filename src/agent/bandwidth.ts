@@ -1,0 +1,50 @@
+// What a pod may send and receive: token buckets on the two ends of its veth.
+import type { Endpoint, Limit } from '../model/endpoint.js';
+import type { Netlink, RateLimit } from '../net/native.js';
+
+/** Milliseconds that a byte waits at most: a longer queue would only make TCP slower to notice. */
+const LATENCY = 50;
+/** Bytes; the largest packet that a stack hands over in one piece. */
+const LARGEST_PACKET = 65_536;
+const FRAME_OVERHEAD = 18;
+
+export interface BandwidthTarget {
+  readonly node: Netlink;
+  readonly pod: Netlink;
+  /** Wired: with its ifindex. */
+  readonly endpoint: Endpoint;
+}
+
+/**
+ * What the pod receives waits on the host side; what it sends waits in the pod, where its sockets feel it. Goes away
+ * with the veth. Throws the kernel's refusal.
+ */
+export function limitBandwidth({ node, pod, endpoint }: BandwidthTarget): void {
+  const { bandwidth, ifindex, interfaceName, mtu } = endpoint;
+  if (bandwidth?.ingress !== undefined) node.limitRate(ifindex, tokenBucket(bandwidth.ingress, mtu));
+  const own = bandwidth?.egress === undefined ? undefined : pod.link(interfaceName);
+  if (bandwidth?.egress !== undefined && own !== undefined) {
+    pod.limitRate(own.ifindex, tokenBucket(bandwidth.egress, mtu));
+  }
+}
+
+/** What says that a limit is not there any more, or undefined. */
+export function missingLimit({ node, pod, endpoint }: BandwidthTarget): string | undefined {
+  const { bandwidth, ifindex, interfaceName, hostInterface } = endpoint;
+  if (bandwidth?.ingress !== undefined && node.rootQdisc(ifindex) !== 'tbf') {
+    return `${hostInterface} has lost the limit of what the pod receives`;
+  }
+  const own = pod.link(interfaceName);
+  if (bandwidth?.egress === undefined || (own !== undefined && pod.rootQdisc(own.ifindex) === 'tbf')) return undefined;
+  return `${interfaceName} in the pod has lost the limit of what the pod sends`;
+}
+
+/** From bits to bytes. A burst below one frame would let nothing pass. */
+export function tokenBucket({ rate, burst }: Limit, mtu: number): RateLimit {
+  const bytes = Math.max(Math.floor(rate / 8), 1);
+  return {
+    rate: bytes,
+    burst: Math.max(Math.floor(burst / 8), mtu + FRAME_OVERHEAD),
+    limit: Math.max(Math.floor((bytes * LATENCY) / 1000), 2 * LARGEST_PACKET),
+  };
+}
