@@ -7,13 +7,14 @@ import { TestbedError } from '../../src/testbed/error.js';
 import type { ControlPlane } from './control-plane.js';
 import { serverOf } from './control-plane.js';
 import { PAUSE_IMAGE } from './images.js';
-import { captureOn, killDaemon, logTail, runOn, startDaemon } from './machine.js';
+import { captureOn, logTail, runOn, startDaemon } from './machine.js';
 import type { ClusterNode } from './plan.js';
 import { DNS_DOMAIN, DNS_SERVICE } from './plan.js';
 
 const CONTAINERD = '/run/containerd/containerd.sock';
 /** Of the Debian package containernetworking-plugins. */
 export const LOOPBACK = '/usr/lib/cni/loopback';
+const UNUSED_PLUGINS = ['btrfs', 'zfs', 'aufs', 'devmapper'].map((name) => `snapshotter.v1.${name}`);
 const READY_MS = 20_000;
 
 /** Starts containerd and waits until it answers. */
@@ -58,17 +59,12 @@ export async function startKubelet(node: ClusterNode, plane: ControlPlane): Prom
   startDaemon(node, 'kubelet', [`${programs}/kubelet`, ...argv]);
 }
 
-/** Ends a node's kubelet; its pods run on. */
-export async function killKubelet(node: ClusterNode): Promise<void> {
-  await killDaemon(node, 'kubelet');
-}
-
 /** Without CAP_SYS_RESOURCE no oom score can be lowered. */
 function containerdConfig(): string {
   return `version = 2
 root = "/var/lib/containerd"
 state = "/run/containerd"
-disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.internal.v1.opt", "io.containerd.tracing.processor.v1.otlp"]
+disabled_plugins = [${UNUSED_PLUGINS.map((name) => JSON.stringify(`io.containerd.${name}`)).join(', ')}]
 [grpc]
   address = "${CONTAINERD}"
 [plugins."io.containerd.grpc.v1.cri"]
