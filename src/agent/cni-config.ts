@@ -6,8 +6,10 @@ import { writeDurably } from './endpoint-store.js';
 /** Runtimes take the first name: before what other plugins write by custom. */
 export const CNI_CONFIG_NAME = '05-isthmus.conflist';
 
+/** What a runtime is to hand on: without its name here it keeps it. */
+const capabilities = { portMappings: true, bandwidth: true, ips: true, mac: true, dns: true };
 /** The newest version that containerd 1.6 knows. */
-const CONFIG = { cniVersion: '1.0.0', name: 'isthmus', plugins: [{ type: 'isthmus-cni' }] };
+const CONFIG = { cniVersion: '1.0.0', name: 'isthmus', plugins: [{ type: 'isthmus-cni', capabilities }] };
 
 /** Writes it, unless it is there already: a runtime reads each change anew. Throws what the file system says. */
 export function writeCniConfig(directory: string): void {

@@ -15,7 +15,8 @@ test('it names the plugin, in a directory that need not exist', () => {
   const nested = join(directory, 'net.d');
   writeCniConfig(nested);
   const config = JSON.parse(readFileSync(join(nested, CNI_CONFIG_NAME), 'utf8'));
-  expect(config).toEqual({ cniVersion: '1.0.0', name: 'isthmus', plugins: [{ type: 'isthmus-cni' }] });
+  const capabilities = { portMappings: true, bandwidth: true, ips: true, mac: true, dns: true };
+  expect(config).toEqual({ cniVersion: '1.0.0', name: 'isthmus', plugins: [{ type: 'isthmus-cni', capabilities }] });
   expect(readdirSync(nested)).toEqual([CNI_CONFIG_NAME]);
 });
 

@@ -265,7 +265,9 @@ test('nothing is delivered after close, which does not wait for the server', asy
   await eventually(() => expect(server.watchers(PATH)).toBe(0));
 });
 
-test('whatever is done and whenever connections break, the collection becomes what the server has', async () => {
+test('whatever is done and whenever connections break, the collection becomes what the server has', {
+  timeout: 120_000,
+}, async () => {
   const step = fc.oneof(
     { weight: 6, arbitrary: fc.record({ what: fc.constant('put'), name: fc.constantFrom('a', 'b', 'c', 'd') }) },
     { weight: 3, arbitrary: fc.record({ what: fc.constant('remove'), name: fc.constantFrom('a', 'b', 'c', 'd') }) },
