@@ -105,7 +105,8 @@ test("a kind of Kubernetes' own that the server says it does not know keeps ever
   });
   void start();
   await eventually(() => expect(absent).toEqual(['Node']));
-  expect([source.unsynced, snapshots]).toEqual([['Node'], []]);
+  await eventually(() => expect(source.unsynced).toEqual(['Node']));
+  expect(snapshots).toEqual([]);
 });
 
 test('K7: an API server that is away, and one that knows a kind no longer, flush nothing', async () => {

@@ -157,7 +157,7 @@ describeDatapath({ name: 'nat', file: import.meta.filename }, (get) => {
         ),
         drops: { DROP_NO_FLOW: 1 },
       },
-      ...[132, 47, 50].map(
+      ...[47, 50].map(
         (protocol): PacketCase => ({
           name: `${family}: protocol ${protocol} cannot be translated`,
           from: 'a',

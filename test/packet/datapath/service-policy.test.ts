@@ -216,17 +216,6 @@ describeDatapath({ name: 'service policy', file: import.meta.filename }, (get) =
       expect(spread(context, { kind: 'balanced', by: 'uplink' })).toEqual(new Set([w.a, w.b, w.far]));
     });
 
-    it(`${family}: a backend on this node's own host network is refused aloud`, () => {
-      const host = [aSlice('s', 'web', { tcp: backends(endText(w.node)) })];
-      programServices(get(), { services: [web(context)], slices: host });
-      for (const by of ['a', 'uplink'] as const) {
-        const tcp = request(context, { kind: 'balanced', by });
-        expectOutcome(get().run(by, tcp), 'redirect', icmpAnswer(by, tcp, { kind: 'netUnreachable', from: w.node }));
-      }
-      expect(get().drops()).toEqual({ DROP_NO_ROUTE: 2 });
-      expect(get().flows()).toEqual([]);
-    });
-
     testAffinity(context);
     testMaglev(context);
     testStale(context);
