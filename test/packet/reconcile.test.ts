@@ -38,11 +38,11 @@ const everything = {
   ports: [{ name: 'dns', protocol: 'UDP', port: 53 }],
 } as const;
 const services = [
-  aService('web', { clusterIPs: ['10.96.0.1', 'fd00:96::1:0:0:1'], ports }),
+  aService('web', { clusterIPs: ['10.96.0.1', 'fd00:96::1:0:0:1'], ports, forwardingMode: 'DirectReturn' }),
   aService('all', everything),
 ];
 const nodes = [aNode(1), aNode(2)];
-const ready = backends('10.244.1.2:8080', '10.244.2.2:8080', '[fd00:1:1:2::]:8080');
+const ready = backends('10.244.1.2:8080@node-1', '10.244.2.2:8080', '[fd00:1:1:2::]:8080');
 const network = aNetwork();
 const dns = aSlice('b', 'all', { 'dns/UDP': backends('10.244.1.2:53', '10.244.2.2:53') });
 const first = aSnapshot({ network, nodes, services, slices: [aSlice('a', 'web', { http: ready }), dns] });
@@ -87,8 +87,8 @@ it('a change of backends leaves no old ones behind', async () => {
   expect(resolveFrontends(have)).toEqual([
     '10.96.0.1:80/6 -> 10.244.2.2:8080',
     '10.96.0.7:53/17 ->  affinity=60 maglev',
-    '198.51.100.1:30080/6 -> 10.244.2.2:8080',
-    '2001:db8::1:30080/6 -> fd00:1:1:2:::8080',
+    '198.51.100.1:30080/6 -> 10.244.2.2:8080 direct',
+    '2001:db8::1:30080/6 -> fd00:1:1:2:::8080 direct',
     '2001:db8:f::5:53/17 ->  affinity=60 maglev restricted',
     '203.0.113.5:53/17 ->  affinity=60 maglev restricted',
     'fd00:96::1:0:0:1:80/6 -> fd00:1:1:2:::8080',
