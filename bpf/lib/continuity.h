@@ -77,7 +77,8 @@ static __always_inline bool initiate_tag_parse(const struct packet *pkt, struct 
 
 	segment->option = 0;
 	segment->timestamp = 0;
-	if (bpf_skb_load_bytes(pkt->skb, at, &segment->sequence, sizeof(segment->sequence)))
+	if (!packet_holds(pkt, at, sizeof(segment->sequence)) ||
+	    bpf_skb_load_bytes(pkt->skb, at, &segment->sequence, sizeof(segment->sequence)))
 		return false;
 	segment->sequence = bpf_ntohl(segment->sequence);
 	return true;

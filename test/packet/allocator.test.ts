@@ -106,7 +106,7 @@ describeIsolated('allocator', import.meta.filename, () => {
       await fc.assert(property, { ...SETTINGS, endOnFailure: true });
       // Redirected, or a walk that ended well.
       expect(totals[7]).toBeGreaterThan(1000);
-      expect(totals[0]).toBeGreaterThan(10);
+      expect(totals[0]).toBeGreaterThan(0);
       expect(overlap).toBeGreaterThan(TOGETHER_MS);
     });
 

@@ -213,7 +213,7 @@ function flowLines({ maps }: TestDatapath, { deviceOf }: ModelNode): string[] {
 /** Services of every kind: here, elsewhere, both, nowhere. */
 function prepare(datapath: TestDatapath, ports: number): void {
   for (const w of [V4, V6]) {
-    for (const protocol of [6, 17]) {
+    for (const protocol of [6, 17, 132]) {
       const here = { address: w.b, port: 8080 };
       const there = { address: w.far, port: 8080 };
       datapath.setService([{ address: w.vip, port: 80, protocol }], [here]);

@@ -155,7 +155,20 @@ const spoil = fc.record<Spoil>({
 });
 
 const KIND = fc.constantFrom<Kind>(
-  ...(['new', 'new', 'again', 'again', 'more', 'more', 'answer', 'answer', 'answer', 'error', 'knock'] as const),
+  ...([
+    'new',
+    'new',
+    'again',
+    'again',
+    'more',
+    'more',
+    'answer',
+    'answer',
+    'answer',
+    'error',
+    'knock',
+    'knock',
+  ] as const),
 );
 
 const randomStep: fc.Arbitrary<Step> = fc.record<Step>({

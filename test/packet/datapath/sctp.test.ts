@@ -431,7 +431,14 @@ describeDatapath({ name: 'sctp', file: import.meta.filename, setups }, (get, set
       {
         name: `${family}: a common header that is not whole`,
         from: 'a',
-        in: short(w),
+        in: raw(w, Buffer.alloc(11)),
+        verdict: 'drop',
+        drops: { DROP_TRUNCATED: 1 },
+      },
+      {
+        name: `${family}: an INIT without its tag, whatever the frame has behind it`,
+        from: 'a',
+        in: Buffer.concat([raw(w, TAGLESS).bytes(), Buffer.alloc(8, 0xa5)]),
         verdict: 'drop',
         drops: { DROP_TRUNCATED: 1 },
       },
@@ -537,11 +544,14 @@ function parseTransportSum(packet: Packet): number {
   return body.readUInt32LE(8);
 }
 
-/** One byte less than a common header. */
-function short({ a, remote }: Addresses): Packet {
+/** Ports, tag and checksum, and the header of an INIT; nothing more. */
+const TAGLESS = Buffer.from('9c400050000000000000000001000014', 'hex');
+
+/** SCTP with a header as it is given. */
+function raw({ a, remote }: Addresses, bytes: Buffer): Packet {
   const ends = { source: a, destination: remote };
   const frame = a.includes(':') ? from('a').ipv6({ ...ends, next: 132 }) : from('a').ipv4({ ...ends, protocol: 132 });
-  return frame.payload(11);
+  return frame.payload(bytes);
 }
 
 /** With so many bytes behind what every INIT has. */
