@@ -96,6 +96,7 @@
         'native/probe/process.c',
         'native/probe/raw.c',
         'native/probe/reorder.c',
+        'native/probe/run.c',
         'native/probe/server.c',
         'native/probe/socket.c',
         'native/probe/stream.c',

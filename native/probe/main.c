@@ -8,6 +8,7 @@
 #include "frames.h"
 #include "options.h"
 #include "process.h"
+#include "run.h"
 #include "server.h"
 
 int main(int argc, char **argv)
@@ -32,5 +33,7 @@ int main(int argc, char **argv)
 		return reorder_run(&options);
 	if (!strcmp(command, "frames"))
 		return frames_run(&options);
+	if (!strcmp(command, "run"))
+		return run_run(&options);
 	options_usage();
 }

@@ -65,6 +65,7 @@ static const char usage[] =
 	"                     --rate HZ [--fragment BYTES]\n"
 	"       isthmus-probe reorder --bind ADDR --port P --order ORDER [--fragment BYTES]\n"
 	"       isthmus-probe frames DEVICE\n"
+	"       isthmus-probe run PROGRAM INPUT < lines of NAME=VALUE, separated by tabs\n"
 	"ORDER: kept swapped reversed shuffled interleaved duplicated overlapping headless\n"
 	"       incomplete bogus\n"
 	"bench: --start NS of the monotonic clock, to begin together with others\n"

@@ -72,6 +72,8 @@ export class Agent {
   #retry: NodeJS.Timeout | undefined;
   #rested: NodeJS.Timeout | undefined;
   #pending: Promise<void> = Promise.resolve();
+  /** What has not begun yet. */
+  #next: Promise<void> | undefined;
   #opening: Promise<void> = Promise.resolve();
   #announced = false;
 
@@ -98,7 +100,6 @@ export class Agent {
       log,
       current: () => this.#current(),
       reconcile: () => this.#requestReconcile(),
-      exclusively: (task) => this.#pods.exclusively(task),
     });
     datapath.onShortage = (event) => this.#growth.handle(event);
     this.#programs = new NodePrograms(options, this.#pods);
@@ -215,11 +216,19 @@ export class Agent {
     this.#requestReconcile().catch(() => undefined); // it was logged, and is tried again
   }
 
-  /** One reconcile at a time; each sees all that happened before it began. What fails is tried again by itself too. */
+  /**
+   * One reconcile at a time; each sees all that happened before it began, so that who waits shares the next one with all
+   * others who do. What fails is tried again by itself too.
+   */
   #requestReconcile(): Promise<void> {
-    const next = this.#pending.catch(() => undefined).then(() => this.#reconcile());
-    this.#pending = next;
-    return next;
+    this.#next ??= this.#pending
+      .catch(() => undefined)
+      .then(() => {
+        this.#next = undefined;
+        return this.#reconcile();
+      });
+    this.#pending = this.#next;
+    return this.#next;
   }
 
   async #reconcile(): Promise<void> {

@@ -18,8 +18,6 @@ export interface GrowthOptions {
   readonly current: () => BlockContext | undefined;
   /** Brings maps and journal up to date with the records; rejects when that failed, and is tried again then. */
   readonly reconcile: () => Promise<void>;
-  /** Runs while no pod is added or removed. */
-  readonly exclusively: <T>(task: () => Promise<T>) => Promise<T>;
 }
 
 interface Request {
@@ -60,19 +58,17 @@ export class Growth {
   }
 
   async #run(): Promise<void> {
-    const { exclusively, reconcile, log } = this.#options;
+    const { reconcile, log } = this.#options;
     while (this.#requests.size > 0) {
       try {
-        await exclusively(async () => {
-          if (this.#grant()) await reconcile();
-        });
+        if (this.#grant()) await reconcile();
       } catch (error) {
         log.error({ err: error as Error }, 'port blocks that were asked for are not in force yet; tried again');
       }
     }
   }
 
-  /** Whether anything has to be put in force. */
+  /** Whether anything has to be put in force. In one turn of the event loop, as everything that takes blocks. */
   #grant(): boolean {
     const { current, store, blocks } = this.#options;
     const requests = [...this.#requests.values()];

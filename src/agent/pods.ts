@@ -1,4 +1,6 @@
-// Pods of this node: what a CNI request does to records, wiring and maps. One request at a time.
+// Pods of this node: what a CNI request does to records, wiring and maps. Whatever is decided by what there is, is carried
+// out in the same turn of the event loop; only what waits for the kernel or the maps lets other pods' requests in between.
+import type { Device } from '../datapath/datapath.js';
 import type { Endpoint } from '../model/endpoint.js';
 import type { Node } from '../model/node.js';
 import type { Service } from '../model/service.js';
@@ -8,10 +10,11 @@ import type { CniCall } from './cni.js';
 import { CNI_CODES, CniError } from './cni-error.js';
 import { type Dns, formatResult, hostInterfaceName, randomMac } from './cni-result.js';
 import { delegationOf, grantOf } from './delegation.js';
-import type { EndpointStore } from './endpoint-store.js';
+import type { EndpointId, EndpointStore } from './endpoint-store.js';
 import { ExhaustedError } from './exhausted.js';
 import { checkHostPorts } from './host-port-claims.js';
 import { allocateAddresses, checkFree } from './ipam.js';
+import { Turns } from './turns.js';
 import { checkWiring, unwire, type Wiring, wire } from './wiring.js';
 
 /** What pods are added to. */
@@ -40,7 +43,7 @@ export interface PodsOptions {
 export class Pods {
   readonly #options: PodsOptions;
   readonly #cursors = new Map<string, bigint>();
-  #queue: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
 
   constructor(options: PodsOptions) {
     this.#options = options;
@@ -48,22 +51,19 @@ export class Pods {
 
   /**
    * Resolves with what the plugin prints, or with the plugin that has to be run first. Rejects with CniError; what was
-   * begun is undone then.
+   * begun is undone then. Requests for one attachment are carried out one after the other, others side by side.
    */
   handle(call: CniCall): Promise<unknown> {
-    return this.exclusively(() => this.#handle(call));
+    return call.containerID === '' ? this.#handle(call) : this.#inTurn(call, () => this.#handle(call));
   }
 
-  /** Runs a task between two requests. */
-  exclusively<T>(task: () => Promise<T>): Promise<T> {
-    const result = this.#queue.then(task);
-    this.#queue = result.catch(() => undefined);
-    return result;
+  /** Resolves when no request for an attachment is being carried out. */
+  idle(): Promise<void> {
+    return this.#turns.idle();
   }
 
-  /** Resolves when no request is being carried out. */
-  async idle(): Promise<void> {
-    await this.#queue;
+  #inTurn<T>({ containerID, interfaceName }: EndpointId, task: () => Promise<T>): Promise<T> {
+    return this.#turns.take(`${containerID}/${interfaceName}`, task);
   }
 
   /**
@@ -83,11 +83,17 @@ export class Pods {
 
   /** Programs on the pods that are there, or newer ones in place of what an earlier agent attached. */
   attach(): void {
+    const { datapath } = this.#options.wiring;
+    for (const { name, ifindex } of this.devices()) datapath.attachContainer(name, ifindex);
+  }
+
+  /** The node's side of each pod's veth; of a pod whose device is gone, there is none. */
+  devices(): Device[] {
     const { store, wiring } = this.#options;
-    for (const { hostInterface } of store.list()) {
-      const link = wiring.node.link(hostInterface);
-      if (link !== undefined) wiring.datapath.attachContainer(hostInterface, link.ifindex);
-    }
+    return store.list().flatMap(({ hostInterface: name }) => {
+      const link = wiring.node.link(name);
+      return link === undefined ? [] : { name, ifindex: link.ifindex };
+    });
   }
 
   #isGone({ ifindex, hostInterface, netns }: Endpoint): boolean {
@@ -205,9 +211,13 @@ export class Pods {
 
   /** Unknown containers are fine: DEL must succeed however often it comes (specification, section 2). */
   async #delete(call: CniCall): Promise<unknown> {
-    const endpoint = this.#options.store.get(call);
-    if (endpoint !== undefined) await this.#undo(endpoint);
+    await this.#forget(call);
     return delegationOf(call);
+  }
+
+  async #forget(id: EndpointId): Promise<void> {
+    const endpoint = this.#options.store.get(id);
+    if (endpoint !== undefined) await this.#undo(endpoint);
   }
 
   async #undo(endpoint: Endpoint): Promise<void> {
@@ -253,11 +263,13 @@ export class Pods {
       .list()
       .filter(({ network = call.network }) => network === call.network)
       .filter(({ containerID, interfaceName }) => !valid.has(`${containerID}/${interfaceName}`));
-    const failures: Error[] = [];
-    for (const endpoint of stale) await this.#undo(endpoint).catch((error: Error) => failures.push(error));
+    const ends = await Promise.allSettled(
+      stale.map((endpoint) => this.#inTurn(endpoint, () => this.#forget(endpoint))),
+    );
+    const failures = ends.filter((end) => end.status === 'rejected');
     if (failures.length === 0) return delegationOf(call);
     const [first] = failures;
-    throw ioError(`${failures.length} of ${stale.length} stale attachments could not be removed`, first);
+    throw ioError(`${failures.length} of ${stale.length} stale attachments could not be removed`, first?.reason);
   }
 
   /** Whether an ADD that came now would find all that it takes, without taking it. */

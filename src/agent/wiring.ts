@@ -72,11 +72,15 @@ function requireNoDefault(pod: Netlink, { addresses }: Endpoint): void {
   throw new WiringError(`the pod has a default route by ${device} already, and can have only one`);
 }
 
-/** Removes the veth, and with it its addresses, routes and neighbours. Whether there was one. */
+/**
+ * Removes the veth, and with it its addresses, routes and neighbours. Whether there was one. Programs go with their
+ * device: to take them off before would cost a grace period of the kernel, and leave a pod without them if that failed.
+ */
 export function unwire({ node, datapath }: Wiring, endpoint: Endpoint): boolean {
   const link = node.link(endpoint.hostInterface);
+  const deleted = link !== undefined && node.deleteLink(link.ifindex);
   datapath.detachContainer(endpoint.hostInterface);
-  return link === undefined ? false : node.deleteLink(link.ifindex);
+  return deleted;
 }
 
 /** Throws WiringError with the first thing that is not as wire() left it. */

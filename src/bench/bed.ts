@@ -8,6 +8,7 @@ import type { AddressPair } from '../testbed/node.js';
 import { startAgent, waitForAgent } from '../testbed/node-agent.js';
 import { createHomes } from '../testbed/node-home.js';
 import { openBarePath } from './bare.js';
+import { planCniBench } from './cni/plan.js';
 import { writeManifests } from './manifests.js';
 import { setUpMasquerade } from './masquerade.js';
 import { planNatBench } from './nat/plan.js';
@@ -73,7 +74,7 @@ async function openBarePaths(plan: BenchPlan, cpu: number): Promise<Missing[]> {
 
 /** Removes what any of the benchmarks built. Returns what stayed; empty when nothing is left. */
 export function removeBed(): Promise<string[]> {
-  const plans = [planBench(), planNatBench(), planServiceBench()];
+  const plans = [planBench(), planNatBench(), planServiceBench(), planCniBench()];
   const nodes = plans.flatMap((plan) => plan.nodes);
   return removeTestbed({
     namespaces: [...new Set(plans.flatMap(allNamespaces))],

@@ -20,6 +20,14 @@ export function summarize(values: readonly number[]): Spread | undefined {
   };
 }
 
+/** Of values in any order; NaN when there are none. */
+export function quantileOf(values: readonly number[], fraction: number): number {
+  return quantile(
+    [...values].sort((a, b) => a - b),
+    fraction,
+  );
+}
+
 /** Between two values where the quantile falls between them. */
 function quantile(sorted: readonly number[], fraction: number): number {
   const position = (sorted.length - 1) * fraction;

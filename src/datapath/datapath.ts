@@ -46,6 +46,12 @@ export interface DatapathOptions extends LoadOptions {
   readonly onDrop: (event: Readonly<Record<string, unknown>>) => void;
 }
 
+/** A network device of the node. */
+export interface Device {
+  readonly name: string;
+  readonly ifindex: number;
+}
+
 /** What was dropped for one reason in one direction, since the maps were made. */
 export interface DropTotal {
   /** As in enum drop_reason and enum direction. */
@@ -93,6 +99,7 @@ export class Datapath {
   #events: EventReader | undefined;
   #maps: OpenMaps | undefined;
   #walking: Promise<unknown> = Promise.resolve();
+  #answersForHost = false;
   #features: Features;
   #onShortage: ShortageHandler = () => undefined;
 
@@ -151,23 +158,27 @@ export class Datapath {
 
   attachContainer(device: string, ifindex: number): void {
     this.#attachDevice('from_container', device, ifindex);
-    this.#attachDevice(FROM_HOST, device, ifindex);
+    if (this.#answersForHost || this.hadHostAnswers(device)) this.#attachDevice(FROM_HOST, device, ifindex);
   }
 
   /**
-   * Has what the node's own processes answer through the uplink translated. It stays, also for agents after this one:
-   * connections may last for longer than the Service that they began by.
+   * Has what the node's own processes answer through these devices translated, and through those of pods that are
+   * attached later. It stays, also for agents after this one: connections may last for longer than the Service that
+   * they began by. Where nobody needs it, a pod waits one grace period of the kernel less for its programs.
    */
-  attachHostAnswers(device: string, ifindex: number): void {
-    if (!this.#targets.has(`${FROM_HOST}-${device}`)) this.#attachDevice(FROM_HOST, device, ifindex);
+  answerForHost(devices: readonly Device[]): void {
+    this.#answersForHost = true;
+    for (const { name, ifindex } of devices) {
+      if (!this.#targets.has(`${FROM_HOST}-${name}`)) this.#attachDevice(FROM_HOST, name, ifindex);
+    }
   }
 
-  /** Whether an earlier agent did that. */
+  /** Whether this agent or an earlier one did that. */
   hadHostAnswers(device: string): boolean {
     return existsSync(this.#pin(`${FROM_HOST}-${device}`));
   }
 
-  /** Forgets a device that is going away or is gone. */
+  /** Forgets a device that is gone; one that is not loses its programs. */
   detachContainer(device: string): void {
     for (const program of ['from_container', FROM_HOST]) this.#detach(`${program}-${device}`);
   }

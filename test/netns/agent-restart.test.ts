@@ -182,7 +182,7 @@ test('a link whose pin was removed by somebody is attached anew', async () => {
   await node.startAgent();
   const links = [
     ...Object.keys({ ...BIND_HOOKS, ...SOCKET_HOOKS }),
-    ...['from_container', 'from_host'].map((hook) => `${hook}-${record('container-a-eth0.json').hostInterface}`),
+    `from_container-${record('container-a-eth0.json').hostInterface}`,
     'from_netdev-eth0',
   ];
   expect(Object.keys(await node.programs())).toEqual(links.sort());

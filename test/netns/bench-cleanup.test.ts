@@ -131,7 +131,9 @@ test("Services: kube-proxy's rules carry connections by each of its tools, as we
     [0, 0],
     [0, 0],
   ]);
-  expect(samples.nodePort.map(({ error }) => error)).toEqual([undefined, undefined, undefined, undefined]);
+  const forwarders = new Set(samples.nodePort.map(({ peer }) => peer));
+  expect([...forwarders].sort()).toEqual(['iptables-legacy', 'iptables-nft', 'nftables', 'ours', 'ours, XDP']);
+  expect(samples.nodePort.flatMap(({ error }) => error ?? [])).toEqual([]);
   expect(samples.programs.map(({ net }) => net.length > 0 && net.every((ns) => ns > 0))).toEqual([true, true, true]);
   expect(remains()).toEqual([]);
 });

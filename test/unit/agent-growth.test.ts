@@ -16,14 +16,13 @@ let endpoints: Map<string, Endpoint>;
 let lines: Record<string, unknown>[];
 let reconciles: number;
 let fail: boolean;
-let busy: number;
 
 beforeEach(() => {
   endpoints = new Map();
   for (const endpoint of [anEndpoint(), anEndpoint({ containerID: 'c2', pod: 'web-1', ifindex: 9, nat: nat(2) })]) {
     endpoints.set(endpoint.containerID, endpoint);
   }
-  [lines, reconciles, fail, busy] = [[], 0, false, 0];
+  [lines, reconciles, fail] = [[], 0, false];
 });
 
 function aGrowth(maximum = 3): Growth {
@@ -51,14 +50,6 @@ function aGrowth(maximum = 3): Growth {
     reconcile: async () => {
       reconciles++;
       if (fail) throw new Error('the disk is full');
-    },
-    exclusively: async (task) => {
-      expect(busy++).toBe(0);
-      try {
-        return await task();
-      } finally {
-        busy--;
-      }
     },
   });
 }

@@ -1,5 +1,7 @@
 // `isthmus bench`: this datapath beside the physical limit, the kernel's forwarding and netfilter, on this machine.
 import { type Command, Option } from 'commander';
+import { CNI_SECTIONS, type CniSection } from '../../bench/cni/goals.js';
+import type { CniBenchReport } from '../../bench/cni/report.js';
 import type { Section } from '../../bench/goals.js';
 import { SECTIONS } from '../../bench/goals.js';
 import { NAT_SECTIONS, type NatSection } from '../../bench/nat/goals.js';
@@ -12,6 +14,7 @@ import { EXIT, usage } from '../exit.js';
 import { globalOptions, parseCount } from '../options.js';
 import { printList } from '../output.js';
 import { describeRun, PEERS, peerRow, RESULTS, resultRow } from '../view/bench.js';
+import { CNI_RESULTS, describeCniRun } from '../view/bench-cni.js';
 import { describeNatRun, NAT_RESULTS, natResultRow } from '../view/bench-nat.js';
 import { describeServiceRun, SERVICE_RESULTS } from '../view/bench-service.js';
 
@@ -34,7 +37,7 @@ interface ServiceFlags extends Flags<ServiceSection> {
   readonly sizes?: readonly number[];
 }
 
-/** Adds the options and the action of `isthmus bench`, `isthmus bench nat` and `isthmus bench service`. */
+/** Adds the options and the action of `isthmus bench`, `isthmus bench nat`, `isthmus bench service` and `isthmus bench cni`. */
 export function register(command: Command): void {
   addOptions(command, SECTIONS)
     .addOption(new Option('--when-stdin-closes <id>', 'wait for that, then remove what the run left').hideHelp())
@@ -46,6 +49,9 @@ export function register(command: Command): void {
     .description("measure Services: beside the pods themselves and kube-proxy's rules in netfilter")
     .option('--sizes <counts>', 'numbers of Services for latency, separated by commas', parseSizes)
     .action((flags: ServiceFlags, self: Command) => benchService(flags, globalOptions(self)));
+  addOptions(command.command('cni'), CNI_SECTIONS)
+    .description('measure how long a pod waits for its network: beside the reference plugins')
+    .action((flags: Flags<CniSection>, self: Command) => benchCni(flags, globalOptions(self)));
 }
 
 function parseSizes(text: string): number[] {
@@ -100,6 +106,12 @@ async function benchService(
   await report({ format, run: () => runServiceBench(options), print: printServiceTable, parts: SERVICE_SECTIONS });
 }
 
+async function benchCni({ quick = false, only = [], rounds }: Flags<CniSection>, { format }: Format): Promise<void> {
+  const { runCniBench } = await import('../../bench/cni/run.js');
+  const options = { quick, only, narrate, ...(rounds === undefined ? {} : { rounds }) };
+  await report({ format, run: () => runCniBench(options), print: printCniTable, parts: CNI_SECTIONS });
+}
+
 interface Reporting<R> extends Format {
   readonly run: () => Promise<R>;
   /** For people. */
@@ -152,6 +164,12 @@ async function printServiceTable(report: ServiceBenchReport): Promise<void> {
   const output = createOutput({ format: 'table', headers: true }, false);
   process.stdout.write(`${describeServiceRun(report).join('\n')}\n\n`);
   await printList(output, SERVICE_RESULTS, report.results.map(natResultRow));
+}
+
+async function printCniTable(report: CniBenchReport): Promise<void> {
+  const output = createOutput({ format: 'table', headers: true }, false);
+  process.stdout.write(`${describeCniRun(report).join('\n')}\n\n`);
+  await printList(output, CNI_RESULTS, report.results.map(natResultRow));
 }
 
 function narrate(line: string): void {
