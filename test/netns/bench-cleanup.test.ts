@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { afterEach, beforeAll, expect, test } from 'vitest';
+import type { CniBenchReport } from '../../src/bench/cni/report.js';
 import { planNatBench } from '../../src/bench/nat/plan.js';
 import type { NatBenchReport } from '../../src/bench/nat/report.js';
 import { allNamespaces, BENCH_DIR, planBench } from '../../src/bench/plan.js';
@@ -155,5 +156,22 @@ test('one round of one section has ratios, samples and a self-check, and leaves 
   expect(
     report.samples.latency.every(({ p50, errors }: { p50: number; errors: number }) => p50 > 1 && errors === 0),
   ).toBe(true);
+  expect(remains()).toEqual([]);
+});
+
+test('CNI: pods are wired and unwired, one at a time and many at once; nothing is left', {
+  timeout: 60_000,
+}, async () => {
+  const flags = ['cni', '--rounds', '1', '-o', 'json'];
+  const { status, stdout, stderr } = await capture([process.execPath, ISTHMUS, 'bench', ...flags], { timeout: 50_000 });
+  expect([status, stderr]).toEqual([0, expect.stringContaining('measuring together')]);
+  const { missing, samples } = JSON.parse(stdout) as CniBenchReport;
+  const peers = missing.some(({ name }) => name === 'bridge') ? ['isthmus'] : ['bridge', 'isthmus'];
+  const counts = samples.requests.map(({ peer, section, command, milliseconds }) => {
+    expect(milliseconds.every((time) => time > 0)).toBe(true);
+    return `${peer} ${section} ${command} ${milliseconds.length}`;
+  });
+  const kinds = ['alone ADD 1', 'alone DEL 1', 'together ADD 20', 'together DEL 20'];
+  expect(counts.sort()).toEqual(peers.flatMap((peer) => kinds.map((kind) => `${peer} ${kind}`)));
   expect(remains()).toEqual([]);
 });
