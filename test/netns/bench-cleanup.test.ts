@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { afterEach, beforeAll, expect, test } from 'vitest';
+import { planCniBench } from '../../src/bench/cni/plan.js';
 import type { CniBenchReport } from '../../src/bench/cni/report.js';
 import { planNatBench } from '../../src/bench/nat/plan.js';
 import type { NatBenchReport } from '../../src/bench/nat/report.js';
@@ -16,7 +17,7 @@ import { existingNamespaces } from '../../src/testbed/namespaces.js';
 import { cgroupRoot } from '../../src/testbed/node-home.js';
 import { listResidents } from '../../src/testbed/residents.js';
 
-const NAMES = [...new Set([planBench(), planNatBench(), planServiceBench()].flatMap(allNamespaces))];
+const NAMES = [...new Set([planBench(), planNatBench(), planServiceBench(), planCniBench()].flatMap(allNamespaces))];
 const BUILT_MS = 40_000;
 const GONE_MS = 15_000;
 const SHORT = ['--rounds', '1', '--quick', '--only', 'same-node', '-o', 'json'];
