@@ -54,7 +54,7 @@ export class Pods {
    * begun is undone then. Requests for one attachment are carried out one after the other, others side by side.
    */
   handle(call: CniCall): Promise<unknown> {
-    return call.containerID === '' ? this.#handle(call) : this.#inTurn(call, () => this.#handle(call));
+    return concernsOne(call) ? this.#inTurn(call, () => this.#handle(call)) : this.#handle(call);
   }
 
   /** Resolves when no request for an attachment is being carried out. */
@@ -290,6 +290,11 @@ export class Pods {
     }
     return delegationOf(call);
   }
+}
+
+/** GC and STATUS are about all attachments, whatever container their environment names. */
+function concernsOne({ command }: CniCall): boolean {
+  return command !== 'GC' && command !== 'STATUS';
 }
 
 function exhaustible<T>(take: () => T): T {
