@@ -46,6 +46,7 @@ export class Blocks {
   readonly #settings: Settings;
   readonly #log: Logger;
   #opened: Opened | undefined;
+  #ordered: { readonly name: string; readonly order: readonly number[] } | undefined;
 
   constructor(settings: Settings, log: Logger) {
     this.#settings = settings;
@@ -66,13 +67,13 @@ export class Blocks {
 
   /** Who has which blocks now, and who may get more. */
   plan({ network, addresses }: BlockContext, tenants: readonly Endpoint[]): BlockPlan {
-    const { journal, key } = this.#open();
+    const { journal } = this.#open();
     return new BlockPlan({
       network,
       nodeName: this.#settings.node,
       addresses,
       tenants,
-      order: orderBlocks(countBlocks(network), network.blockOrder, key),
+      order: this.#order(network),
       granted: journal.granted,
       released: journal.released,
     });
@@ -102,6 +103,16 @@ export class Blocks {
 
   close(): void {
     this.#opened?.journal.close();
+  }
+
+  /** Drawing lots takes milliseconds, every pod asks, and the answer is the same until the network is another. */
+  #order(network: ClusterNetwork): readonly number[] {
+    const name = `${countBlocks(network)} ${network.blockOrder}`;
+    if (this.#ordered?.name !== name) {
+      const { key } = this.#open();
+      this.#ordered = { name, order: orderBlocks(countBlocks(network), network.blockOrder, key) };
+    }
+    return this.#ordered.order;
   }
 
   /** Devices of pods that live, and had ports that they have no longer: the next owner must find those free. */
