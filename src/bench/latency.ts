@@ -2,7 +2,9 @@
 import { type ClientOutcome, runClient, TESTS, type Test } from './clients.js';
 import type { Peer, PeerName } from './peers.js';
 import { SERVER_PORT } from './plan.js';
+import type { PathTime } from './report.js';
 import { shuffle } from './statistics.js';
+import { summarizeAll } from './times.js';
 
 /** One short run. Of one that failed there is no time, and its peer is named as missing with the reason. */
 export interface LatencySample extends ClientOutcome {
@@ -37,4 +39,10 @@ export async function measureLatency(options: LatencyOptions): Promise<LatencySa
 
 function runOnce({ client, server }: Peer, test: Test, options: LatencyOptions): Promise<ClientOutcome> {
   return runClient({ netns: client, address: server.address, port: SERVER_PORT, test }, options);
+}
+
+/** How long transactions take with each peer. */
+export function timesOf(latency: readonly LatencySample[], peers: readonly Pick<Peer, 'name' | 'title'>[]): PathTime[] {
+  const titles = new Map(peers.map(({ name, title }) => [name, title]));
+  return summarizeAll(latency, ({ peer, test }) => ({ path: peer, title: titles.get(peer) ?? peer, test }));
 }

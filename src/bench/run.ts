@@ -5,16 +5,18 @@ import { buildBed } from './bed.js';
 import { measureCost } from './cost.js';
 import type { Section } from './goals.js';
 import { COMPARISONS, SECTIONS } from './goals.js';
-import { measureLatency } from './latency.js';
+import { measureLatency, timesOf } from './latency.js';
 import { measureMemory } from './memory.js';
 import { ownBench } from './owned.js';
 import { listPaths } from './paths.js';
 import type { Peer } from './peers.js';
 import { planBench } from './plan.js';
-import type { BenchReport, Samples } from './report.js';
-import { judge, timesOf } from './results.js';
-import { chooseSections, describeMachine, measureSections } from './sections.js';
+import type { BenchReport } from './report.js';
+import { judge } from './results.js';
+import type { Samples } from './samples.js';
+import { begin, chooseSections, head, measureSections } from './sections.js';
 import { measureThroughput } from './throughput.js';
+import { listVersions } from './versions.js';
 
 export interface BenchOptions {
   /** Shorter runs, fewer rounds: under three minutes. */
@@ -36,12 +38,11 @@ export function runBench(options: BenchOptions): Promise<BenchReport> {
 }
 
 async function work(options: BenchOptions, signal: AbortSignal): Promise<BenchReport> {
-  const started = Date.now();
+  const begun = begin(availableParallelism() - 1);
   const effort = { ...(options.quick ? QUICK : THOROUGH), ...(options.rounds ? { rounds: options.rounds } : {}) };
   const sections = chooseSections(SECTIONS, options.only);
-  const cpu = availableParallelism() - 1;
   options.narrate('building: 4 agents, 11 pods, 16 nodes and hosts');
-  const bed = await buildBed(cpu, signal);
+  const bed = await buildBed(begun.machine.cpu, signal);
   const measuring = { bed, effort, sections, signal, narrate: options.narrate };
   const { samples, missing } = await measureSections({
     ...measuring,
@@ -51,16 +52,13 @@ async function work(options: BenchOptions, signal: AbortSignal): Promise<BenchRe
     measure: (part) => measurePart(part, measuring),
   });
   return {
-    apiVersion: 'isthmus.dev/v1',
-    kind: 'BenchReport',
-    started: new Date(started).toISOString(),
-    seconds: Math.round((Date.now() - started) / 1000),
-    machine: describeMachine(cpu),
-    settings: { rounds: effort.rounds, runSeconds: effort.runSeconds, sections },
-    ...(bed.masquerade === undefined ? {} : { masquerade: bed.masquerade }),
+    ...head('paths', begun),
+    settings: { quick: options.quick, rounds: effort.rounds, runSeconds: effort.runSeconds, sections },
+    versions: await listVersions(bed.masquerade === undefined ? {} : { masquerade: bed.masquerade }),
     missing,
+    notes: [],
     results: judge(samples, sections),
-    peers: timesOf(samples, bed.peers),
+    times: timesOf(samples.latency, bed.peers),
     samples,
   };
 }
