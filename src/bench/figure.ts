@@ -16,6 +16,13 @@ export function formatWithUnit(value: number, unit: Unit): string {
   return `${formatFigure(value, unit)}${suffixOf(unit)}`;
 }
 
+/** The median; with more digits where it only just misses its goal and would look like it. */
+export function formatMedian({ spread, unit, goal, met }: AnyResult): string {
+  if (spread === undefined) return '-';
+  const near = goal !== undefined && met === false && Number(formatFigure(spread.median, unit)) === goal.value;
+  return `${near ? spread.median.toFixed(DIGITS[unit] + 2) : formatFigure(spread.median, unit)}${suffixOf(unit)}`;
+}
+
 /** e.g. `>= 0.96`; `-` without one. */
 export function formatGoal({ goal, unit }: Pick<AnyResult, 'goal' | 'unit'>): string {
   return goal ? `${SIGNS[goal.kind]} ${goal.value}${suffixOf(unit)}` : '-';

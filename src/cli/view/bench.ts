@@ -1,5 +1,5 @@
 // A benchmark's report as rows of tables.
-import { formatGoal, formatQuartiles, formatWithUnit } from '../../bench/figure.js';
+import { formatGoal, formatMedian, formatQuartiles } from '../../bench/figure.js';
 import type { AnyResult, BenchReport, PathTime } from '../../bench/report.js';
 import type { Noun } from '../output.js';
 
@@ -63,12 +63,12 @@ export const TIMES: Noun = {
 
 /** A note is what to know of a figure; without a figure it is why there is none, and stands in its place. */
 export function resultRow(result: AnyResult): ResultRow {
-  const { section, name, what, unit, spread, met, note } = result;
+  const { section, name, what, spread, met, note } = result;
   return {
     section,
     name,
     what,
-    median: spread ? formatWithUnit(spread.median, unit) : '-',
+    median: formatMedian(result),
     spread: spread ? formatQuartiles(result) : (note ?? '-'),
     goal: formatGoal(result),
     met: met === undefined ? '-' : met ? 'yes' : 'no',
