@@ -1,6 +1,7 @@
 // Bars from zero with the spread of the rounds and the goal: for ratios and for costs.
 import { formatGoal, formatMedian } from '../figure.js';
 import type { AnyResult, Unit } from '../report.js';
+import { labelResults } from './labels.js';
 import { mark } from './theme.js';
 
 interface Bar {
@@ -23,15 +24,16 @@ const CHARACTER = 7.6;
 const STEP = 27;
 const STATES = { met: 'met', missed: 'missed', 'no goal': 'plain' } as const;
 
-/** All of one unit. */
+/** All of one unit, and each of them measured. */
 export function barsSpec(results: readonly AnyResult[], unit: Unit): object {
-  const shared = commonWhat(results) !== undefined;
-  const bars = results.flatMap((result) => toBar(result, shared));
+  const { labels } = labelResults(results);
+  const bars = results.flatMap((result, at) => toBar(result, labels[at] ?? ''));
   const width = widthOf(bars);
   const most = Math.max(...bars.flatMap(({ high, goal }) => [high, goal ?? 0]), unit === 'ratio' ? 1 : 0);
   const least = Math.min(0, ...bars.map(({ low }) => low));
   const domain = [least * 1.04, most * 1.04];
-  const title = UNIT_TITLES[unit] ?? unit;
+  const isCost = results.every(({ better }) => better === 'less');
+  const title = unit === 'ratio' && isCost ? 'times the cost; 1 is the same' : (UNIT_TITLES[unit] ?? unit);
   const axis = { tickCount: 6, grid: true };
   const x = (field: string): object => ({ field, type: 'quantitative', scale: { domain, nice: false }, title, axis });
   const y = { field: 'label', type: 'nominal', sort: null, title: null, axis: LABEL_AXIS };
@@ -60,12 +62,6 @@ export function barsSpec(results: readonly AnyResult[], unit: Unit): object {
   };
 }
 
-/** What all of them are about; undefined when they differ, or there is only one. */
-export function commonWhat(results: readonly AnyResult[]): string | undefined {
-  const [first] = results;
-  return results.length > 1 && results.every(({ what }) => what === first?.what) ? first?.what : undefined;
-}
-
 function widthOf(bars: readonly Bar[]): number {
   const labels = Math.min(LABELS, CHARACTER * Math.max(...bars.map(({ label }) => label.length)));
   return Math.max(BARS.least, Math.min(BARS.most, WIDTH - TEXT - labels));
@@ -84,7 +80,7 @@ function barLayer(x: object): object {
   const states = Object.keys(STATES) as Bar['state'][];
   const range = states.map((state) => mark(STATES[state]));
   return {
-    mark: { type: 'bar', height: 15, cornerRadiusEnd: 3 },
+    mark: { type: 'bar', height: 15 },
     encoding: {
       x,
       color: { field: 'state', type: 'nominal', scale: { domain: states, range }, legend: null },
@@ -107,8 +103,8 @@ function lineAt(value: number, strokeDash: readonly number[]): object {
   };
 }
 
-function toBar(result: AnyResult, shared: boolean): Bar[] {
-  const { name, what, spread, goal, met } = result;
+function toBar(result: AnyResult, label: string): Bar[] {
+  const { spread, goal, met } = result;
   if (spread === undefined) return [];
   const { median, low, high } = spread;
   const verdict = met === undefined ? '' : met ? ' ✓' : ' ✗';
@@ -117,7 +113,7 @@ function toBar(result: AnyResult, shared: boolean): Bar[] {
   return [
     {
       ...{ median, low, high, goal: goal?.value ?? null },
-      label: shared ? name.trim() : `${name.trim()}, ${what}`,
+      label,
       state: met === undefined ? 'no goal' : met ? 'met' : 'missed',
       text: `${formatMedian(result)}${wanted}`,
     },

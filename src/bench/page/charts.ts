@@ -1,8 +1,9 @@
 // Which charts a report has. What was not measured has none.
 import { fitLine } from '../fit.js';
 import type { AnyResult, Benchmark, BenchReport, PathTime, Unit } from '../report.js';
-import { barsSpec, commonWhat } from './bars.js';
+import { barsSpec } from './bars.js';
 import { type Panel, percentilesSpec, type SizedPoint, sizesSpec } from './curves.js';
+import { labelResults } from './labels.js';
 
 export interface Chart {
   /** Tells it from others of its benchmark, in file names too. */
@@ -77,15 +78,25 @@ const PLANS: Readonly<Record<Benchmark, readonly Plan[]>> = {
   ],
   nat: [
     bars({
-      id: 'packets',
-      title: 'Packets and new flows',
-      caption: 'A packet’s cost against flat (less is better there), and packets a second against netfilter.',
+      id: 'cost',
+      title: 'What a packet costs, island against flat',
+      caption:
+        'Small packets on one CPU, sender and sink included. 1 is the cost of an untranslated one; less is better.',
       unit: 'ratio',
       sections: ['packets', 'new-flows'],
+      only: ({ better }) => better === 'less',
+    }),
+    bars({
+      id: 'packets',
+      title: 'Packets and new flows a second, island against masquerade',
+      caption: 'Small packets on one CPU, sender and sink included.',
+      unit: 'ratio',
+      sections: ['packets', 'new-flows'],
+      only: ({ better }) => better !== 'less',
     }),
     bars({
       id: 'port-reuse',
-      title: 'Connections a second to one server port',
+      title: 'One server port, from 1, 2 and 8 pods behind one address',
       caption:
         'The server closes first and remembers every connection. A share of what the same pods reach untranslated: ' +
         'the mean, so that stalls count.',
@@ -135,8 +146,8 @@ const PLANS: Readonly<Record<Benchmark, readonly Plan[]>> = {
     }),
     bars({
       id: 'node-port',
-      title: 'Node ports whose backend is elsewhere',
-      caption: 'Packets a second, by the same wire out.',
+      title: 'Node ports',
+      caption: 'In and out by the same wire, forwarded to another node.',
       unit: 'ratio',
       sections: ['node-port'],
     }),
@@ -178,9 +189,9 @@ function bars({ unit, sections, only = () => true, ...about }: Bars): Plan {
       (one) => sections.includes(one.section) && one.unit === unit && one.spread !== undefined && only(one),
     );
     if (shown.length === 0) return undefined;
-    const what = commonWhat(shown);
-    const caption = what === undefined ? about.caption : `${about.caption} All with ${what}.`;
-    return { ...about, caption, spec: barsSpec(shown, unit) };
+    const { common } = labelResults(shown);
+    const title = common === '' ? about.title : `${about.title} (${common})`;
+    return { ...about, title, spec: barsSpec(shown, unit) };
   };
 }
 
@@ -224,13 +235,20 @@ function sizes({ values, of, points, log = false, ...about }: Sizes): Plan {
   };
 }
 
-/** What a thousand more of the size cost each path. */
+/** What a thousand more of the size cost each path: the median of the slopes between its sizes, and their quartiles. */
 function describeFits(points: readonly SizedPoint[], of: string): string {
   const fits = [...Map.groupBy(points, ({ path }) => path)].flatMap(([path, some]) => {
     const fit = fitLine(some.map(({ size, spread }) => ({ size, value: spread.median })));
-    return fit === undefined ? [] : [`${path} ${(fit.slope.median * 1000).toFixed(2)} µs`];
+    if (fit === undefined) return [];
+    const [median, low, high] = [fit.slope.median, fit.slope.low, fit.slope.high].map(perThousand);
+    return [`${path} ${median} µs (${low} to ${high})`];
   });
   return fits.length === 0 ? '' : `Dashed lines fit it; for each 1000 ${of} more: ${fits.join(', ')}.`;
+}
+
+/** Without a zero that is less than nothing. */
+function perThousand(slope: number): string {
+  return (Math.round(slope * 1e5) / 100 + 0).toFixed(2);
 }
 
 function fillPoint({ section, name, size, spread, unit }: AnyResult): SizedPoint[] {

@@ -39,7 +39,7 @@ export function sizesSpec(points: readonly SizedPoint[], { sizes, values, log = 
     data: { values: rows },
     encoding: { x, color },
     layer: [
-      { data: { values: log ? [] : fitted(points, all) }, ...dashes(x, y('value'), color) },
+      { data: { values: log ? [] : fitted(points) }, ...dashes(x, y('value'), color) },
       { mark: { type: 'line', strokeWidth: 2 }, encoding: { y: y('median') } },
       { mark: { type: 'rule', strokeWidth: 1.5 }, encoding: { y: y('low'), y2: { field: 'high' } } },
       { mark: { type: 'point', filled: true, size: 55, opacity: 1 }, encoding: { y: y('median') } },
@@ -51,12 +51,13 @@ function dashes(x: object, y: object, color: object): object {
   return { mark: { type: 'line', strokeWidth: 1, strokeDash: [3, 3] }, encoding: { x, y, color } };
 }
 
-function fitted(points: readonly SizedPoint[], sizes: readonly number[]): object[] {
-  const [first = 1] = sizes;
-  const factor = (sizes.at(-1) ?? first) / first;
+/** Within the sizes that were measured. */
+function fitted(points: readonly SizedPoint[]): object[] {
   return [...Map.groupBy(points, ({ path }) => path)].flatMap(([path, some]) => {
     const fit = fitLine(some.map(({ size, spread }) => ({ size, value: spread.median })));
     if (fit === undefined) return [];
+    const first = Math.min(...some.map(({ size }) => size));
+    const factor = Math.max(...some.map(({ size }) => size)) / first;
     return Array.from({ length: STEPS + 1 }, (_, step) => {
       const size = first * factor ** (step / STEPS);
       return { path, size, value: fit.base + fit.slope.median * size };
