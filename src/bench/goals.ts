@@ -3,7 +3,16 @@ import type { Test } from './clients.js';
 import type { PeerName } from './peers.js';
 
 /** Parts of the benchmark that can be asked for alone. */
-export const SECTIONS = ['same-node', 'cross-node', 'island', 'masquerade', 'packets', 'programs', 'memory'] as const;
+export const SECTIONS = [
+  'same-node',
+  'cross-node',
+  'island',
+  'masquerade',
+  'ipv6',
+  'packets',
+  'programs',
+  'memory',
+] as const;
 export type Section = (typeof SECTIONS)[number];
 
 /** A ratio of speeds: the reference's time divided by the subject's, so that more is better. */
@@ -35,6 +44,12 @@ export const COMPARISONS: readonly Comparison[] = [
   { section: 'masquerade', subject: 'island', reference: 'masquerade', test: 'crr', goal: 1.25 },
   { section: 'masquerade', subject: 'flat', reference: 'routed', test: 'rr' },
   { section: 'masquerade', subject: 'flat', reference: 'routed', test: 'crr' },
+  { section: 'ipv6', subject: 'same-node-ipv6', reference: 'raw-ipv6', test: 'rr' },
+  { section: 'ipv6', subject: 'same-node-ipv6', reference: 'raw-ipv6', test: 'crr' },
+  { section: 'ipv6', subject: 'island-ipv6', reference: 'flat-ipv6', test: 'rr' },
+  { section: 'ipv6', subject: 'island-ipv6', reference: 'flat-ipv6', test: 'crr' },
+  { section: 'ipv6', subject: 'island-ipv6', reference: 'island', test: 'rr' },
+  { section: 'ipv6', subject: 'island-ipv6', reference: 'island', test: 'crr' },
 ];
 
 /** One peer against itself: what differs here is noise. */

@@ -18,7 +18,9 @@ export function judge(samples: Samples, sections: readonly Section[]): PathResul
     ...(wanted.length > 0 ? TESTS.map((test) => selfCheck(samples, test)) : []),
     ...wanted.map((comparison) => compareLatency(samples, comparison)),
   ];
-  if (sections.includes('packets')) results.push(...PACKET_COMPARISONS.map((one) => comparePackets(samples, one)));
+  if (sections.includes('packets')) {
+    results.push(...PACKET_COMPARISONS.map((one) => comparePackets(samples, one)), ...listPacketTimes(samples));
+  }
   if (sections.includes('programs')) results.push(...samples.programs.flatMap(judgeProgram));
   if (sections.includes('memory')) results.push(judgeMemory(samples));
   return results;
@@ -83,6 +85,18 @@ function comparePackets({ packets }: Samples, comparison: (typeof PACKET_COMPARI
   );
   const reasons = absent.map((name) => `${name} is missing`);
   return ratio({ ...comparison, section: 'packets', what: '1 flow', ratios: pairedRatios(times, comparison), reasons });
+}
+
+/** On a saturated CPU, so that it is the CPU's time too. */
+function listPacketTimes({ packets }: Samples): PathResult[] {
+  return [...new Set(packets.map(({ peer }) => peer))].sort().flatMap((path): PathResult[] => {
+    const runs = packets.filter(({ peer }) => peer === path);
+    const spread = summarize(runs.map(({ nanoseconds }) => nanoseconds).filter(Number.isFinite));
+    const lost = Math.max(...runs.map((run) => run.lost));
+    const note = lost === 0 ? {} : { note: `up to ${(lost * 100).toFixed(2)} % of a run's packets were lost` };
+    const name = `  ${path}, sender and sink included`;
+    return spread ? [{ section: 'packets', name, what: '1 flow', unit: 'ns', path, spread, ...note }] : [];
+  });
 }
 
 interface RatioOptions extends Omit<Comparison, 'test'> {

@@ -27,7 +27,7 @@ export interface BenchOptions {
   readonly narrate: (line: string) => void;
 }
 
-const QUICK = { rounds: 9, runSeconds: 0.4, packets: 200_000, batches: 15 };
+const QUICK = { rounds: 7, runSeconds: 0.4, packets: 200_000, batches: 15 };
 const THOROUGH = { rounds: 21, runSeconds: 0.6, packets: 500_000, batches: 41 };
 
 type Effort = typeof QUICK;

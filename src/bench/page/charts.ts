@@ -60,10 +60,24 @@ const PLANS: Readonly<Record<Benchmark, readonly Plan[]>> = {
       sections: ['island', 'masquerade'],
     }),
     bars({
+      id: 'ipv6',
+      title: 'By IPv6',
+      caption: 'The same against its own limit, island against flat, and IPv6 against IPv4.',
+      unit: 'ratio',
+      sections: ['ipv6'],
+    }),
+    bars({
       id: 'packets',
       title: 'Packets a second on one CPU',
       caption: 'Small packets, sender and sink included.',
       unit: 'ratio',
+      sections: ['packets'],
+    }),
+    bars({
+      id: 'packet-times',
+      title: 'CPU time of a packet',
+      caption: 'On one saturated CPU, sender and sink included. Less is better.',
+      unit: 'ns',
       sections: ['packets'],
     }),
     bars({
