@@ -1,5 +1,5 @@
 // How long a transaction takes, peer by peer, in rounds of random order.
-import { type ClientOutcome, runClient, TESTS, type Test } from './clients.js';
+import { type ClientOutcome, runClient, type Test } from './clients.js';
 import type { Peer, PeerName } from './peers.js';
 import { SERVER_PORT } from './plan.js';
 import type { PathTime } from './report.js';
@@ -13,8 +13,14 @@ export interface LatencySample extends ClientOutcome {
   readonly round: number;
 }
 
+/** What is done with whom. */
+export interface LatencyRun {
+  readonly peer: Peer;
+  readonly test: Test;
+}
+
 export interface LatencyOptions {
-  readonly peers: readonly Peer[];
+  readonly runs: readonly LatencyRun[];
   readonly rounds: number;
   /** Of one run. */
   readonly seconds: number;
@@ -28,8 +34,8 @@ export async function measureLatency(options: LatencyOptions): Promise<LatencySa
   for (let round = 1; round <= options.rounds; round++) {
     options.onRound(round);
     // Test by test, so that what is compared lies close together in time.
-    const runs = shuffle(TESTS).flatMap((test) => shuffle(options.peers).map((peer) => ({ peer, test })));
-    for (const { peer, test } of runs) {
+    const tests = shuffle([...Map.groupBy(options.runs, ({ test }) => test).values()]);
+    for (const { peer, test } of tests.flatMap(shuffle)) {
       options.signal.throwIfAborted();
       samples.push({ peer: peer.name, test, round, ...(await runOnce(peer, test, options)) });
     }

@@ -53,7 +53,7 @@ const timeSchema = z
   .strictObject({
     path: z.string(),
     title: z.string().exactOptional(),
-    test: z.enum(['rr', 'crr']),
+    test: z.enum(['rr', 'crr', 'udp_rr', 'udp_first']),
     size: size.exactOptional(),
     /** Microseconds: the spread of a run's figure over the rounds. A mean shows stalls that a p50 hides. */
     mean: spread,

@@ -2,14 +2,15 @@
 import { availableParallelism } from 'node:os';
 import type { Bed } from './bed.js';
 import { buildBed } from './bed.js';
+import { DATAGRAM_TESTS, TESTS, type Test } from './clients.js';
 import { measureCost } from './cost.js';
 import type { Section } from './goals.js';
-import { COMPARISONS, SECTIONS } from './goals.js';
-import { measureLatency, timesOf } from './latency.js';
+import { COMPARISONS, SECTIONS, SELF_CHECK } from './goals.js';
+import { type LatencyRun, measureLatency, timesOf } from './latency.js';
 import { measureMemory } from './memory.js';
 import { ownBench } from './owned.js';
 import { listPaths } from './paths.js';
-import type { Peer } from './peers.js';
+import type { Peer, PeerName } from './peers.js';
 import { planBench } from './plan.js';
 import type { BenchReport } from './report.js';
 import { judge } from './results.js';
@@ -95,14 +96,18 @@ async function measurePart(part: Part, measuring: Measuring): Promise<Partial<Sa
 function latency({ bed, effort, sections, signal, narrate }: Measuring): Promise<Samples['latency'][number][]> {
   const onRound = (round: number): void => narrate(`latency, round ${round} of ${effort.rounds}`);
   const { rounds, runSeconds: seconds } = effort;
-  return measureLatency({ peers: comparedPeers(bed.peers, sections), rounds, seconds, cpu: bed.cpu, signal, onRound });
+  return measureLatency({ runs: comparedRuns(bed.peers, sections), rounds, seconds, cpu: bed.cpu, signal, onRound });
 }
 
-/** Those that the sections compare, and the pair that is measured twice. */
-function comparedPeers(peers: readonly Peer[], sections: readonly Section[]): Peer[] {
-  const wanted = COMPARISONS.filter(({ section }) => sections.includes(section));
-  const names = new Set(['raw', 'raw-again', ...wanted.flatMap(({ subject, reference }) => [subject, reference])]);
-  return peers.filter(({ name }) => names.has(name));
+/** What the sections compare, and the pair that is measured twice. */
+function comparedRuns(peers: readonly Peer[], sections: readonly Section[]): LatencyRun[] {
+  const compared = COMPARISONS.filter(({ section }) => sections.includes(section));
+  const wanted = [...compared, ...TESTS.map((test) => ({ ...SELF_CHECK, test }))];
+  const isWanted = (name: PeerName, test: Test): boolean =>
+    wanted.some((one) => one.test === test && (one.subject === name || one.reference === name));
+  return [...TESTS, ...DATAGRAM_TESTS].flatMap((test) =>
+    peers.filter(({ name }) => isWanted(name, test)).map((peer) => ({ peer, test })),
+  );
 }
 
 async function packets({ bed, effort, signal }: Measuring): Promise<Samples['packets'][number][]> {

@@ -55,9 +55,10 @@ const PLANS: Readonly<Record<Benchmark, readonly Plan[]>> = {
       id: 'translation',
       title: 'Island against flat, and both against the kernel',
       caption:
-        'From a pod to a host outside: translated by us, not translated, routed by the kernel, masqueraded by it.',
+        'From a pod to a host outside: translated by us, not translated, routed by the kernel, masqueraded by it. udp_rr are ' +
+        'datagrams from one port, udp_first each from a new one: the first packet of a flow.',
       unit: 'ratio',
-      sections: ['island', 'masquerade'],
+      sections: ['island', 'masquerade', 'first-packet'],
     }),
     bars({
       id: 'ipv6',

@@ -99,7 +99,8 @@ export function describeRun({ machine, settings, versions, missing, notes, secon
   return [
     `kernel ${machine.kernel}, ${machine.processor}, ${machine.cpus} CPUs; measured on CPU ${machine.cpu}, real time`,
     `${settings.rounds} rounds${length}, in random order, ${seconds} s in all; ratios and differences are paired by round`,
-    'rr: request and response; crr: connect, request, response, close. Ratios above 1 are faster, unless it says cost',
+    'rr: request and response; crr: connect, request, response, close; udp_first: each datagram from a new port',
+    'ratios above 1 are faster, unless it says cost',
     ...Object.entries(versions).map(([name, version]) => `${name}: ${version}`),
     ...notes.map((note) => `note: ${note}`),
     ...missing.map(({ name, reason }) => `missing: ${name}: ${reason}`),
