@@ -1,6 +1,8 @@
 // A benchmark goes away with its process, however that process ends, and there is only one at a time.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeAll, expect, test } from 'vitest';
 import { planNatBench } from '../../src/bench/nat/plan.js';
 import type { NatSamples } from '../../src/bench/nat/samples.js';
@@ -143,11 +145,18 @@ test("Services: kube-proxy's rules carry connections by each of its tools, as we
   expect(remains()).toEqual([]);
 });
 
-test('one round of one section has ratios, samples and a self-check, and leaves nothing', {
+test('one round of one section has ratios, samples and a self-check in both files, and leaves nothing', {
   timeout: 90_000,
 }, async () => {
-  const { status, stdout, stderr } = await capture([process.execPath, ISTHMUS, 'bench', ...SHORT], { timeout: 80_000 });
+  const directory = mkdtempSync(join(tmpdir(), 'bench-files-'));
+  const [json, page] = [join(directory, 'new/results.json'), join(directory, 'page.html')];
+  const argv = [process.execPath, ISTHMUS, 'bench', ...SHORT, '--json', json, '--report', page];
+  const { status, stdout, stderr } = await capture(argv, { timeout: 80_000 });
   expect([status, stderr]).toEqual([0, expect.stringContaining('round 1 of 1')]);
+  expect(stderr).toContain(`bench: results: ${json}\nbench: report: ${page}\n`);
+  expect(readFileSync(json, 'utf8')).toBe(stdout);
+  expect(readFileSync(page, 'utf8')).toContain('aria-label="Against the physical limit"');
+  rmSync(directory, { recursive: true });
   const report = readOutput<Samples>(stdout);
   expect(report.results.slice(0, 4).map(({ section, what }) => [section, what])).toEqual([
     ['self-check', 'rr'],
@@ -155,8 +164,9 @@ test('one round of one section has ratios, samples and a self-check, and leaves 
     ['same-node', 'rr'],
     ['same-node', 'crr'],
   ]);
+  expect(report.times.map(({ path, test, troubled }) => [path, test, troubled])).toContainEqual(['same-node', 'rr', 0]);
   expect(report.results.every(({ spread }) => spread !== undefined)).toBe(true);
-  expect(report.samples.latency).toHaveLength(8);
+  expect(report.samples.latency).toHaveLength(10);
   expect(report.samples.latency.every(({ p50, p999, errors }) => p50 > 1 && p999 >= p50 && errors === 0)).toBe(true);
   expect(remains()).toEqual([]);
 });
