@@ -29,6 +29,8 @@ interface Sizes extends Omit<Chart, 'spec'> {
   readonly values: string;
   readonly of: string;
   readonly log?: boolean;
+  /** Whether a straight line says something; true when absent. */
+  readonly fit?: boolean;
   readonly points: (report: BenchReport) => readonly SizedPoint[];
 }
 
@@ -124,6 +126,16 @@ const PLANS: Readonly<Record<Benchmark, readonly Plan[]>> = {
       caption: 'Nanoseconds of the programs above those for an untranslated packet. Less is better.',
       unit: 'ns',
       sections: ['programs'],
+    }),
+    sizes({
+      id: 'programs-by-flows',
+      title: 'What translation adds to a packet, by the number of flows',
+      caption:
+        'Packets of flows in random order: larger tables are in slower caches. The horizontal axis is logarithmic.',
+      values: 'nanoseconds',
+      of: 'flows',
+      fit: false,
+      points: ({ results }) => results.flatMap(programPoint),
     }),
     bars({
       id: 'removal',
@@ -241,12 +253,12 @@ function timesBySize(test: PathTime['test'], what: string): Plan {
   });
 }
 
-function sizes({ values, of, points, log = false, ...about }: Sizes): Plan {
+function sizes({ values, of, points, log = false, fit = !log, ...about }: Sizes): Plan {
   return (report) => {
     const some = points(report);
     if (new Set(some.map(({ size }) => size)).size < 2) return undefined;
-    const spec = sizesSpec(some, { sizes: of, values, log });
-    return { ...about, caption: log ? about.caption : `${about.caption} ${describeFits(some, of)}`.trim(), spec };
+    const spec = sizesSpec(some, { sizes: of, values, log, fit });
+    return { ...about, caption: fit ? `${about.caption} ${describeFits(some, of)}`.trim() : about.caption, spec };
   };
 }
 
@@ -264,6 +276,12 @@ function describeFits(points: readonly SizedPoint[], of: string): string {
 /** Without a zero that is less than nothing. */
 function perThousand(slope: number): string {
   return (Math.round(slope * 1e5) / 100 + 0).toFixed(2);
+}
+
+/** One family: the entries of both are alike. */
+function programPoint({ section, name, what, size, spread }: AnyResult): SizedPoint[] {
+  if (section !== 'programs' || size?.of !== 'flows' || spread === undefined || !what.startsWith('ipv4')) return [];
+  return [{ path: name.replace(/^.*, /, ''), size: size.count, spread }];
 }
 
 function fillPoint({ section, name, size, spread, unit }: AnyResult): SizedPoint[] {

@@ -15,7 +15,9 @@ interface SizesOptions {
   /** Of the axes. */
   readonly sizes: string;
   readonly values: string;
-  readonly log?: boolean;
+  readonly log: boolean;
+  /** Draws the fitted lines. */
+  readonly fit: boolean;
 }
 
 const WIDTH = 560;
@@ -23,8 +25,8 @@ const HEIGHT = 300;
 /** Points of a fitted line; on a logarithmic axis it is bent. */
 const STEPS = 60;
 
-/** By size, from zero unless it is logarithmic, with a dashed line that fits each path. */
-export function sizesSpec(points: readonly SizedPoint[], { sizes, values, log = false }: SizesOptions): object {
+/** By size, from zero unless it is logarithmic; a line that fits a path is dashed. */
+export function sizesSpec(points: readonly SizedPoint[], { sizes, values, log, fit }: SizesOptions): object {
   const paths = [...new Set(points.map(({ path }) => path))];
   const all = [...new Set(points.map(({ size }) => size))].sort((a, b) => a - b);
   const rows = points.map(({ path, size, spread: { median, low, high } }) => ({ path, size, median, low, high }));
@@ -39,7 +41,7 @@ export function sizesSpec(points: readonly SizedPoint[], { sizes, values, log = 
     data: { values: rows },
     encoding: { x, color },
     layer: [
-      { data: { values: log ? [] : fitted(points) }, ...dashes(x, y('value'), color) },
+      { data: { values: fit ? fitted(points) : [] }, ...dashes(x, y('value'), color) },
       { mark: { type: 'line', strokeWidth: 2 }, encoding: { y: y('median') } },
       { mark: { type: 'rule', strokeWidth: 1.5 }, encoding: { y: y('low'), y2: { field: 'high' } } },
       { mark: { type: 'point', filled: true, size: 55, opacity: 1 }, encoding: { y: y('median') } },
