@@ -1,10 +1,11 @@
-// Prints how many tests of a report passed, failed and were skipped: vitest's JSON, or that of `isthmus lab run`.
+// Prints how many tests of a report passed, failed and were skipped: vitest's JSON, or that of `isthmus lab run` and of
+// the guard.
 import { readFileSync } from 'node:fs';
 
 const report = JSON.parse(readFileSync(process.argv[2], 'utf8'));
 
 function countLab({ summary }) {
-  return [summary.ok, summary.failed, 0];
+  return [summary.ok, summary.failed, summary.skipped ?? 0];
 }
 
 /** A file that could not be loaded has no tests, and is one failure. */

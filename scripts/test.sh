@@ -4,7 +4,7 @@
 # A stage that cannot run on this machine is counted as skipped, with the reason. Exit status 0: nothing failed.
 . "$(dirname "$0")/common.sh"
 
-readonly STAGES=(lint gen unit packet sanitize netns lab cluster image clean)
+readonly STAGES=(lint gen unit packet sanitize guard netns lab cluster image clean)
 readonly RESULTS=build/test-results
 passed=0
 failed=0
@@ -115,6 +115,12 @@ stage_sanitize() {
 	libraries="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libstdc++.so)"
 	vitest_suite 'packet with sanitizers' packet env ISTHMUS_NATIVE_DIR="$ROOT/build/native-asan" \
 		ASAN_OPTIONS=detect_leaks=0 ISTHMUS_PRELOAD="$libraries" bash scripts/isolated.sh
+}
+
+stage_guard() {
+	title 'guard: what the programs cost, beside the committed figures'
+	kernel_stage guard && suite guard "$RESULTS/guard.json" bash scripts/isolated.sh \
+		node build/src/bench/guard/main.js --report "$RESULTS/guard.json"
 }
 
 stage_netns() {

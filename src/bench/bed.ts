@@ -17,14 +17,9 @@ import { listPeers } from './peers.js';
 import type { BenchPlan } from './plan.js';
 import { allNamespaces, BENCH_DIR, planBench, SERVER_PORT } from './plan.js';
 import { compilePrograms } from './programs.js';
+import type { Missing } from './report.js';
 import { planServiceBench } from './service/plan.js';
 import { buildTopology } from './topology.js';
-
-/** A peer or a section that could not be measured. */
-export interface Missing {
-  readonly name: string;
-  readonly reason: string;
-}
 
 export interface Bed {
   readonly plan: BenchPlan;

@@ -4,7 +4,9 @@ import { PROBE } from '../testbed/files.js';
 
 /** Requests on one connection, and connections with one request. */
 export const TESTS = ['rr', 'crr'] as const;
-export type Test = (typeof TESTS)[number];
+/** Datagrams from one port, and each from a port of its own: the first packet of a flow. */
+export const DATAGRAM_TESTS = ['udp_rr', 'udp_first'] as const;
+export type Test = (typeof TESTS | typeof DATAGRAM_TESTS)[number];
 
 export interface Client {
   readonly netns: string;
@@ -18,10 +20,15 @@ export interface Client {
 export interface ClientOutcome {
   readonly count: number;
   readonly perSecond: number;
-  /** Microseconds; not a number when no transaction came through. */
+  /** Microseconds, from the histogram of a run; not a number when no transaction came through. */
+  readonly mean: number;
   readonly p50: number;
+  readonly p90: number;
   readonly p99: number;
+  readonly p999: number;
   readonly errors: number;
+  /** Segments that the client's namespace sent again, SYNs among them. */
+  readonly retransmits: number;
   readonly synRetransmits: number;
   readonly error?: string;
 }
@@ -50,9 +57,8 @@ export async function runClient(client: Client, options: ClientOptions): Promise
     ...(cgroup === undefined ? {} : { cgroup }),
   });
   if (!stdout.startsWith('{')) return failed(stderr.trim() || 'the probe said nothing');
-  const { count, perSecond, p50, p99, errors, synRetransmits, error } = JSON.parse(stdout) as ClientOutcome;
-  if (count === 0) return failed(error ?? 'no transaction');
-  return { count, perSecond, p50, p99, errors, synRetransmits, ...(error === undefined ? {} : { error }) };
+  const said = JSON.parse(stdout) as ClientOutcome;
+  return said.count === 0 ? failed(said.error ?? 'no transaction') : pick(said);
 }
 
 function argvOf({ address, port, test, serverCloses = false }: Client, { seconds, cpu, start }: ClientOptions) {
@@ -61,6 +67,16 @@ function argvOf({ address, port, test, serverCloses = false }: Client, { seconds
   return [...words, '--fifo', '--cc', 'cubic', ...together, ...(serverCloses ? ['--server-closes'] : [])];
 }
 
+/** The probe says more than that. */
+function pick({ count, perSecond, error, ...said }: ClientOutcome): ClientOutcome {
+  const { mean, p50, p90, p99, p999, errors, retransmits, synRetransmits } = said;
+  const times = { mean, p50, p90, p99, p999 };
+  const troubles = { errors, retransmits, synRetransmits, ...(error === undefined ? {} : { error }) };
+  return { count, perSecond, ...times, ...troubles };
+}
+
 function failed(error: string): ClientOutcome {
-  return { count: 0, perSecond: 0, p50: Number.NaN, p99: Number.NaN, errors: 1, synRetransmits: 0, error };
+  const none = Number.NaN;
+  const times = { mean: none, p50: none, p90: none, p99: none, p999: none };
+  return { count: 0, perSecond: 0, ...times, errors: 1, retransmits: 0, synRetransmits: 0, error };
 }

@@ -3,7 +3,17 @@ import type { Test } from './clients.js';
 import type { PeerName } from './peers.js';
 
 /** Parts of the benchmark that can be asked for alone. */
-export const SECTIONS = ['same-node', 'cross-node', 'island', 'masquerade', 'packets', 'programs', 'memory'] as const;
+export const SECTIONS = [
+  'same-node',
+  'cross-node',
+  'island',
+  'masquerade',
+  'first-packet',
+  'ipv6',
+  'packets',
+  'programs',
+  'memory',
+] as const;
 export type Section = (typeof SECTIONS)[number];
 
 /** A ratio of speeds: the reference's time divided by the subject's, so that more is better. */
@@ -19,6 +29,7 @@ export interface Comparison {
 export const COMPARISONS: readonly Comparison[] = [
   { section: 'same-node', subject: 'same-node', reference: 'raw', test: 'rr', goal: 0.96 },
   { section: 'same-node', subject: 'same-node', reference: 'raw', test: 'crr', goal: 0.95 },
+  { section: 'same-node', subject: 'same-node', reference: 'raw', test: 'udp_rr' },
   { section: 'same-node', subject: 'bare-same', reference: 'raw', test: 'rr' },
   { section: 'same-node', subject: 'bare-same', reference: 'raw', test: 'crr' },
   { section: 'same-node', subject: 'same-node', reference: 'bare-same', test: 'rr' },
@@ -31,10 +42,21 @@ export const COMPARISONS: readonly Comparison[] = [
   { section: 'cross-node', subject: 'cross-node', reference: 'bare-cross', test: 'crr' },
   { section: 'island', subject: 'island', reference: 'flat', test: 'rr', goal: 0.99 },
   { section: 'island', subject: 'island', reference: 'flat', test: 'crr', goal: 0.97 },
+  { section: 'island', subject: 'island', reference: 'flat', test: 'udp_rr', goal: 0.995 },
   { section: 'masquerade', subject: 'island', reference: 'masquerade', test: 'rr', goal: 1.17 },
   { section: 'masquerade', subject: 'island', reference: 'masquerade', test: 'crr', goal: 1.25 },
+  { section: 'masquerade', subject: 'island', reference: 'masquerade', test: 'udp_rr' },
   { section: 'masquerade', subject: 'flat', reference: 'routed', test: 'rr' },
   { section: 'masquerade', subject: 'flat', reference: 'routed', test: 'crr' },
+  { section: 'first-packet', subject: 'island', reference: 'flat', test: 'udp_first' },
+  { section: 'first-packet', subject: 'island', reference: 'masquerade', test: 'udp_first' },
+  { section: 'first-packet', subject: 'flat', reference: 'routed', test: 'udp_first' },
+  { section: 'ipv6', subject: 'same-node-ipv6', reference: 'raw-ipv6', test: 'rr' },
+  { section: 'ipv6', subject: 'same-node-ipv6', reference: 'raw-ipv6', test: 'crr' },
+  { section: 'ipv6', subject: 'island-ipv6', reference: 'flat-ipv6', test: 'rr' },
+  { section: 'ipv6', subject: 'island-ipv6', reference: 'flat-ipv6', test: 'crr' },
+  { section: 'ipv6', subject: 'island-ipv6', reference: 'island', test: 'rr' },
+  { section: 'ipv6', subject: 'island-ipv6', reference: 'island', test: 'crr' },
 ];
 
 /** One peer against itself: what differs here is noise. */

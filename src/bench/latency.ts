@@ -1,8 +1,10 @@
 // How long a transaction takes, peer by peer, in rounds of random order.
-import { type ClientOutcome, runClient, TESTS, type Test } from './clients.js';
+import { type ClientOutcome, runClient, type Test } from './clients.js';
 import type { Peer, PeerName } from './peers.js';
 import { SERVER_PORT } from './plan.js';
+import type { PathTime } from './report.js';
 import { shuffle } from './statistics.js';
+import { summarizeAll } from './times.js';
 
 /** One short run. Of one that failed there is no time, and its peer is named as missing with the reason. */
 export interface LatencySample extends ClientOutcome {
@@ -11,8 +13,14 @@ export interface LatencySample extends ClientOutcome {
   readonly round: number;
 }
 
+/** What is done with whom. */
+export interface LatencyRun {
+  readonly peer: Peer;
+  readonly test: Test;
+}
+
 export interface LatencyOptions {
-  readonly peers: readonly Peer[];
+  readonly runs: readonly LatencyRun[];
   readonly rounds: number;
   /** Of one run. */
   readonly seconds: number;
@@ -26,8 +34,8 @@ export async function measureLatency(options: LatencyOptions): Promise<LatencySa
   for (let round = 1; round <= options.rounds; round++) {
     options.onRound(round);
     // Test by test, so that what is compared lies close together in time.
-    const runs = shuffle(TESTS).flatMap((test) => shuffle(options.peers).map((peer) => ({ peer, test })));
-    for (const { peer, test } of runs) {
+    const tests = shuffle([...Map.groupBy(options.runs, ({ test }) => test).values()]);
+    for (const { peer, test } of tests.flatMap(shuffle)) {
       options.signal.throwIfAborted();
       samples.push({ peer: peer.name, test, round, ...(await runOnce(peer, test, options)) });
     }
@@ -37,4 +45,10 @@ export async function measureLatency(options: LatencyOptions): Promise<LatencySa
 
 function runOnce({ client, server }: Peer, test: Test, options: LatencyOptions): Promise<ClientOutcome> {
   return runClient({ netns: client, address: server.address, port: SERVER_PORT, test }, options);
+}
+
+/** How long transactions take with each peer. */
+export function timesOf(latency: readonly LatencySample[], peers: readonly Pick<Peer, 'name' | 'title'>[]): PathTime[] {
+  const titles = new Map(peers.map(({ name, title }) => [name, title]));
+  return summarizeAll(latency, ({ peer, test }) => ({ path: peer, title: titles.get(peer) ?? peer, test }));
 }

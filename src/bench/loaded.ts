@@ -4,6 +4,8 @@ import { loadNative } from '../bpf/native.js';
 import { BpfObject } from '../bpf/object.js';
 import { compileConfig } from '../datapath/config.js';
 import type { Config, Maps } from '../datapath/types.gen.js';
+import type { ClusterNetwork } from '../model/network.js';
+import type { Node } from '../model/node.js';
 import type { Snapshot } from '../model/snapshot.js';
 import { DETOUR_MAC } from '../net/detour.js';
 import { DirectorySource } from '../source/directory.js';
@@ -38,13 +40,24 @@ export async function loadDatapath(question: NodeView): Promise<Datapath> {
   const node = snapshot.nodes.get(question.node);
   if (!snapshot.network || !node)
     throw new Error(`no ClusterNetwork or no Node ${question.node} in ${question.manifests}`);
-  const config = {
-    ...compileConfig(snapshot.network, node),
-    uplink_ifindex: question.uplink.ifindex,
-    uplink_mtu: question.uplink.mtu,
-    uplink_mac: question.uplink.mac,
+  const config = configOf(snapshot.network, node, question);
+  // As the agent does where the kernel does not tell how a checksum is meant.
+  return load({ ...config, fast_checksum: 1 }, question).catch(() => load({ ...config, fast_checksum: 0 }, question));
+}
+
+/** What the agent would configure, but for what only whole packets never meet. */
+export function configOf(
+  network: ClusterNetwork,
+  node: Node,
+  { uplink, gatewayMac }: Pick<NodeView, 'uplink' | 'gatewayMac'>,
+): Omit<Config, 'fast_checksum'> {
+  return {
+    ...compileConfig(network, node),
+    uplink_ifindex: uplink.ifindex,
+    uplink_mtu: uplink.mtu,
+    uplink_mac: uplink.mac,
     xdp_redirect: 1,
-    gateway_mac: question.gatewayMac,
+    gateway_mac: gatewayMac,
     netns_cookie: 0n,
     loaded: 0,
     // What is measured are whole packets that fit.
@@ -52,8 +65,6 @@ export async function loadDatapath(question: NodeView): Promise<Datapath> {
     detour_mac: DETOUR_MAC,
     cut_ifindex: 0,
   };
-  // As the agent does where the kernel does not tell how a checksum is meant.
-  return load({ ...config, fast_checksum: 1 }, question).catch(() => load({ ...config, fast_checksum: 0 }, question));
 }
 
 async function load(config: Config, { bpffs, written = [] }: NodeView): Promise<Datapath> {

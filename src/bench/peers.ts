@@ -1,4 +1,5 @@
 // Who is measured: pairs of places that talk to each other, all of them up at the same time.
+import type { Family } from '../model/address.js';
 import type { AddressPair } from '../testbed/node.js';
 import type { BenchPlan, Station } from './plan.js';
 import { stationOf } from './plan.js';
@@ -23,7 +24,11 @@ export type PeerName =
   | 'flat'
   | 'island'
   | 'routed'
-  | 'masquerade';
+  | 'masquerade'
+  | 'raw-ipv6'
+  | 'same-node-ipv6'
+  | 'flat-ipv6'
+  | 'island-ipv6';
 
 const BARE_TITLES = {
   'bare-same': 'the smallest programs, same node',
@@ -31,9 +36,11 @@ const BARE_TITLES = {
 } as const;
 
 export function listPeers(plan: BenchPlan, pods: Readonly<Record<string, AddressPair>>): Peer[] {
-  const outside = (name: string): Peer['server'] => serverAt(stationOf(plan, `${name}-out`));
+  const outside = (name: string, family?: Family): Peer['server'] => serverAt(stationOf(plan, `${name}-out`), family);
   const pod = (id: string): string => netnsOf(plan, id);
-  const server = (id: string): Peer['server'] => ({ netns: netnsOf(plan, id), address: pods[id]?.ipv4 ?? '' });
+  const server = (id: string, family: Family = 'ipv4'): Peer['server'] => {
+    return { netns: netnsOf(plan, id), address: pods[id]?.[family] ?? '' };
+  };
   const raw = { client: stationOf(plan, 'raw-a').netns, server: serverAt(stationOf(plan, 'raw-b')) };
   return [
     { name: 'raw', title: 'one veth pair, nothing else', ...raw },
@@ -59,11 +66,30 @@ export function listPeers(plan: BenchPlan, pods: Readonly<Record<string, Address
         server: outside(node.name),
       }),
     ),
+    { ...raw, name: 'raw-ipv6', title: 'the pair by IPv6', server: serverAt(stationOf(plan, 'raw-b'), 'ipv6') },
+    {
+      name: 'same-node-ipv6',
+      title: 'ours: pod to pod, same node, IPv6',
+      client: pod('n1/a'),
+      server: server('n1/b', 'ipv6'),
+    },
+    {
+      name: 'flat-ipv6',
+      title: 'ours: pod to outside, flat, IPv6',
+      client: pod('flat/e'),
+      server: outside('flat', 'ipv6'),
+    },
+    {
+      name: 'island-ipv6',
+      title: 'ours: pod to outside, island, IPv6',
+      client: pod('island/d'),
+      server: outside('island', 'ipv6'),
+    },
   ];
 }
 
-function serverAt({ netns, addresses }: Station): Peer['server'] {
-  return { netns, address: addresses.ipv4 };
+function serverAt({ netns, addresses }: Station, family: Family = 'ipv4'): Peer['server'] {
+  return { netns, address: addresses[family] };
 }
 
 function netnsOf(plan: BenchPlan, id: string): string {

@@ -47,10 +47,11 @@ export async function serve(question: CostQuestion): Promise<CostAnswer[]> {
   using datapath = await loadDatapath(question);
   using bench = await loadPrograms({});
   const empty = bench.program('empty');
-  return question.cases.map((one) => measure(datapath, one, { empty, batches: question.batches }));
+  return question.cases.map((one) => measureCase(datapath, one, { empty, batches: question.batches }));
 }
 
-function measure(
+/** A batch of an empty program's runs before each batch of the path's. Throws for a packet that does not get on. */
+export function measureCase(
   datapath: Datapath,
   one: CostCase,
   { empty, batches }: { empty: NativeProgram; batches: number },

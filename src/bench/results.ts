@@ -3,8 +3,8 @@
 import { TESTS } from './clients.js';
 import type { Comparison, Section } from './goals.js';
 import { COMPARISONS, MEMORY_GOAL, PACKET_COMPARISONS, PROGRAM_GOALS, SELF_CHECK } from './goals.js';
-import type { Peer } from './peers.js';
-import type { PeerTime, Result, Samples } from './report.js';
+import type { Result } from './report.js';
+import type { PathResult, Samples } from './samples.js';
 import type { Spread } from './statistics.js';
 import { summarize } from './statistics.js';
 
@@ -12,28 +12,18 @@ import { summarize } from './statistics.js';
 const SELF_CHECK_TOLERANCE = 0.01;
 
 /** Every result of the sections, self-checks first. */
-export function judge(samples: Samples, sections: readonly Section[]): Result[] {
+export function judge(samples: Samples, sections: readonly Section[]): PathResult[] {
   const wanted = COMPARISONS.filter(({ section }) => sections.includes(section));
   const results = [
     ...(wanted.length > 0 ? TESTS.map((test) => selfCheck(samples, test)) : []),
     ...wanted.map((comparison) => compareLatency(samples, comparison)),
   ];
-  if (sections.includes('packets')) results.push(...PACKET_COMPARISONS.map((one) => comparePackets(samples, one)));
+  if (sections.includes('packets')) {
+    results.push(...PACKET_COMPARISONS.map((one) => comparePackets(samples, one)), ...listPacketTimes(samples));
+  }
   if (sections.includes('programs')) results.push(...samples.programs.flatMap(judgeProgram));
   if (sections.includes('memory')) results.push(judgeMemory(samples));
   return results;
-}
-
-/** How long a transaction takes with each peer, without comparing. */
-export function timesOf({ latency }: Samples, peers: readonly Peer[]): PeerTime[] {
-  return peers.flatMap(({ name, title }) =>
-    TESTS.flatMap((test) => {
-      const runs = latency.filter((sample) => sample.peer === name && sample.test === test);
-      const spread = summarize(runs.map(({ p50 }) => p50).filter(Number.isFinite));
-      const troubled = runs.filter(({ errors, synRetransmits }) => errors + synRetransmits > 0).length;
-      return spread ? [{ peer: name, title, test, spread, troubled }] : [];
-    }),
-  );
 }
 
 /** What a peer needed in a round. */
@@ -59,15 +49,22 @@ function latencyTimes({ latency }: Samples, test: Comparison['test']): Timed[] {
   return latency.filter((sample) => sample.test === test).map(({ peer, round, p50 }) => ({ peer, round, time: p50 }));
 }
 
-function selfCheck(samples: Samples, test: Comparison['test']): Result {
+function selfCheck(samples: Samples, test: Comparison['test']): PathResult {
   const spread = summarize(pairedRatios(latencyTimes(samples, test), SELF_CHECK));
-  const base = { section: 'self-check', name: 'one pair / the same again', what: test, unit: 'ratio' } as const;
+  const compared = { path: SELF_CHECK.subject, peer: SELF_CHECK.reference };
+  const base = {
+    ...compared,
+    section: 'self-check',
+    name: 'one pair / the same again',
+    what: test,
+    unit: 'ratio',
+  } as const;
   if (!spread) return { ...base, note: 'the bare veth pair could not be measured' };
   const met = (spread.low <= 1 && spread.high >= 1) || Math.abs(spread.median - 1) <= SELF_CHECK_TOLERANCE;
   return { ...base, spread, goal: { kind: 'one', value: 1 }, met };
 }
 
-function compareLatency(samples: Samples, comparison: Comparison): Result {
+function compareLatency(samples: Samples, comparison: Comparison): PathResult {
   const ratios = pairedRatios(latencyTimes(samples, comparison.test), comparison);
   const reasons = [comparison.subject, comparison.reference].flatMap((peer) =>
     failureOf(samples, peer, comparison.test),
@@ -81,13 +78,25 @@ function failureOf({ latency }: Samples, peer: string, test: Comparison['test'])
   return runs.every(({ p50 }) => Number.isNaN(p50)) ? [`${peer}: ${runs[0]?.error ?? 'no transaction'}`] : [];
 }
 
-function comparePackets({ packets }: Samples, comparison: (typeof PACKET_COMPARISONS)[number]): Result {
+function comparePackets({ packets }: Samples, comparison: (typeof PACKET_COMPARISONS)[number]): PathResult {
   const times = packets.map(({ peer, round, nanoseconds }) => ({ peer, round, time: nanoseconds }));
   const absent = [comparison.subject, comparison.reference].filter(
     (name) => !packets.some(({ peer }) => peer === name),
   );
   const reasons = absent.map((name) => `${name} is missing`);
   return ratio({ ...comparison, section: 'packets', what: '1 flow', ratios: pairedRatios(times, comparison), reasons });
+}
+
+/** On a saturated CPU, so that it is the CPU's time too. */
+function listPacketTimes({ packets }: Samples): PathResult[] {
+  return [...new Set(packets.map(({ peer }) => peer))].sort().flatMap((path): PathResult[] => {
+    const runs = packets.filter(({ peer }) => peer === path);
+    const spread = summarize(runs.map(({ nanoseconds }) => nanoseconds).filter(Number.isFinite));
+    const lost = Math.max(...runs.map((run) => run.lost));
+    const note = lost === 0 ? {} : { note: `up to ${(lost * 100).toFixed(2)} % of a run's packets were lost` };
+    const name = `  ${path}, sender and sink included`;
+    return spread ? [{ section: 'packets', name, what: '1 flow', unit: 'ns', path, spread, ...note }] : [];
+  });
 }
 
 interface RatioOptions extends Omit<Comparison, 'test'> {
@@ -97,8 +106,9 @@ interface RatioOptions extends Omit<Comparison, 'test'> {
   readonly reasons: readonly string[];
 }
 
-function ratio({ section, subject, reference, what, goal, ratios, reasons }: RatioOptions): Result {
-  const base = { section, name: `${subject} / ${reference}`, what, unit: 'ratio' } as const;
+function ratio({ section, subject, reference, what, goal, ratios, reasons }: RatioOptions): PathResult {
+  const compared = { path: subject, peer: reference };
+  const base = { section, name: `${subject} / ${reference}`, what, unit: 'ratio', ...compared } as const;
   const spread = summarize(ratios);
   if (!spread) return { ...base, note: reasons.join('; ') || 'no round has both' };
   return { ...base, spread, ...atLeast(spread, goal) };
@@ -114,15 +124,25 @@ export function atMost({ median }: Spread, value: number | undefined): Pick<Resu
   return value === undefined ? {} : { goal: { kind: 'at-most', value }, met: median <= value };
 }
 
-function judgeProgram({ name, net }: Samples['programs'][number]): Result[] {
+function judgeProgram({ name, net }: Samples['programs'][number]): PathResult[] {
   const spread = summarize(net);
   if (!spread) return [];
-  return [{ section: 'programs', name, what: '1 packet', unit: 'ns', spread, ...atMost(spread, PROGRAM_GOALS[name]) }];
+  return [
+    {
+      section: 'programs',
+      name,
+      what: '1 packet',
+      unit: 'ns',
+      path: name,
+      spread,
+      ...atMost(spread, PROGRAM_GOALS[name]),
+    },
+  ];
 }
 
 /** The largest of all agents is what has to fit. */
-function judgeMemory({ memory }: Samples): Result {
-  const base = { section: 'memory', name: 'agent, idle', what: 'resident', unit: 'MB' } as const;
+function judgeMemory({ memory }: Samples): PathResult {
+  const base = { section: 'memory', name: 'agent, idle', what: 'resident', unit: 'MB', path: 'agent' } as const;
   const megabytes = memory.map(({ rssBytes }) => rssBytes / 1e6);
   const spread = summarize(megabytes);
   if (!spread) return { ...base, note: 'no agent was asked' };

@@ -2,19 +2,22 @@
 import { availableParallelism } from 'node:os';
 import type { Bed } from './bed.js';
 import { buildBed } from './bed.js';
+import { DATAGRAM_TESTS, TESTS, type Test } from './clients.js';
 import { measureCost } from './cost.js';
 import type { Section } from './goals.js';
-import { COMPARISONS, SECTIONS } from './goals.js';
-import { measureLatency } from './latency.js';
+import { COMPARISONS, SECTIONS, SELF_CHECK } from './goals.js';
+import { type LatencyRun, measureLatency, timesOf } from './latency.js';
 import { measureMemory } from './memory.js';
 import { ownBench } from './owned.js';
 import { listPaths } from './paths.js';
-import type { Peer } from './peers.js';
+import type { Peer, PeerName } from './peers.js';
 import { planBench } from './plan.js';
-import type { BenchReport, Samples } from './report.js';
-import { judge, timesOf } from './results.js';
-import { chooseSections, describeMachine, measureSections } from './sections.js';
+import type { BenchReport } from './report.js';
+import { judge } from './results.js';
+import type { Samples } from './samples.js';
+import { begin, chooseSections, head, measureSections } from './sections.js';
 import { measureThroughput } from './throughput.js';
+import { listVersions } from './versions.js';
 
 export interface BenchOptions {
   /** Shorter runs, fewer rounds: under three minutes. */
@@ -25,7 +28,7 @@ export interface BenchOptions {
   readonly narrate: (line: string) => void;
 }
 
-const QUICK = { rounds: 9, runSeconds: 0.4, packets: 200_000, batches: 15 };
+const QUICK = { rounds: 7, runSeconds: 0.4, packets: 200_000, batches: 15 };
 const THOROUGH = { rounds: 21, runSeconds: 0.6, packets: 500_000, batches: 41 };
 
 type Effort = typeof QUICK;
@@ -36,12 +39,11 @@ export function runBench(options: BenchOptions): Promise<BenchReport> {
 }
 
 async function work(options: BenchOptions, signal: AbortSignal): Promise<BenchReport> {
-  const started = Date.now();
+  const begun = begin(availableParallelism() - 1);
   const effort = { ...(options.quick ? QUICK : THOROUGH), ...(options.rounds ? { rounds: options.rounds } : {}) };
   const sections = chooseSections(SECTIONS, options.only);
-  const cpu = availableParallelism() - 1;
   options.narrate('building: 4 agents, 11 pods, 16 nodes and hosts');
-  const bed = await buildBed(cpu, signal);
+  const bed = await buildBed(begun.machine.cpu, signal);
   const measuring = { bed, effort, sections, signal, narrate: options.narrate };
   const { samples, missing } = await measureSections({
     ...measuring,
@@ -51,16 +53,13 @@ async function work(options: BenchOptions, signal: AbortSignal): Promise<BenchRe
     measure: (part) => measurePart(part, measuring),
   });
   return {
-    apiVersion: 'isthmus.dev/v1',
-    kind: 'BenchReport',
-    started: new Date(started).toISOString(),
-    seconds: Math.round((Date.now() - started) / 1000),
-    machine: describeMachine(cpu),
-    settings: { rounds: effort.rounds, runSeconds: effort.runSeconds, sections },
-    ...(bed.masquerade === undefined ? {} : { masquerade: bed.masquerade }),
+    ...head('paths', begun),
+    settings: { quick: options.quick, rounds: effort.rounds, runSeconds: effort.runSeconds, sections },
+    versions: await listVersions(bed.masquerade === undefined ? {} : { masquerade: bed.masquerade }),
     missing,
+    notes: [],
     results: judge(samples, sections),
-    peers: timesOf(samples, bed.peers),
+    times: timesOf(samples.latency, bed.peers),
     samples,
   };
 }
@@ -97,14 +96,18 @@ async function measurePart(part: Part, measuring: Measuring): Promise<Partial<Sa
 function latency({ bed, effort, sections, signal, narrate }: Measuring): Promise<Samples['latency'][number][]> {
   const onRound = (round: number): void => narrate(`latency, round ${round} of ${effort.rounds}`);
   const { rounds, runSeconds: seconds } = effort;
-  return measureLatency({ peers: comparedPeers(bed.peers, sections), rounds, seconds, cpu: bed.cpu, signal, onRound });
+  return measureLatency({ runs: comparedRuns(bed.peers, sections), rounds, seconds, cpu: bed.cpu, signal, onRound });
 }
 
-/** Those that the sections compare, and the pair that is measured twice. */
-function comparedPeers(peers: readonly Peer[], sections: readonly Section[]): Peer[] {
-  const wanted = COMPARISONS.filter(({ section }) => sections.includes(section));
-  const names = new Set(['raw', 'raw-again', ...wanted.flatMap(({ subject, reference }) => [subject, reference])]);
-  return peers.filter(({ name }) => names.has(name));
+/** What the sections compare, and the pair that is measured twice. */
+function comparedRuns(peers: readonly Peer[], sections: readonly Section[]): LatencyRun[] {
+  const compared = COMPARISONS.filter(({ section }) => sections.includes(section));
+  const wanted = [...compared, ...TESTS.map((test) => ({ ...SELF_CHECK, test }))];
+  const isWanted = (name: PeerName, test: Test): boolean =>
+    wanted.some((one) => one.test === test && (one.subject === name || one.reference === name));
+  return [...TESTS, ...DATAGRAM_TESTS].flatMap((test) =>
+    peers.filter(({ name }) => isWanted(name, test)).map((peer) => ({ peer, test })),
+  );
 }
 
 async function packets({ bed, effort, signal }: Measuring): Promise<Samples['packets'][number][]> {

@@ -1,7 +1,7 @@
 // The parts of a benchmark, one after the other, and what every report says of the machine.
-import { cpus, release } from 'node:os';
+import { cpus, loadavg, release, totalmem } from 'node:os';
 import { TestbedError } from '../testbed/error.js';
-import type { Missing } from './bed.js';
+import { type Benchmark, type BenchReport, type Machine, type Missing, REPORT_VERSION } from './report.js';
 
 export interface SectionsOptions<Section extends string, Samples extends object> {
   readonly sections: readonly Section[];
@@ -43,16 +43,41 @@ export async function measureSections<Section extends string, Samples extends ob
   throw new TestbedError(`nothing could be measured: ${reasons.join('; ')}`);
 }
 
-export interface Machine {
-  readonly kernel: string;
-  readonly processor: string;
-  readonly cpus: number;
-  /** The one that everything measured runs on. */
-  readonly cpu: number;
+/** When a benchmark began, and where. */
+export interface Begun {
+  /** Milliseconds of the epoch. */
+  readonly started: number;
+  readonly machine: Machine;
 }
 
-export function describeMachine(cpu: number): Machine {
-  return { kernel: release(), processor: cpus()[0]?.model.trim() ?? '', cpus: cpus().length, cpu };
+/** Before anything is built; `cpu` is the one on which everything is measured. */
+export function begin(cpu: number): Begun {
+  return { started: Date.now(), machine: describeMachine(cpu) };
+}
+
+/** What every report says first. To be called at the end of the run. */
+export function head(benchmark: Benchmark, { started, machine }: Begun) {
+  const seconds = Math.round((Date.now() - started) / 1000);
+  return {
+    apiVersion: REPORT_VERSION,
+    kind: 'BenchReport',
+    benchmark,
+    started: new Date(started).toISOString(),
+    seconds,
+    machine,
+  } as const satisfies Partial<BenchReport>;
+}
+
+function describeMachine(cpu: number): Machine {
+  const processors = cpus();
+  return {
+    kernel: release(),
+    processor: processors[0]?.model.trim() ?? '',
+    cpus: processors.length,
+    cpu,
+    memoryBytes: totalmem(),
+    load: loadavg()[0] ?? 0,
+  };
 }
 
 /** What of the known ones was asked for, in their order; all when nothing was. */

@@ -51,6 +51,14 @@ export async function compileObject({ source, includeDir, objectPath }: Compilat
   }
 }
 
+/** The first line that the compiler says of itself; undefined without one. */
+export async function compilerVersion(): Promise<string | undefined> {
+  const compiler = await findProgram(COMPILERS);
+  if (compiler === undefined) return undefined;
+  const { stdout } = await promisify(execFile)(compiler, ['--version']);
+  return stdout.split('\n')[0]?.trim();
+}
+
 function includes(includeDir: string): string[] {
   const system = MULTIARCH[process.arch];
   return [`-I${includeDir}`, ...(system !== undefined && existsSync(system) ? ['-isystem', system] : [])];

@@ -1,16 +1,19 @@
 // A benchmark goes away with its process, however that process ends, and there is only one at a time.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeAll, expect, test } from 'vitest';
 import { planCniBench } from '../../src/bench/cni/plan.js';
-import type { CniBenchReport } from '../../src/bench/cni/report.js';
+import type { CniSamples } from '../../src/bench/cni/samples.js';
 import { planNatBench } from '../../src/bench/nat/plan.js';
-import type { NatBenchReport } from '../../src/bench/nat/report.js';
+import type { NatSamples } from '../../src/bench/nat/samples.js';
 import { allNamespaces, BENCH_DIR, planBench } from '../../src/bench/plan.js';
 import { readRecord } from '../../src/bench/record.js';
-import type { Result } from '../../src/bench/report.js';
+import { parseReport } from '../../src/bench/report-file.js';
+import type { Samples } from '../../src/bench/samples.js';
 import { planServiceBench } from '../../src/bench/service/plan.js';
-import type { ServiceBenchReport } from '../../src/bench/service/report.js';
+import type { ServiceSamples } from '../../src/bench/service/samples.js';
 import { capture, until } from '../../src/testbed/command.js';
 import { ISTHMUS } from '../../src/testbed/files.js';
 import { existingNamespaces } from '../../src/testbed/namespaces.js';
@@ -57,6 +60,12 @@ function ended(child: ChildProcess): Promise<number | null> {
   });
 }
 
+/** What `-o json` prints is what files have: `S` are the samples of that benchmark. */
+function readOutput<S>(stdout: string) {
+  const report = parseReport(stdout, 'stdout');
+  return { ...report, samples: report.samples as S };
+}
+
 /** A client of the measurement runs. */
 const measuring = (client = 'bench rr'): Promise<boolean> =>
   until(() => listResidents(NAMES).some(({ command }) => command.includes(client)), BUILT_MS);
@@ -94,18 +103,18 @@ test('translation: 64 k flows get through, ports are found, costs are measured; 
   const argv = [process.execPath, ISTHMUS, 'bench', ...SHORT_NAT, sections];
   const { status, stdout, stderr } = await capture(argv, { timeout: 80_000 });
   expect([status, stderr]).toEqual([0, expect.stringContaining('measuring many-flows')]);
-  const report = JSON.parse(stdout) as NatBenchReport;
-  expect(report.missing.filter(({ name }) => name !== 'masquerade')).toEqual([]);
-  const [many] = report.samples.manyFlows;
+  const { missing, samples } = readOutput<NatSamples>(stdout);
+  expect(missing.filter(({ name }) => name !== 'masquerade')).toEqual([]);
+  const [many] = samples.manyFlows;
   expect(many).toMatchObject({ flows: 65_536, held: 65_536, sent: 65_536, arrived: 65_536, answered: 65_536 });
-  expect(report.samples.probes.map(({ live, refused }) => [live, refused])).toEqual([
+  expect(samples.probes.map(({ live, refused }) => [live, refused])).toEqual([
     [128, 0],
     [230, 0],
     [248, 0],
   ]);
-  expect(report.samples.programs).toHaveLength(12);
-  expect(report.samples.programs.every(({ nanoseconds }) => nanoseconds > 0)).toBe(true);
-  expect(report.samples.packets.filter(({ peer }) => peer !== 'masquerade').every(({ lost }) => lost < 0.1)).toBe(true);
+  expect(samples.programs).toHaveLength(12);
+  expect(samples.programs.every(({ nanoseconds }) => nanoseconds > 0)).toBe(true);
+  expect(samples.packets.filter(({ peer }) => peer !== 'masquerade').every(({ lost }) => lost < 0.1)).toBe(true);
   expect(remains()).toEqual([]);
 });
 
@@ -116,7 +125,7 @@ test("Services: kube-proxy's rules carry connections by each of its tools, as we
   const flags = ['service', '--rounds', '1', '--quick', '--sizes', '10', '-o', 'json', '--only', only];
   const { status, stdout, stderr } = await capture([process.execPath, ISTHMUS, 'bench', ...flags], { timeout: 80_000 });
   expect([status, stderr]).toEqual([0, expect.stringContaining('measuring node-port')]);
-  const { missing, notes, samples } = JSON.parse(stdout) as ServiceBenchReport;
+  const { missing, notes, samples } = readOutput<ServiceSamples>(stdout);
   expect(missing).toEqual([]);
   expect(notes).toContainEqual(expect.stringMatching(/^kube-proxy: /));
   const direct = ['direct', 'direct-again', 'direct-hooked'];
@@ -140,23 +149,29 @@ test("Services: kube-proxy's rules carry connections by each of its tools, as we
   expect(remains()).toEqual([]);
 });
 
-test('one round of one section has ratios, samples and a self-check, and leaves nothing', {
+test('one round of one section has ratios, samples and a self-check in both files, and leaves nothing', {
   timeout: 90_000,
 }, async () => {
-  const { status, stdout, stderr } = await capture([process.execPath, ISTHMUS, 'bench', ...SHORT], { timeout: 80_000 });
+  const directory = mkdtempSync(join(tmpdir(), 'bench-files-'));
+  const [json, page] = [join(directory, 'new/results.json'), join(directory, 'page.html')];
+  const argv = [process.execPath, ISTHMUS, 'bench', ...SHORT, '--json', json, '--report', page];
+  const { status, stdout, stderr } = await capture(argv, { timeout: 80_000 });
   expect([status, stderr]).toEqual([0, expect.stringContaining('round 1 of 1')]);
-  const report = JSON.parse(stdout);
-  expect(report.results.slice(0, 4).map(({ section, what }: Result) => [section, what])).toEqual([
+  expect(stderr).toContain(`bench: results: ${json}\nbench: report: ${page}\n`);
+  expect(readFileSync(json, 'utf8')).toBe(stdout);
+  expect(readFileSync(page, 'utf8')).toContain('aria-label="Against the physical limit"');
+  rmSync(directory, { recursive: true });
+  const report = readOutput<Samples>(stdout);
+  expect(report.results.slice(0, 4).map(({ section, what }) => [section, what])).toEqual([
     ['self-check', 'rr'],
     ['self-check', 'crr'],
     ['same-node', 'rr'],
     ['same-node', 'crr'],
   ]);
-  expect(report.results.every(({ spread }: Result) => spread !== undefined)).toBe(true);
-  expect(report.samples.latency).toHaveLength(8);
-  expect(
-    report.samples.latency.every(({ p50, errors }: { p50: number; errors: number }) => p50 > 1 && errors === 0),
-  ).toBe(true);
+  expect(report.times.map(({ path, test, troubled }) => [path, test, troubled])).toContainEqual(['same-node', 'rr', 0]);
+  expect(report.results.every(({ spread }) => spread !== undefined)).toBe(true);
+  expect(report.samples.latency).toHaveLength(10);
+  expect(report.samples.latency.every(({ p50, p999, errors }) => p50 > 1 && p999 >= p50 && errors === 0)).toBe(true);
   expect(remains()).toEqual([]);
 });
 
@@ -166,7 +181,7 @@ test('CNI: pods are wired and unwired, one at a time and many at once; nothing i
   const flags = ['cni', '--rounds', '1', '-o', 'json'];
   const { status, stdout, stderr } = await capture([process.execPath, ISTHMUS, 'bench', ...flags], { timeout: 50_000 });
   expect([status, stderr]).toEqual([0, expect.stringContaining('measuring together')]);
-  const { missing, samples } = JSON.parse(stdout) as CniBenchReport;
+  const { missing, samples } = readOutput<CniSamples>(stdout);
   const peers = missing.some(({ name }) => name === 'bridge') ? ['isthmus'] : ['bridge', 'isthmus'];
   const counts = samples.requests.map(({ peer, section, command, milliseconds }) => {
     expect(milliseconds.every((time) => time > 0)).toBe(true);

@@ -1,16 +1,21 @@
 // From samples to verdicts: ratios are paired by round, and a goal is met by the median.
 import { expect, test } from 'vitest';
 import { SECTIONS } from '../../src/bench/goals.js';
-import type { LatencySample } from '../../src/bench/latency.js';
-import type { Samples } from '../../src/bench/report.js';
-import { judge, pairedRatios, timesOf } from '../../src/bench/results.js';
+import { type LatencySample, timesOf } from '../../src/bench/latency.js';
+import { judge, pairedRatios } from '../../src/bench/results.js';
+import type { Samples } from '../../src/bench/samples.js';
 import { shuffle, summarize } from '../../src/bench/statistics.js';
 
 const NONE: Samples = { latency: [], packets: [], programs: [], memory: [] };
 
 function rr(peer: LatencySample['peer'], times: readonly number[]): LatencySample[] {
-  const rest = { test: 'rr', p99: 0, perSecond: 0, count: 1, errors: 0, synRetransmits: 0 } as const;
-  return times.map((p50, index) => ({ ...rest, peer, round: index + 1, p50 }));
+  const rest = { test: 'rr', perSecond: 0, count: 1, errors: 0, retransmits: 0, synRetransmits: 0 } as const;
+  return times.map((time, index) => ({
+    ...rest,
+    peer,
+    round: index + 1,
+    ...{ mean: time, p50: time, p90: time, p99: time, p999: time },
+  }));
 }
 
 test('the median and the quartiles of few values lie between them', () => {
@@ -77,12 +82,22 @@ test('programs are judged by nanoseconds, and the largest agent by its memory', 
 test('every section has something to say, also about nothing', () => {
   const said = new Set(judge(NONE, SECTIONS).map(({ section }) => section));
   expect([...said].toSorted()).toEqual(
-    ['cross-node', 'island', 'masquerade', 'memory', 'packets', 'same-node', 'self-check'].toSorted(),
+    [
+      'cross-node',
+      'first-packet',
+      'ipv6',
+      'island',
+      'masquerade',
+      'memory',
+      'packets',
+      'same-node',
+      'self-check',
+    ].toSorted(),
   );
 });
 
 test('a run with errors is counted as troubled', () => {
   const latency = rr('raw', [10, 12]).map((sample) => ({ ...sample, errors: sample.round === 2 ? 3 : 0 }));
   const peer = { name: 'raw', title: 'a pair', client: '', server: { netns: '', address: '' } } as const;
-  expect(timesOf({ ...NONE, latency }, [peer])).toMatchObject([{ test: 'rr', troubled: 1, spread: { median: 11 } }]);
+  expect(timesOf(latency, [peer])).toMatchObject([{ path: peer.name, test: 'rr', troubled: 1, p50: { median: 11 } }]);
 });

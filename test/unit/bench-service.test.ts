@@ -7,9 +7,9 @@ import { measureMaglev } from '../../src/bench/service/maglev.js';
 import { serviceManifests, sliceManifest } from '../../src/bench/service/manifests.js';
 import { planServiceBench } from '../../src/bench/service/plan.js';
 import type { ProgrammingSamples } from '../../src/bench/service/programming.js';
-import type { ServiceResult, ServiceSamples } from '../../src/bench/service/report.js';
 import { judgeServices } from '../../src/bench/service/results.js';
 import { percentile } from '../../src/bench/service/results-programming.js';
+import type { ServiceResult, ServiceSamples } from '../../src/bench/service/samples.js';
 import { listServices, ownService } from '../../src/bench/service/services.js';
 import { convert } from '../../src/source/convert.js';
 
@@ -38,10 +38,14 @@ function connections(services: number, times: Partial<Record<ServicePeer, number
         services,
         round,
         perSecond: 1e6 / (time * round),
+        mean: time * round,
         p50: time * round,
+        p90: time * round,
         p99: time * round,
+        p999: time * round,
         count: 1000,
         errors: 0,
+        retransmits: 0,
         synRetransmits: 0,
       }),
     ),

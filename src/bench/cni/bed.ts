@@ -1,10 +1,12 @@
 // Builds what the CNI plugins are measured on: our node with its agent, the other one, and pods without a network.
 import { existsSync, writeFileSync } from 'node:fs';
+import { capture } from '../../testbed/command.js';
 import { CNI_PATH, CNI_PLUGIN } from '../../testbed/files.js';
 import { socketOf } from '../../testbed/node-agent.js';
 import { createHomes } from '../../testbed/node-home.js';
-import { type Missing, startAgents } from '../bed.js';
+import { startAgents } from '../bed.js';
 import { BENCH_DIR, type BenchPlan, type BenchPod } from '../plan.js';
+import type { Missing } from '../report.js';
 import { buildTopology } from '../topology.js';
 import { bridgeStation, planCniBench } from './plan.js';
 
@@ -26,6 +28,8 @@ export interface CniBed {
   readonly pods: readonly BenchPod[];
   readonly plugins: readonly CniPlugin[];
   readonly missing: readonly Missing[];
+  /** Of the reference plugins. */
+  readonly versions: Readonly<Record<string, string>>;
   readonly notes: readonly string[];
 }
 
@@ -46,6 +50,7 @@ export async function buildCniBed(signal: AbortSignal): Promise<CniBed> {
     pods: plan.pods,
     plugins: [...plan.nodes.map(describeOwn), ...('plugin' in reference ? [reference.plugin] : [])],
     missing: 'missing' in reference ? [{ name: 'bridge', reason: reference.missing }] : [],
+    versions: 'plugin' in reference ? { bridge: await versionOf(reference.plugin.program) } : {},
     notes: ['bridge: bridge and host-local, both families, masqueraded; without portmap, a process more'],
   };
 }
@@ -80,6 +85,13 @@ function findReference(plan: BenchPlan): { readonly plugin: CniPlugin } | { read
       netns: bridgeStation(plan).netns,
     },
   };
+}
+
+/** What a plugin says when it is asked for nothing; Debian's know no version of their own. */
+async function versionOf(program: string): Promise<string> {
+  const { stdout, stderr } = await capture([program], { env: {} });
+  const text = `${stderr}${stdout}`;
+  return /\bv[0-9]\S*/.exec(text)?.[0] ?? `speaks CNI ${/([\d.]+)\s*$/.exec(text)?.[1] ?? 'of an unknown version'}`;
 }
 
 function writeConfig(peer: CniPeer, config: object): string {

@@ -2,8 +2,8 @@
 import { atMost, pairedRatios, type Timed } from '../results.js';
 import { quantileOf, summarize } from '../statistics.js';
 import { CNI_GOALS, type CniSection, POD_COUNTS } from './goals.js';
-import type { CniResult, CniSamples } from './report.js';
 import type { CniCommand, CniSample } from './request.js';
+import type { CniResult, CniSamples } from './samples.js';
 
 const COMMANDS: readonly CniCommand[] = ['ADD', 'DEL'];
 const FRACTIONS = { p50: 0.5, p99: 0.99 } as const;
@@ -41,7 +41,7 @@ interface Judging {
 
 /** Our own time; the other plugins' stands beside it. */
 function judgeTime({ here, section, command, what, percentile }: Judging & { percentile: Percentile }): CniResult {
-  const base = { section, name: `${command}, ${percentile}`, what, unit: 'ms' } as const;
+  const base = { section, name: `${command}, ${percentile}`, what, unit: 'ms', path: 'isthmus' } as const;
   const times = (peer: string): number[] =>
     timesOf(here, percentile).flatMap((one) => (one.peer === peer ? one.time : []));
   const spread = summarize(times('isthmus'));
@@ -52,7 +52,14 @@ function judgeTime({ here, section, command, what, percentile }: Judging & { per
 }
 
 function judgeRatio({ here, section, command, what }: Judging): CniResult {
-  const base = { section, name: `${command}, bridge / isthmus`, what, unit: 'ratio' } as const;
+  const base = {
+    section,
+    name: `${command}, bridge / isthmus`,
+    what,
+    unit: 'ratio',
+    path: 'isthmus',
+    peer: 'bridge',
+  } as const;
   const spread = summarize(pairedRatios(timesOf(here, 'p50'), { subject: 'isthmus', reference: 'bridge' }));
   return spread === undefined ? { ...base, note: 'bridge is missing' } : { ...base, spread };
 }

@@ -1,13 +1,15 @@
 // A whole benchmark of the CNI plugin: build, measure section by section, judge, remove.
 import { availableParallelism } from 'node:os';
 import { ownBench } from '../owned.js';
-import { chooseSections, describeMachine, measureSections } from '../sections.js';
+import type { BenchReport } from '../report.js';
+import { begin, chooseSections, head, measureSections } from '../sections.js';
+import { listVersions } from '../versions.js';
 import { buildCniBed } from './bed.js';
 import { CNI_SECTIONS, type CniSection } from './goals.js';
 import { planCniBench } from './plan.js';
-import type { CniBenchReport, CniSamples } from './report.js';
 import { measureRequests } from './request.js';
 import { judgeCni } from './results.js';
+import type { CniSamples } from './samples.js';
 
 export interface CniBenchOptions {
   /** Fewer rounds: about half a minute. */
@@ -20,13 +22,13 @@ export interface CniBenchOptions {
 }
 
 /** Throws TestbedError when nothing could be measured, InterruptedError after a signal; all is removed then. */
-export function runCniBench(options: CniBenchOptions): Promise<CniBenchReport> {
+export function runCniBench(options: CniBenchOptions): Promise<BenchReport> {
   return ownBench(planCniBench(), (signal) => work(options, signal));
 }
 
-async function work(options: CniBenchOptions, signal: AbortSignal): Promise<CniBenchReport> {
+async function work(options: CniBenchOptions, signal: AbortSignal): Promise<BenchReport> {
   const { quick, only, narrate } = options;
-  const started = Date.now();
+  const begun = begin(availableParallelism() - 1);
   const rounds = options.rounds ?? (quick ? 9 : 31);
   const sections = chooseSections(CNI_SECTIONS, only);
   narrate('building: 1 agent, 2 nodes, 20 pods');
@@ -42,15 +44,13 @@ async function work(options: CniBenchOptions, signal: AbortSignal): Promise<CniB
     },
   });
   return {
-    apiVersion: 'isthmus.dev/v1',
-    kind: 'CniBenchReport',
-    started: new Date(started).toISOString(),
-    seconds: Math.round((Date.now() - started) / 1000),
-    machine: describeMachine(availableParallelism() - 1),
-    settings: { rounds, sections },
+    ...head('cni', begun),
+    settings: { quick, rounds, sections },
+    versions: await listVersions(bed.versions),
     missing,
     notes: bed.notes,
     results: judgeCni(samples, sections),
+    times: [],
     samples,
   };
 }

@@ -4,12 +4,13 @@ import { capture } from '../../testbed/command.js';
 import { TestbedError } from '../../testbed/error.js';
 import { askAgent } from '../../testbed/node-agent.js';
 import { createHomes } from '../../testbed/node-home.js';
-import { type Missing, startAgents, startServers, wirePods } from '../bed.js';
+import { startAgents, startServers, wirePods } from '../bed.js';
 import { setUpMasquerade } from '../masquerade.js';
 import type { PodPath } from '../paths.js';
 import type { BenchNode, BenchPlan, KernelNode } from '../plan.js';
 import { stationOf } from '../plan.js';
 import { compilePrograms } from '../programs.js';
+import type { Missing } from '../report.js';
 import { buildTopology } from '../topology.js';
 import { planNatBench } from './plan.js';
 

@@ -3,7 +3,7 @@ import { atMost } from '../results.js';
 import { summarize } from '../statistics.js';
 import { NAT_GOALS } from './goals.js';
 import type { DelaySample, Disturbance, RemovalSamples, WalkSample } from './removal.js';
-import type { NatResult } from './report.js';
+import type { NatResult } from './samples.js';
 
 const WALKERS = {
   'same CPU': 'a walk for the agent, CPU of the packets',

@@ -7,7 +7,7 @@ import type { JournalSample } from './journal.js';
 import { type ManyFlowsSample, REMOTE_PORTS } from './many-flows.js';
 import { WIDE_BLOCK, WIDE_PODS } from './plan.js';
 import type { ProbesAnswer } from './port-search.js';
-import type { NatResult } from './report.js';
+import type { NatResult } from './samples.js';
 
 /** Percentiles of looks that are told. */
 const SHARES = [0.5, 0.99] as const;
@@ -87,7 +87,7 @@ export function judgeHistory(sample: HistorySample | undefined): NatResult[] {
   const base = { section: 'history', name: 'right answers', unit: '%' } as const;
   if (!sample) return [{ ...base, what: '-', note: 'no question was asked' }];
   const { questions, right, owned, pods, days } = sample;
-  const what = `${questions} questions, ${pods} pods in ${days} days`;
+  const what = `${days} days of a node`;
   const single = (value: number) => ({ median: value, low: value, high: value, count: questions });
   const share = single((right / questions) * 100);
   const time = single(sample.microseconds);
@@ -99,7 +99,7 @@ export function judgeHistory(sample: HistorySample | undefined): NatResult[] {
       spread: share,
       goal: { kind: 'at-least', value },
       met: right === questions,
-      note: `${owned} of them have an owner`,
+      note: `${questions} questions about ${pods} pods; ${owned} have an owner`,
     },
     { ...base, name: 'a question', what, unit: 'us', spread: time, ...atMost(time, NAT_GOALS.history.microseconds) },
     {

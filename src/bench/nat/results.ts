@@ -5,9 +5,9 @@ import { NAT_GOALS, type NatSection } from './goals.js';
 import type { NatPacketSample, PacketKind } from './packets.js';
 import { POD_COUNTS, type PortReuseSample, type Timestamps } from './port-reuse.js';
 import { type NatProgramSample, TABLE_SIZES } from './programs.js';
-import type { NatResult, NatSamples } from './report.js';
 import { judgeRemoval } from './results-removal.js';
 import { judgeHistory, judgeJournal, judgeManyFlows, judgeProbes } from './results-table.js';
+import type { NatResult, NatSamples } from './samples.js';
 
 /** Every result of the sections. */
 export function judgeNat(samples: NatSamples, sections: readonly NatSection[]): NatResult[] {
@@ -47,8 +47,10 @@ function judgeProgram(samples: readonly NatProgramSample[], { flows, family, dir
     .filter(Number.isFinite);
   const hot = flows === TABLE_SIZES[0];
   const note = noteRuns(here.filter((sample) => sample.node === 'flat' || sample.flows === flows));
-  const base = { section: 'programs', name: `island - flat, ${WAYS[direction]}`, unit: 'ns' } as const;
   const what = `${family}, ${hot ? 'in the cache' : `${flows} flows, random`}`;
+  const name = `island - flat, ${WAYS[direction]}`;
+  const size = { of: 'flows', count: flows };
+  const base = { section: 'programs', name, unit: 'ns', path: 'island', peer: 'flat', size } as const;
   const spread = summarize(differences);
   if (spread) return [{ ...base, what, spread, ...atMost(spread, hot ? NAT_GOALS.programs : undefined), note }];
   return hot ? [{ ...base, what, note: 'no round has both' }] : [];
@@ -83,12 +85,17 @@ function judgePackets(samples: readonly NatPacketSample[], kind: PacketKind): Na
     {
       ...base,
       name: 'cost of a packet, island / flat',
+      path: 'island',
+      peer: 'flat',
+      better: 'less',
       ...lost,
       ...(cost ? { spread: cost, ...atMost(cost, most) } : absent(samples, ['flat', 'island'])),
     },
     {
       ...base,
       name: 'packets a second, island / masquerade',
+      path: 'island',
+      peer: 'masquerade',
       ...(speed ? { spread: speed, ...atLeast(speed, least) } : absent(samples, ['island', 'masquerade'])),
     },
     ...(['flat', 'island', 'masquerade'] as const).flatMap((peer) => nanosecondsOf(times, peer, base)),
@@ -102,7 +109,8 @@ function nanosecondsOf(times: readonly Timed[], peer: string, base: Pick<NatResu
       .map(({ time }) => time)
       .filter(Number.isFinite),
   );
-  return spread ? [{ ...base, name: `  ${peer}, sender and sink included`, unit: 'ns', spread }] : [];
+  const name = `  ${peer}, sender and sink included`;
+  return spread ? [{ ...base, name, path: peer, unit: 'ns', spread }] : [];
 }
 
 function noteLost(samples: readonly NatPacketSample[]): Pick<NatResult, 'note'> {
@@ -137,8 +145,11 @@ interface ReuseKind {
   readonly timestamps: Timestamps;
 }
 
-function describe({ pods, timestamps }: ReuseKind): string {
-  return `${pods} pod${pods === 1 ? '' : 's'}, timestamps ${timestamps}`;
+function describe({ pods, timestamps }: ReuseKind) {
+  return {
+    what: `${pods} pod${pods === 1 ? '' : 's'}, timestamps ${timestamps}`,
+    size: { of: 'pods', count: pods },
+  };
 }
 
 /** The mean of connections a second; netfilter's is there to be compared with. */
@@ -148,7 +159,8 @@ function judgeRate(samples: readonly PortReuseSample[], peer: 'island' | 'masque
   );
   const spread = summarize(pairedRatios(times, { subject: peer, reference: 'flat' }));
   const goals: Readonly<Record<number, number>> = NAT_GOALS.portReuse;
-  const base = { section: 'port-reuse', name: `connections a second, ${peer} / flat`, what: describe(kind) } as const;
+  const name = `connections a second, ${peer} / flat`;
+  const base = { section: 'port-reuse', name, path: peer, peer: 'flat', ...describe(kind) } as const;
   if (!spread) return { ...base, unit: 'ratio', ...absent(samples, [peer, 'flat']) };
   return { ...base, unit: 'ratio', spread, ...atLeast(spread, peer === 'island' ? goals[kind.pods] : undefined) };
 }
@@ -166,5 +178,5 @@ function judgeRetransmits(samples: readonly PortReuseSample[], peer: string, kin
   const failed = errors === 0 ? '' : `, ${errors} failed`;
   const note = `${total} in ${connections} connections${failed}`;
   const name = `  SYNs sent again in a run, ${peer}`;
-  return [{ section: 'port-reuse', name, what: describe(kind), unit: 'count', spread, ...judged, note }];
+  return [{ section: 'port-reuse', name, ...describe(kind), path: peer, unit: 'count', spread, ...judged, note }];
 }

@@ -2,7 +2,9 @@
 import { availableParallelism } from 'node:os';
 import { ownBench } from '../owned.js';
 import { BENCH_DIR } from '../plan.js';
-import { chooseSections, describeMachine, measureSections } from '../sections.js';
+import type { BenchReport } from '../report.js';
+import { begin, chooseSections, head, measureSections } from '../sections.js';
+import { listVersions } from '../versions.js';
 import { buildNatBed, type NatBed } from './bed.js';
 import { NAT_SECTIONS, type NatSection } from './goals.js';
 import { measureHistory } from './history.js';
@@ -13,8 +15,8 @@ import { planNatBench } from './plan.js';
 import { measurePortReuse } from './port-reuse.js';
 import { measureNatPrograms, measureProbes } from './programs.js';
 import { measureRemoval } from './removal.js';
-import type { NatBenchReport, NatSamples } from './report.js';
 import { judgeNat } from './results.js';
+import type { NatSamples } from './samples.js';
 
 export interface NatBenchOptions {
   /** Shorter runs, fewer rounds: under three minutes. */
@@ -62,18 +64,17 @@ const THOROUGH: Effort = {
 };
 
 /** Throws TestbedError when nothing could be measured, InterruptedError after a signal; all is removed then. */
-export function runNatBench(options: NatBenchOptions): Promise<NatBenchReport> {
+export function runNatBench(options: NatBenchOptions): Promise<BenchReport> {
   return ownBench(planNatBench(), (signal) => work(options, signal));
 }
 
-async function work(options: NatBenchOptions, signal: AbortSignal): Promise<NatBenchReport> {
-  const started = Date.now();
+async function work(options: NatBenchOptions, signal: AbortSignal): Promise<BenchReport> {
+  const begun = begin(availableParallelism() - 1);
   const chosen = options.quick ? QUICK : THOROUGH;
   const effort = options.rounds ? { ...chosen, rounds: options.rounds, longRounds: options.rounds } : chosen;
   const sections = chooseSections(NAT_SECTIONS, options.only);
-  const cpu = availableParallelism() - 1;
   options.narrate('building: 3 agents, 28 pods, 8 nodes and hosts');
-  const bed = await buildNatBed(cpu, signal);
+  const bed = await buildNatBed(begun.machine.cpu, signal);
   const measuring = { bed, effort, signal, narrate: options.narrate };
   const { samples, missing } = await measureSections({
     ...measuring,
@@ -83,16 +84,13 @@ async function work(options: NatBenchOptions, signal: AbortSignal): Promise<NatB
     measure: (section, so) => measureSection(section, so, measuring),
   });
   return {
-    apiVersion: 'isthmus.dev/v1',
-    kind: 'NatBenchReport',
-    started: new Date(started).toISOString(),
-    seconds: Math.round((Date.now() - started) / 1000),
-    machine: describeMachine(cpu),
-    settings: { rounds: effort.rounds, sections },
-    ...(bed.masquerade === undefined ? {} : { masquerade: bed.masquerade }),
+    ...head('nat', begun),
+    settings: { quick: options.quick, rounds: effort.rounds, runSeconds: effort.seconds, sections },
+    versions: await listVersions(bed.masquerade === undefined ? {} : { masquerade: bed.masquerade }),
     missing,
     notes: bed.notes,
     results: judgeNat(samples, sections),
+    times: [],
     samples,
   };
 }

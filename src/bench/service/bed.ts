@@ -6,10 +6,11 @@ import { TestbedError } from '../../testbed/error.js';
 import { PROBE } from '../../testbed/files.js';
 import { askAgent, startAgent, waitForAgent } from '../../testbed/node-agent.js';
 import { cgroupOf, createHomes } from '../../testbed/node-home.js';
-import { type Missing, startServers, wirePods } from '../bed.js';
+import { startServers, wirePods } from '../bed.js';
 import { writeManifests } from '../manifests.js';
 import { type BenchNode, type BenchPlan, SERVER_PORT } from '../plan.js';
 import { compilePrograms } from '../programs.js';
+import type { Missing } from '../report.js';
 import { buildTopology } from '../topology.js';
 import { findKubeProxy, whyNotMeasured } from './kube-proxy/binary.js';
 import { serviceManifests } from './manifests.js';
@@ -76,10 +77,7 @@ export async function buildServiceBed(cpu: number, signal: AbortSignal): Promise
     ...(bySocket ? { cgroup: cgroupOf(node) } : {}),
     netfilter,
     missing: [...missing, ...(bySocket ? [] : [{ name: 'socket', reason }])],
-    notes: [
-      `kube-proxy: ${whyNotMeasured(await findKubeProxy(process.env))}`,
-      ...netfilter.map(({ peer, version }) => `${peer}: ${version}`),
-    ],
+    notes: [`kube-proxy: ${whyNotMeasured(await findKubeProxy(process.env))}`],
     cpu,
   };
 }

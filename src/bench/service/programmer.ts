@@ -2,12 +2,12 @@
 import { compile, type Desired } from '../../datapath/compile.js';
 import { Reconciler } from '../../datapath/reconcile.js';
 import { checkSnapshot } from '../../model/check.js';
-import type { EndpointSlice, Service } from '../../model/service.js';
 import type { Snapshot } from '../../model/snapshot.js';
 import { VersionedMap } from '../../model/versioned-map.js';
 import { convert } from '../../source/convert.js';
 import { type Manifest, networkManifest, nodeManifests } from '../../testbed/manifests.js';
 import type { BenchNode } from '../plan.js';
+import { readObjects } from '../read-objects.js';
 import { serviceManifests, sliceManifest } from './manifests.js';
 import { fillBackend, listServices, type ServedService } from './services.js';
 import { mapBytes, openTimedMaps, type TimedMaps } from './timed-maps.js';
@@ -97,27 +97,6 @@ async function fill(
 function baseManifests(node: BenchNode): Manifest[] {
   const modes = { ipv4: node.mode, ipv6: node.mode };
   return [networkManifest({ name: node.cluster, modes, podCIDRs: node.clusterCIDRs }), ...nodeManifests([node])];
-}
-
-/** As a source does it. */
-function readObjects(manifests: readonly Manifest[]): Snapshot {
-  const objects = manifests.flatMap((manifest) => convert(manifest) ?? []);
-  return {
-    network: objects.find((one) => one.kind === 'ClusterNetwork')?.object,
-    nodes: new Map(objects.flatMap((one) => (one.kind === 'Node' ? [[one.key, one.object]] : []))),
-    egressPools: new Map(),
-    services: new Map(
-      objects.flatMap((one): [string, Service][] => (one.kind === 'Service' ? [[one.key, one.object]] : [])),
-    ),
-    slices: VersionedMap.of(
-      new Map(
-        objects.flatMap((one): [string, EndpointSlice][] =>
-          one.kind === 'EndpointSlice' ? [[one.key, one.object]] : [],
-        ),
-      ),
-    ),
-    problems: [],
-  };
 }
 
 function compileFor(nodeName: string, snapshot: Snapshot, reconciler: Reconciler, previous?: Desired): Desired {

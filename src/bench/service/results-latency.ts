@@ -1,10 +1,12 @@
 // From times of requests and connections through Services to results. Pure.
 import { TESTS, type Test } from '../clients.js';
+import type { PathTime } from '../report.js';
 import { atLeast, pairedRatios, type Timed } from '../results.js';
 import { summarize } from '../statistics.js';
+import { summarizeAll } from '../times.js';
 import { SERVICE_GOALS } from './goals.js';
 import type { ServiceLatencySample, ServicePeer } from './latency.js';
-import type { ServiceResult } from './report.js';
+import type { ServiceResult } from './samples.js';
 
 const OURS: readonly ServicePeer[] = ['socket', 'packet'];
 /** A self-check is good this near to 1, also when its quartiles do not hold 1. */
@@ -12,7 +14,7 @@ const SELF_CHECK_TOLERANCE = 0.01;
 
 type Key = { readonly test: Test; readonly services: number };
 
-/** Self-checks, ours against the pod itself and netfilter, how flat we are, and all the times. */
+/** Self-checks, ours against the pod itself and netfilter, and how flat we are. */
 export function judgeServiceLatency(samples: readonly ServiceLatencySample[]): ServiceResult[] {
   const sizes = [...new Set(samples.map(({ services }) => services))].sort((a, b) => a - b);
   const keys = TESTS.flatMap((test) => sizes.map((services): Key => ({ test, services })));
@@ -23,7 +25,6 @@ export function judgeServiceLatency(samples: readonly ServiceLatencySample[]): S
       keys.filter(({ services }) => services !== sizes[0]).flatMap((key) => judgeFlat(samples, peer, key)),
     ),
     ...keys.filter(({ test }) => test === 'crr').flatMap((key) => judgeFirst(samples, key)),
-    ...keys.flatMap((key) => listTimes(samples, key)),
   ];
 }
 
@@ -33,8 +34,8 @@ function timesOf(samples: readonly ServiceLatencySample[], { test, services }: K
     .map(({ peer, round, p50 }) => ({ peer, round, time: p50 }));
 }
 
-function whatOf({ test, services }: Key): string {
-  return `${test}, ${services} Services`;
+function aboutOf({ test, services }: Key) {
+  return { what: `${test}, ${services} Services`, size: { of: 'Services', count: services } };
 }
 
 function selfCheck(samples: readonly ServiceLatencySample[], key: Key): ServiceResult[] {
@@ -43,7 +44,7 @@ function selfCheck(samples: readonly ServiceLatencySample[], key: Key): ServiceR
   const met = (spread.low <= 1 && spread.high >= 1) || Math.abs(spread.median - 1) <= SELF_CHECK_TOLERANCE;
   const name = 'the pod itself / the same again';
   return [
-    { section: 'self-check', name, what: whatOf(key), unit: 'ratio', spread, goal: { kind: 'one', value: 1 }, met },
+    { section: 'self-check', name, ...aboutOf(key), unit: 'ratio', spread, goal: { kind: 'one', value: 1 }, met },
   ];
 }
 
@@ -59,7 +60,9 @@ function judgeSize(samples: readonly ServiceLatencySample[], key: Key): ServiceR
         const line = {
           section: 'latency',
           name: `${subject} / ${reference}`,
-          what: whatOf(key),
+          path: subject,
+          peer: reference,
+          ...aboutOf(key),
           unit: 'ratio',
         } as const;
         if (!spread) return { ...line, note: reasonOf(samples, key, [subject, reference]) };
@@ -97,7 +100,8 @@ function judgeFlat(samples: readonly ServiceLatencySample[], peer: ServicePeer, 
   if (!spread) return [];
   const met = Math.abs(spread.median - 1) <= SERVICE_GOALS.flat;
   const name = `${peer} / the same with ${smallest} Services`;
-  return [{ section: 'latency', name, what: whatOf(key), unit: 'ratio', spread, goal: { kind: 'one', value: 1 }, met }];
+  const goal = { kind: 'one', value: 1 } as const;
+  return [{ section: 'latency', name, path: peer, ...aboutOf(key), unit: 'ratio', spread, goal, met }];
 }
 
 /** What a connection costs more than one to the pod itself. */
@@ -112,20 +116,13 @@ function judgeFirst(samples: readonly ServiceLatencySample[], key: Key): Service
       .filter(Number.isFinite);
     const spread = summarize(more);
     const name = `a connection above the pod itself, ${peer}`;
-    return spread ? [{ section: 'latency', name, what: whatOf(key), unit: 'us', spread }] : [];
+    return spread ? [{ section: 'latency', name, path: peer, ...aboutOf(key), unit: 'us', spread }] : [];
   });
 }
 
-function listTimes(samples: readonly ServiceLatencySample[], key: Key): ServiceResult[] {
-  const times = timesOf(samples, key);
-  const peers = [...new Set(times.map(({ peer }) => peer))].filter((peer) => peer !== 'direct-again').sort();
-  return peers.flatMap((peer): ServiceResult[] => {
-    const spread = summarize(
-      times
-        .filter((one) => one.peer === peer)
-        .map(({ time }) => time)
-        .filter(Number.isFinite),
-    );
-    return spread ? [{ section: 'latency', name: `  p50, ${peer}`, what: whatOf(key), unit: 'us', spread }] : [];
-  });
+/** How long transactions take on every path, by the number of Services. */
+export function serviceTimes(samples: readonly ServiceLatencySample[]): PathTime[] {
+  return summarizeAll(samples, ({ peer, test, services }) =>
+    peer === 'direct-again' ? undefined : { path: peer, test, size: { of: 'Services', count: services } },
+  );
 }

@@ -6,7 +6,7 @@ import { SERVICE_GOALS } from './goals.js';
 import type { ChangeAnswer } from './programmer.js';
 import type { AgentSample, ChangesSample, FillSample, ProgrammingSamples, Table, ToolSample } from './programming.js';
 import { COMPARED, LARGE } from './programming.js';
-import type { ServiceResult } from './report.js';
+import type { ServiceResult } from './samples.js';
 
 export function judgeProgramming(samples: ProgrammingSamples): ServiceResult[] {
   const tables = [...new Map(samples.fills.map((one) => [whatOf(one), one])).values()].sort(
@@ -40,7 +40,8 @@ function whatOf({ services, backends }: Table): string {
 }
 
 function line(name: string, table: Table, unit: Unit) {
-  return { section: 'programming', name, what: whatOf(table), unit } as const;
+  const size = { of: 'Services', count: table.services };
+  return { section: 'programming', name, what: whatOf(table), size, unit } as const;
 }
 
 /** Both get what is prepared: text there, compiled tables here. Beside it, all that we do from API objects on. */
@@ -61,7 +62,7 @@ function compareTools({ fills, tools }: ProgrammingSamples): ServiceResult[] {
       ];
       const spread = summarize(pairedRatios(times, { subject: 'ours', reference: peer }));
       const goal = peer === 'iptables-legacy' && index === 0 ? SERVICE_GOALS.programming : undefined;
-      const base = line(`from nothing, ${name}, ours / ${peer}`, COMPARED, 'ratio');
+      const base = { ...line(`from nothing, ${name}, ours / ${peer}`, COMPARED, 'ratio'), path: 'ours', peer };
       return spread ? [{ ...base, spread, ...atLeast(spread, goal) }] : [];
     }),
   );
@@ -119,8 +120,10 @@ function listTools(tools: readonly ToolSample[]): ServiceResult[] {
     const full = summarize(runs.map((run) => run.full));
     const change = summarize(runs.map((run) => run.change));
     return [
-      ...(full ? [{ ...line(`from nothing, ${table.peer}`, table, 'ms'), spread: full }] : []),
-      ...(change ? [{ ...line(`one endpoint changes, ${table.peer}`, table, 'ms'), spread: change }] : []),
+      ...(full ? [{ ...line(`from nothing, ${table.peer}`, table, 'ms'), path: table.peer, spread: full }] : []),
+      ...(change
+        ? [{ ...line(`one endpoint changes, ${table.peer}`, table, 'ms'), path: table.peer, spread: change }]
+        : []),
     ];
   });
 }

@@ -6,9 +6,9 @@ import { SERVICE_GOALS, type ServiceSection } from './goals.js';
 import type { MaglevSample } from './maglev.js';
 import { LOADS, type NodePortPeer, type NodePortSample } from './node-port.js';
 import type { ReplacementSample } from './replacement.js';
-import type { ServiceResult, ServiceSamples } from './report.js';
 import { judgeServiceLatency } from './results-latency.js';
 import { judgeProgramming } from './results-programming.js';
+import type { ServiceResult, ServiceSamples } from './samples.js';
 import type { SharedBackendSample } from './shared-backend.js';
 
 /** Every result of the sections, in their order. */
@@ -31,9 +31,16 @@ function single(value: number): Spread {
 
 function judgeMaglev(samples: readonly MaglevSample[]): ServiceResult[] {
   return samples.flatMap(({ backends, unevenness, disruption, milliseconds }) => {
-    const base = { section: 'maglev', what: `${backends} backends` } as const;
+    const size = { of: 'backends', count: backends };
+    const base = { section: 'maglev', what: `${backends} backends`, size } as const;
     return [
-      { ...base, name: 'slots, most / least', unit: 'ratio' as const, spread: single(unevenness) },
+      {
+        ...base,
+        name: 'slots, most / least',
+        unit: 'ratio' as const,
+        better: 'less' as const,
+        spread: single(unevenness),
+      },
       {
         ...base,
         name: 'slots of others that move when one goes',
@@ -50,7 +57,7 @@ function judgePrograms({ programs }: ServiceSamples): ServiceResult[] {
     const spread = summarize(net);
     if (!spread) return [];
     const goal = name === 'to the pod itself' ? undefined : SERVICE_GOALS.established;
-    return [{ section: 'programs', name, what: '1 packet', unit: 'ns', spread, ...atMost(spread, goal) }];
+    return [{ section: 'programs', name, what: '1 packet', path: name, unit: 'ns', spread, ...atMost(spread, goal) }];
   });
 }
 
@@ -62,8 +69,8 @@ function judgeSharedBackend(samples: readonly SharedBackendSample[]): ServiceRes
     const ours = peer === 'packet' || peer === 'socket';
     const spread =
       peer === 'direct' ? undefined : summarize(pairedRatios(times, { subject: peer, reference: 'direct' }));
-    const base = { section: 'shared-backend', what: '2 Services, 1 backend' } as const;
-    const share = { ...base, name: `connections a second, ${peer} / direct`, unit: 'ratio' as const };
+    const base = { section: 'shared-backend', what: '2 Services, 1 backend', path: peer } as const;
+    const share = { ...base, name: `connections a second, ${peer} / direct`, peer: 'direct', unit: 'ratio' as const };
     return [
       ...(spread ? [{ ...share, spread }] : []),
       ...judgeFailures(runs, { ...base, name: `  failed or SYN sent again in a run, ${peer}` }, ours),
@@ -81,7 +88,7 @@ interface Troubled {
 /** One of many runs is one too many: judged by all of them together. */
 function judgeFailures(
   runs: readonly Troubled[],
-  base: Pick<ServiceResult, 'section' | 'name' | 'what'>,
+  base: Pick<ServiceResult, 'section' | 'name' | 'what' | 'path'>,
   judged: boolean,
 ): ServiceResult[] {
   const trouble = runs.map(({ errors, synRetransmits }) => errors + synRetransmits);
@@ -101,11 +108,12 @@ function judgeReplacement(samples: readonly ReplacementSample[]): ServiceResult[
   return paths.flatMap((path) => {
     const runs = samples.filter((sample) => sample.path === path);
     const changes = runs.reduce((sum, run) => sum + run.changes, 0);
-    const base = { section: 'replacement', what: `${changes} changes of backends` } as const;
+    const base = { section: 'replacement', what: 'backends change', path } as const;
+    const note = `${changes} changes`;
     const p99 = summarize(runs.map((run) => run.p99).filter(Number.isFinite));
     return [
       ...judgeFailures(runs, { ...base, name: `failed or SYN sent again in a run, ${path}` }, true),
-      ...(p99 ? [{ ...base, name: `  a new connection, p99, ${path}`, unit: 'us' as const, spread: p99 }] : []),
+      ...(p99 ? [{ ...base, name: `  a new connection, p99, ${path}`, unit: 'us' as const, spread: p99, note }] : []),
     ];
   });
 }
@@ -137,7 +145,7 @@ function nodePortCost(samples: readonly NodePortSample[], peer: NodePortPeer, ba
   const time = summarize(runs.map(({ nanoseconds }) => nanoseconds).filter(Number.isFinite));
   const note = error ?? `${attached ? `${attached}; ` : ''}at most ${(lost * 100).toFixed(2)} % lost in a run`;
   const name = `  a packet, ${peer}, sender and sink included`;
-  return { ...base, name, unit: 'ns', note, ...(time ? { spread: time } : {}) };
+  return { ...base, name, path: peer, unit: 'ns', note, ...(time ? { spread: time } : {}) };
 }
 
 interface Compared {
@@ -150,7 +158,8 @@ function nodePortRatio(samples: readonly NodePortSample[], compared: Compared, b
   const times = samples.map(({ peer, round, nanoseconds }): Timed => ({ peer, round, time: nanoseconds }));
   const spread = summarize(pairedRatios(times, compared));
   const name = `packets a second, ${compared.subject} / ${compared.reference}`;
-  const line: Result<ServiceSection> = { ...base, name, unit: 'ratio' };
+  const { subject, reference } = compared;
+  const line: Result<ServiceSection> = { ...base, name, unit: 'ratio', path: subject, peer: reference };
   if (!spread) return { ...line, note: 'no round has both' };
   return {
     ...line,

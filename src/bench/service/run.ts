@@ -1,7 +1,9 @@
 // A whole benchmark of Services: build, measure section by section, judge, remove.
 import { availableParallelism } from 'node:os';
 import { ownBench } from '../owned.js';
-import { chooseSections, describeMachine, measureSections } from '../sections.js';
+import type { BenchReport } from '../report.js';
+import { begin, chooseSections, head, measureSections } from '../sections.js';
+import { listVersions } from '../versions.js';
 import { buildServiceBed, type ServiceBed } from './bed.js';
 import { SERVICE_SECTIONS, type ServiceSection, SIZES } from './goals.js';
 import { type Limits, measureServiceLatency } from './latency.js';
@@ -11,8 +13,9 @@ import { planServiceBench } from './plan.js';
 import { measureProgramming } from './programming.js';
 import { measureServicePrograms } from './programs.js';
 import { measureReplacement } from './replacement.js';
-import type { ServiceBenchReport, ServiceSamples } from './report.js';
 import { judgeServices } from './results.js';
+import { serviceTimes } from './results-latency.js';
+import type { ServiceSamples } from './samples.js';
 import { measureSharedBackend } from './shared-backend.js';
 
 export interface ServiceBenchOptions {
@@ -63,19 +66,18 @@ const THOROUGH: Effort = {
 };
 
 /** Throws TestbedError when nothing could be measured, InterruptedError after a signal; all is removed then. */
-export function runServiceBench(options: ServiceBenchOptions): Promise<ServiceBenchReport> {
+export function runServiceBench(options: ServiceBenchOptions): Promise<BenchReport> {
   return ownBench(planServiceBench(), (signal) => work(options, signal));
 }
 
-async function work(options: ServiceBenchOptions, signal: AbortSignal): Promise<ServiceBenchReport> {
-  const started = Date.now();
+async function work(options: ServiceBenchOptions, signal: AbortSignal): Promise<BenchReport> {
+  const begun = begin(availableParallelism() - 1);
   const chosen = options.quick ? QUICK : THOROUGH;
   const effort = options.rounds ? { ...chosen, rounds: options.rounds, longRounds: options.rounds } : chosen;
   const sections = chooseSections(SERVICE_SECTIONS, options.only);
   const sizes = options.sizes.length > 0 ? options.sizes : SIZES;
-  const cpu = availableParallelism() - 1;
   options.narrate('building: 2 agents, 9 pods, 10 nodes and hosts');
-  const bed = await buildServiceBed(cpu, signal);
+  const bed = await buildServiceBed(begun.machine.cpu, signal);
   const measuring = { bed, effort, sizes, signal, narrate: options.narrate };
   const { samples, missing } = await measureSections({
     ...measuring,
@@ -85,15 +87,13 @@ async function work(options: ServiceBenchOptions, signal: AbortSignal): Promise<
     measure: (section) => measureSection(section, measuring),
   });
   return {
-    apiVersion: 'isthmus.dev/v1',
-    kind: 'ServiceBenchReport',
-    started: new Date(started).toISOString(),
-    seconds: Math.round((Date.now() - started) / 1000),
-    machine: describeMachine(cpu),
-    settings: { rounds: effort.rounds, sections },
+    ...head('service', begun),
+    settings: { quick: options.quick, rounds: effort.rounds, runSeconds: effort.seconds, sections },
+    versions: await listVersions(Object.fromEntries(bed.netfilter.map(({ peer, version }) => [peer, version]))),
     missing,
     notes: bed.notes,
     results: judgeServices(samples, sections),
+    times: serviceTimes(samples.latency),
     samples,
   };
 }

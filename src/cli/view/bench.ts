@@ -1,5 +1,6 @@
-// A benchmark's report as rows of a table.
-import type { BenchReport, PeerTime, Result } from '../../bench/report.js';
+// A benchmark's report as rows of tables.
+import { formatGoal, formatMedian, formatQuartiles } from '../../bench/figure.js';
+import type { AnyResult, BenchReport, PathTime } from '../../bench/report.js';
 import type { Noun } from '../output.js';
 
 export interface ResultRow {
@@ -10,13 +11,19 @@ export interface ResultRow {
   readonly spread: string;
   readonly goal: string;
   readonly met: string;
+  readonly note: string;
 }
 
-export interface PeerRow {
-  readonly peer: string;
+export interface TimeRow {
+  readonly path: string;
   readonly test: string;
   readonly p50: string;
   readonly spread: string;
+  readonly p90: string;
+  readonly p99: string;
+  readonly p999: string;
+  readonly mean: string;
+  readonly retransmits: string;
   readonly troubled: string;
   readonly title: string;
 }
@@ -32,60 +39,70 @@ export const RESULTS: Noun = {
     { header: 'QUARTILES', path: 'spread' },
     { header: 'GOAL', path: 'goal' },
     { header: 'MET', path: 'met', colours: { yes: 'green', no: 'red' } },
+    { header: 'NOTE', path: 'note' },
   ],
 };
 
-export const PEERS: Noun = {
+export const TIMES: Noun = {
   kind: 'BenchReport',
   empty: '',
   columns: [
-    { header: 'PEER', path: 'peer' },
+    { header: 'PATH', path: 'path' },
     { header: 'TEST', path: 'test' },
     { header: 'P50 US', path: 'p50' },
     { header: 'QUARTILES', path: 'spread' },
+    { header: 'P90', path: 'p90' },
+    { header: 'P99', path: 'p99' },
+    { header: 'P99.9', path: 'p999' },
+    { header: 'MEAN', path: 'mean' },
+    { header: 'SENT AGAIN', path: 'retransmits' },
     { header: 'RUNS WITH ERRORS', path: 'troubled' },
     { header: 'WHAT IT IS', path: 'title' },
   ],
 };
 
-const DIGITS = { ratio: 3, ms: 2, us: 2, ns: 1, MB: 1, bytes: 0, '%': 3, count: 0 } as const;
-/** Units that go without saying. */
-const UNNAMED: readonly string[] = ['ratio', 'count'];
-
-/** A result that is missing shows why in place of its figures. */
-export function resultRow({ section, name, what, unit, spread, goal, met, note }: Result<string>): ResultRow {
-  const figure = (value: number): string => value.toFixed(DIGITS[unit]);
-  const suffix = UNNAMED.includes(unit) ? '' : ` ${unit}`;
-  const signs = { 'at-least': '>=', 'at-most': '<=', one: '=' } as const;
+/** A note is what to know of a figure; without a figure it is why there is none, and stands in its place. */
+export function resultRow(result: AnyResult): ResultRow {
+  const { section, name, what, spread, met, note } = result;
   return {
     section,
     name,
     what,
-    median: spread ? `${figure(spread.median)}${suffix}` : '-',
-    spread: spread ? `${figure(spread.low)} - ${figure(spread.high)}` : (note ?? '-'),
-    goal: goal ? `${signs[goal.kind]} ${goal.value}${suffix}` : '-',
+    median: formatMedian(result),
+    spread: spread ? formatQuartiles(result) : (note ?? '-'),
+    goal: formatGoal(result),
     met: met === undefined ? '-' : met ? 'yes' : 'no',
+    note: spread ? (note ?? '') : '',
   };
 }
 
-export function peerRow({ peer, test, title, spread, troubled }: PeerTime): PeerRow {
+export function timeRow({ path, test, size, title, ...time }: PathTime): TimeRow {
+  const { p50, p90, p99, p999, mean, troubled, retransmits } = time;
   return {
-    peer,
-    test,
-    p50: spread.median.toFixed(2),
-    spread: `${spread.low.toFixed(2)} - ${spread.high.toFixed(2)}`,
-    troubled: `${troubled} of ${spread.count}`,
-    title,
+    path,
+    test: size === undefined ? test : `${test}, ${size.count} ${size.of}`,
+    p50: p50.median.toFixed(2),
+    spread: `${p50.low.toFixed(2)} - ${p50.high.toFixed(2)}`,
+    p90: p90.median.toFixed(2),
+    p99: p99.median.toFixed(2),
+    p999: p999.median.toFixed(2),
+    mean: mean.median.toFixed(2),
+    retransmits: String(retransmits),
+    troubled: `${troubled} of ${p50.count}`,
+    title: title ?? '',
   };
 }
 
 /** What a reader must know before the figures. */
-export function describeRun({ machine, settings, masquerade, missing, seconds }: BenchReport): string[] {
+export function describeRun({ machine, settings, versions, missing, notes, seconds }: BenchReport): string[] {
+  const length = settings.runSeconds === undefined ? '' : ` of ${settings.runSeconds} s a run`;
   return [
-    `kernel ${machine.kernel}, ${machine.processor}, ${machine.cpus} CPUs; all on CPU ${machine.cpu}, real time`,
-    `${settings.rounds} rounds of ${settings.runSeconds} s a run, in random order, ${seconds} s in all`,
-    'rr: request and response; crr: connect, request, response, close. Ratios are of p50 times, paired by round',
-    ...(masquerade === undefined ? [] : [`masquerade: ${masquerade}`]),
+    `kernel ${machine.kernel}, ${machine.processor}, ${machine.cpus} CPUs; measured on CPU ${machine.cpu}, real time`,
+    `${settings.rounds} rounds${length}, in random order, ${seconds} s in all; ratios and differences are paired by round`,
+    'rr: request and response; crr: connect, request, response, close; udp_first: each datagram from a new port',
+    'ratios above 1 are faster, unless it says cost',
+    ...Object.entries(versions).map(([name, version]) => `${name}: ${version}`),
+    ...notes.map((note) => `note: ${note}`),
     ...missing.map(({ name, reason }) => `missing: ${name}: ${reason}`),
   ];
 }

@@ -1,6 +1,5 @@
-// What a run of the benchmark of translation found: every sample, and what follows from them.
-import type { Missing } from '../bed.js';
-import type { BenchReport, Result } from '../report.js';
+// What the benchmark of translation measures, before anything follows from it.
+import type { Result } from '../report.js';
 import type { NatSection } from './goals.js';
 import type { HistorySample } from './history.js';
 import type { JournalSample } from './journal.js';
@@ -23,14 +22,4 @@ export interface NatSamples {
   readonly journal: readonly JournalSample[];
   readonly history?: HistorySample;
   readonly removal?: RemovalSamples;
-}
-
-export interface NatBenchReport extends Pick<BenchReport, 'apiVersion' | 'started' | 'seconds' | 'machine'> {
-  readonly kind: 'NatBenchReport';
-  readonly settings: { readonly rounds: number; readonly sections: readonly NatSection[] };
-  readonly masquerade?: string;
-  readonly missing: readonly Missing[];
-  readonly notes: readonly string[];
-  readonly results: readonly NatResult[];
-  readonly samples: NatSamples;
 }

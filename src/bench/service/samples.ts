@@ -1,7 +1,6 @@
-// What a run of the benchmark of Services found: every sample, and what follows from them.
-import type { Missing } from '../bed.js';
+// What the benchmark of Services measures, before anything follows from it.
 import type { CostAnswer } from '../program-cost.js';
-import type { BenchReport, Result } from '../report.js';
+import type { Result } from '../report.js';
 import type { ServiceSection } from './goals.js';
 import type { ServiceLatencySample } from './latency.js';
 import type { MaglevSample } from './maglev.js';
@@ -21,13 +20,4 @@ export interface ServiceSamples {
   readonly sharedBackend: readonly SharedBackendSample[];
   readonly replacement: readonly ReplacementSample[];
   readonly nodePort: readonly NodePortSample[];
-}
-
-export interface ServiceBenchReport extends Pick<BenchReport, 'apiVersion' | 'started' | 'seconds' | 'machine'> {
-  readonly kind: 'ServiceBenchReport';
-  readonly settings: { readonly rounds: number; readonly sections: readonly ServiceSection[] };
-  readonly missing: readonly Missing[];
-  readonly notes: readonly string[];
-  readonly results: readonly ServiceResult[];
-  readonly samples: ServiceSamples;
 }

@@ -1,0 +1,59 @@
+// Why a goal was missed, as far as the same run has measured it. Pure.
+import { formatWithUnit } from '../figure.js';
+import type { AnyResult, BenchReport } from '../report.js';
+
+/** Of results with these names, in the sections. */
+interface Explanation {
+  readonly section: string;
+  readonly name: RegExp;
+  /** undefined when this run has not measured it. */
+  readonly explain: (result: AnyResult, results: readonly AnyResult[]) => string | undefined;
+}
+
+const EXPLANATIONS: readonly Explanation[] = [
+  { section: 'same-node', name: /^same-node \/ raw$/, explain: beside('bare-same') },
+  { section: 'cross-node', name: /^cross-node \/ host-host$/, explain: beside('bare-cross') },
+  {
+    section: 'packets',
+    name: /50 k flows|island \/ (flat|masquerade)$/,
+    explain: (result, results) => {
+      if (result.what !== '50 k flows') return undefined;
+      const random = results.find(
+        ({ section, what, name }) =>
+          section === 'programs' && what === 'ipv4, 51200 flows, random' && / to /.test(name),
+      );
+      if (random?.spread === undefined) return undefined;
+      const more = formatWithUnit(random.spread.median, random.unit);
+      return `the entries of so many flows are not in the cache: the program alone takes ${more} more than flat's`;
+    },
+  },
+  {
+    section: 'programming',
+    name: /^from nothing, in the kernel, ours/,
+    explain: (result, results) => {
+      const kernel = results.find(({ name, what }) => name.trim() === 'in the kernel' && what === result.what);
+      if (kernel?.spread === undefined || kernel.note === undefined) return undefined;
+      return `${kernel.note} take the kernel ${formatWithUnit(kernel.spread.median, kernel.unit)}`;
+    },
+  },
+];
+
+/** One sentence without a full stop; undefined when no measurement says why. */
+export function reasonOf(result: AnyResult, { results }: BenchReport): string | undefined {
+  const found = EXPLANATIONS.find(({ section, name }) => section === result.section && name.test(result.name));
+  return found?.explain(result, results);
+}
+
+/** What the smallest programs reach against the same limit, and how near to them we are. */
+function beside(bare: string): Explanation['explain'] {
+  return ({ path, peer, what }, results) => {
+    const at = (subject?: string, reference?: string): AnyResult | undefined =>
+      results.find((one) => one.path === subject && one.peer === reference && one.what === what);
+    const [limit, near] = [at(bare, peer)?.spread, at(path, bare)?.spread];
+    if (!limit || !near) return undefined;
+    return (
+      `programs that only hand packets over reach ${limit.median.toFixed(3)} on this machine, and ours are at ` +
+      `${near.median.toFixed(3)} of them`
+    );
+  };
+}

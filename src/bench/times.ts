@@ -1,0 +1,48 @@
+// How long transactions take on each path, without comparing: the spread over the rounds of each run's percentiles. Pure.
+import type { ClientOutcome, Test } from './clients.js';
+import type { PathTime } from './report.js';
+import { type Spread, summarize } from './statistics.js';
+
+/** A path and what was done on it. */
+export interface TimedPath extends Pick<PathTime, 'path' | 'size'> {
+  readonly test: Test;
+  /** For people. */
+  readonly title?: string;
+}
+
+const FIGURES = ['mean', 'p50', 'p90', 'p99', 'p999'] as const;
+
+/** undefined when no run came through. */
+export function summarizeRuns(about: TimedPath, runs: readonly ClientOutcome[]): PathTime | undefined {
+  const spreads = FIGURES.flatMap((figure): [string, Spread][] => {
+    const spread = summarize(runs.map((run) => run[figure]).filter(Number.isFinite));
+    return spread ? [[figure, spread]] : [];
+  });
+  if (spreads.length < FIGURES.length) return undefined;
+  const total = (of: (run: ClientOutcome) => number): number => runs.reduce((sum, run) => sum + of(run), 0);
+  return {
+    ...about,
+    ...(Object.fromEntries(spreads) as Record<(typeof FIGURES)[number], Spread>),
+    errors: total(({ errors }) => errors),
+    retransmits: total(({ retransmits }) => retransmits),
+    synRetransmits: total(({ synRetransmits }) => synRetransmits),
+    troubled: runs.filter(({ errors, synRetransmits }) => errors + synRetransmits > 0).length,
+  };
+}
+
+/** Runs that belong together, by what tells them apart; without those of which nothing came through. */
+export function summarizeAll<R extends ClientOutcome>(
+  runs: readonly R[],
+  aboutOf: (run: R) => TimedPath | undefined,
+): PathTime[] {
+  const groups = new Map<string, { readonly about: TimedPath; readonly runs: R[] }>();
+  for (const run of runs) {
+    const about = aboutOf(run);
+    if (about === undefined) continue;
+    const key = JSON.stringify(about);
+    const group = groups.get(key) ?? { about, runs: [] };
+    group.runs.push(run);
+    groups.set(key, group);
+  }
+  return [...groups.values()].flatMap(({ about, runs }) => summarizeRuns(about, runs) ?? []);
+}
