@@ -61,7 +61,7 @@ describe.skipIf(assets === undefined)(`an agent and a real API server (${NO_ASSE
       const { status } = (await client.json({ path: `${NETWORK}/default` })) as Status;
       expect(status).toMatchObject({
         observedGeneration: 1,
-        conditions: [{ type: 'Accepted', status: 'False', reason: 'Refused', message: reason, observedGeneration: 1 }],
+        conditions: [{ type: 'Accepted', status: 'False', reason: 'OverlappingCIDR', message: reason }],
       });
     });
     await wait(async () => {
@@ -69,7 +69,10 @@ describe.skipIf(assets === undefined)(`an agent and a real API server (${NO_ASSE
         items: { involvedObject: object; message: string }[];
       };
       expect(items.filter(({ message }) => message === reason)).toMatchObject([
-        { involvedObject: { kind: 'ClusterNetwork', name: 'default', apiVersion: 'isthmus.dev/v1alpha1' } },
+        {
+          reason: 'OverlappingCIDR',
+          involvedObject: { kind: 'ClusterNetwork', name: 'default', apiVersion: 'isthmus.dev/v1alpha1' },
+        },
       ]);
     });
     const body = { spec: { serviceCIDRs: ['10.96.0.0/16'] } };
