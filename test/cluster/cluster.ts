@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { copyFileSync, rmSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
+import { capture, until } from '../../src/testbed/command.js';
 import { TestbedError } from '../../src/testbed/error.js';
 import { PROBE, ROOT, requireBuild } from '../../src/testbed/files.js';
 import { deleteNamespaces, existingNamespaces } from '../../src/testbed/namespaces.js';
@@ -18,6 +19,8 @@ import type { ClusterNode, ClusterPlan, Machine } from './plan.js';
 import { allMachines, allNamespaces, planCluster, probeOf } from './plan.js';
 import { makeScratch } from './scratch.js';
 
+/** Milliseconds. */
+const OFF_MS = 10_000;
 const REAPER = `${ROOT}/build/test/cluster/reaper-main.js`;
 
 /** A running cluster; it ends with the process that holds it. */
@@ -111,7 +114,7 @@ function sharedFolders({ plan, plane }: Pick<Building, 'plan' | 'plane'>): strin
   return [plan.directory, plane.programs];
 }
 
-async function powerOff({ machines }: Building, node: ClusterNode): Promise<void> {
+async function powerOff({ plan, machines }: Building, node: ClusterNode): Promise<void> {
   machines.get(node.name)?.stdin?.end();
   const stayed = await evict([node.netns]);
   const left = [
@@ -119,6 +122,9 @@ async function powerOff({ machines }: Building, node: ClusterNode): Promise<void
     ...(await deleteNamespaces([node.netns])),
     ...(await removeCgroups(node)),
   ];
+  // The kernel takes a namespace's devices apart some time after its last process.
+  const wire = ['ip', '-n', plan.router.netns, 'link', 'show', node.name];
+  if (!(await until(async () => (await capture(wire)).status !== 0, OFF_MS))) left.push(`wire ${node.name}`);
   if (left.length > 0) throw new TestbedError(`${node.name} is not off: ${left.join(', ')} stayed`);
 }
 

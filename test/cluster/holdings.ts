@@ -20,12 +20,14 @@ ip netns list | count namespaces
 find /run/isthmus/endpoints -type f | count records
 find /sys/fs/bpf -type f | count pins
 bpftool net show | grep -c '^ist' | sed 's/^/attachments /'
-pid=$(pgrep --full '/opt/isthmus/build/src/cli/main.js agent')
+# In brackets, so that it is not this script that is found.
+pid=$(pgrep --full 'isthmus/build/src/cli/main[.]js agent')
 find "/proc/$pid/fd" -type l -printf '%l\\n' | grep -v '^socket:' | count descriptors
 `;
 
 /** Entries of these come and go with traffic and time, whoever sent it. */
-const BY_TRAFFIC = /^(flows|flow_.*|mappings|hits|affinities|datagram_peers|fragments|drops|samples|detour_.*)$/;
+const BY_TRAFFIC =
+  /^(flows|flow_.*|mappings|hits|affinities|datagram_peers|fragments|drops|samples|shortages|detour_.*)$/;
 
 interface MapList {
   readonly items: readonly { readonly name: string; readonly entries?: number }[];

@@ -301,7 +301,7 @@ describe.skipIf(typeof programs === 'string')(`life of a cluster of three nodes$
           port: SERVER_PORT,
         },
       ],
-      [() => ask(node(2), service.ipv4, WEB.port)],
+      [],
     );
     await killEtcd(cluster.plane);
     await killApiServer(cluster.plane);
@@ -331,10 +331,7 @@ describe.skipIf(typeof programs === 'string')(`life of a cluster of three nodes$
     await waitUntilReady(kubectl);
     const lease = ['get', 'lease', 'isthmus-status', '-n', NAMESPACE, '-o', 'jsonpath={.spec.holderIdentity}'];
     expect(await until(async () => (await kubectl.run(...lease)) !== '', 30_000), 'one agent leads').toBe(true);
-    const { lost, failures } = await streaming.stop();
-    // A request may have met the pod that was killed.
-    expect(lost).toBe(0);
-    expect(failures.length).toBeLessThan(10);
+    expect(await streaming.stop()).toMatchObject({ lost: 0, failures: [] });
     await kubectl.run('delete', 'pod/after', 'service/after', '--wait=true');
   }, 240_000);
 
