@@ -31,6 +31,8 @@ export interface KeptSnapshot {
 }
 
 const PACE = 10_000;
+/** Objects that are made to text at once: a millisecond of work. */
+const PIECE = 200;
 const MAPS = ['nodes', 'egressPools', 'services', 'slices'] as const;
 
 const entries = z.array(z.tuple([z.string(), z.looseObject({})]));
@@ -98,9 +100,27 @@ export class SnapshotFile {
   /** A reader, or a crash, sees the old or the new one. */
   async #replace({ time, snapshot }: KeptSnapshot): Promise<void> {
     const { path, owner } = this.#options;
-    const maps = Object.fromEntries(MAPS.map((name) => [name, [...snapshot[name]]]));
+    const head = { owner, time, network: snapshot.network };
+    // Now: a map may be another one when its turn comes.
+    const lists = MAPS.map((name) => [name, [...snapshot[name]]] as const);
     const temporary = `${path}.tmp`;
-    await writeFile(temporary, JSON.stringify({ owner, time, network: snapshot.network, ...maps }), { mode: 0o600 });
+    await writeFile(temporary, textOf(head, lists), { mode: 0o600 });
     await rename(temporary, path);
   }
+}
+
+type Lists = readonly (readonly [name: string, entries: readonly unknown[]])[];
+
+/** JSON in pieces: events are handled between two of them, and nobody ever holds all of it. */
+function* textOf(head: object, lists: Lists): Generator<string> {
+  yield JSON.stringify(head).slice(0, -1);
+  for (const [name, list] of lists) {
+    yield `,${JSON.stringify(name)}:[`;
+    for (let begin = 0; begin < list.length; begin += PIECE) {
+      const piece = JSON.stringify(list.slice(begin, begin + PIECE)).slice(1, -1);
+      yield begin === 0 ? piece : `,${piece}`;
+    }
+    yield ']';
+  }
+  yield '}\n';
 }

@@ -17,6 +17,7 @@ import type { ClusterNode } from './plan.js';
 import { API_SERVICE, DNS_DOMAIN, probeOf } from './plan.js';
 import { findPrograms } from './programs.js';
 import { type Pod, podAddress, probeFrom, probeFromPod, Requests, Sender, sawAddress } from './traffic.js';
+import { describeVersions } from './versions.js';
 import { dnsManifests, WEB, webManifests } from './workload.js';
 
 interface NodeObject extends KubernetesObject {
@@ -57,13 +58,8 @@ describe.skipIf(typeof programs === 'string')(`a cluster of three nodes${reason}
     kubectl = new Kubectl(cluster.plane);
     const registered = async (): Promise<boolean> => (await nodes()).filter(({ spec }) => spec.podCIDRs).length === 3;
     if (!(await until(registered, 30_000))) throw new Error('the nodes did not register');
-    const { kubeletVersion, containerRuntimeVersion, kernelVersion } = JSON.parse(
-      await kubectl.run('get', 'node', 'n1', '-o', 'jsonpath={.status.nodeInfo}'),
-    ) as Record<string, string>;
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
-    console.log(
-      `cluster: Kubernetes ${kubeletVersion}, ${containerRuntimeVersion}, Linux ${kernelVersion}, up in ${seconds} s`,
-    );
+    console.log(`cluster: ${await describeVersions(cluster.plane, kubectl)}, up in ${seconds} s`);
     for (const machine of [...cluster.plan.nodes, cluster.plan.outside]) {
       startDaemon(machine, 'server', [probeOf(cluster.plan), 'serve', '--port', String(SERVER_PORT)]);
     }

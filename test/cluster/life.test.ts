@@ -23,6 +23,7 @@ import { findPrograms } from './programs.js';
 import { SERVER_PORT, serverManifest, serversManifest, serviceManifest } from './servers.js';
 import { quantile, StartupWatch } from './startup.js';
 import { type Pod, podAddress, probeFrom, probeFromPod, Requests, sawAddress } from './traffic.js';
+import { describeVersions } from './versions.js';
 
 interface NodeObject extends KubernetesObject {
   readonly spec: { readonly podCIDRs?: readonly string[] };
@@ -106,10 +107,7 @@ describe.skipIf(typeof programs === 'string')(`life of a cluster of three nodes$
       )
     )[0]?.spec ?? { clusterIPs: [] };
     service = { ipv4: clusterIPs[0] ?? '', ipv6: clusterIPs[1] ?? '' };
-    const { kubeletVersion, containerRuntimeVersion, kernelVersion } = JSON.parse(
-      await kubectl.run('get', 'node', 'n1', '-o', 'jsonpath={.status.nodeInfo}'),
-    ) as Record<string, string>;
-    said(`Kubernetes ${kubeletVersion}, ${containerRuntimeVersion}, Linux ${kernelVersion}, up with the agent`);
+    said(`up with the agent: ${await describeVersions(cluster.plane, kubectl)};`);
   }, UP_MS);
 
   afterAll(() => cluster?.down(), 60_000);

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { KeptSource } from '../../src/agent/kept-source.js';
 import { SnapshotFile, type SnapshotOwner } from '../../src/agent/snapshot-file.js';
 import type { Snapshot } from '../../src/model/snapshot.js';
+import { VersionedMap } from '../../src/model/versioned-map.js';
 import { aNetwork, aNode, aPool, aService, aSlice, aSnapshot, backends } from '../support/objects.js';
 
 const OWNER: SnapshotOwner = { version: '1.0.0', node: 'node-1', where: 'https://192.0.2.10:6443/' };
@@ -45,6 +46,18 @@ describe('the file of the desired state', () => {
     expect(snapshot).toEqual(SNAPSHOT);
     expect(Date.parse(time)).toBeGreaterThanOrEqual(before - 1);
     expect(troubles).toEqual([]);
+  });
+
+  test('holds a cluster of any size, and what changes while it is written is in the next one', async () => {
+    const services = Array.from({ length: 1001 }, (_, index) => aService(`web-${index}`));
+    const large = aSnapshot({ network: aNetwork(), nodes: [aNode(1)], services });
+    const versioned = VersionedMap.of(large.services);
+    const file = fileOf();
+    file.put({ ...large, services: versioned });
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    versioned.with(services.map(({ name }) => [`shop/${name}`, undefined]));
+    await file.close();
+    expect(fileOf().read()?.snapshot.services).toEqual(large.services);
   });
 
   test.each([{ version: '1.0.1' }, { node: 'node-2' }, { where: 'https://192.0.2.99:6443/' }])(
