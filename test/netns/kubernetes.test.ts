@@ -155,16 +155,3 @@ test('an agent that starts while the API server is away adds pods by what was kn
   await expect.poll(backendPorts, { timeout: 60_000 }).toEqual([PORT + 1]);
   expect((await node.status())?.source).toMatchObject({ synced: true });
 });
-
-test('without a state that can be used, an agent that starts while the API server is away waits for it', async () => {
-  await node.endAgent('SIGTERM');
-  await stopApi();
-  writeFileSync(join(node.stateDir, 'snapshot.json'), '{"owner":');
-  node.spawnAgent();
-  await expect
-    .poll(() => messages(), { timeout: 30_000 })
-    .toContain('the API server cannot be read; what is in force stays; trying again');
-  expect(await node.status()).toBeUndefined();
-  await startApi();
-  await node.waitFor(({ source }) => source.synced, 60_000);
-});
