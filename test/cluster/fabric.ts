@@ -59,8 +59,11 @@ export async function routeToPods(
   await batch(plan.router.netns, lines);
 }
 
-function linkLine({ name, netns }: Machine, { router }: ClusterPlan): string {
-  return `link add name ${UPLINK} netns ${netns} type veth peer name ${name} netns ${router.netns}`;
+/** A machine that is started again has the same hardware address: its neighbours know it. */
+function linkLine({ name, netns, addresses }: Machine, { router }: ClusterPlan): string {
+  const octets = addresses.ipv4.split('.').map((octet) => Number(octet).toString(16).padStart(2, '0'));
+  const address = ['02', '00', ...octets].join(':');
+  return `link add name ${UPLINK} address ${address} netns ${netns} type veth peer name ${name} netns ${router.netns}`;
 }
 
 function segmentOf(plan: ClusterPlan, machine: Machine): Segment {

@@ -1,5 +1,6 @@
 // What a node holds because of its pods, counted: what is more after they are gone has leaked.
-import { ISTHMUS } from '../../src/testbed/files.js';
+import { NAMESPACE } from './installation.js';
+import type { Kubectl } from './kubectl.js';
 import { runOn } from './machine.js';
 import type { ClusterNode } from './plan.js';
 
@@ -34,19 +35,33 @@ interface MapList {
 }
 
 /** Counts everything; throws CommandError when the agent does not run. */
-export async function holdingsOf(node: ClusterNode): Promise<Holdings> {
+export async function holdingsOf(kubectl: Kubectl, node: ClusterNode): Promise<Holdings> {
   const text = await runOn(node, ['bash', '-euc', COUNT]);
   const counts = text
     .trim()
     .split('\n')
     .map((line) => line.split(' '))
     .map(([name = '', count]) => [name, Number(count)] as const);
-  return Object.fromEntries([...counts, ...(await mapEntries(node))]);
+  return Object.fromEntries([...counts, ...(await mapEntries(kubectl, node))]);
 }
 
 /** As the kernel has them, not as the agent believes. */
-async function mapEntries(node: ClusterNode): Promise<(readonly [string, number])[]> {
-  const { items } = JSON.parse(await runOn(node, [process.execPath, ISTHMUS, 'map', 'list', '-o', 'json'])) as MapList;
+async function mapEntries(kubectl: Kubectl, node: ClusterNode): Promise<(readonly [string, number])[]> {
+  const [agent] = await kubectl.list('pods', '-n', NAMESPACE, `--field-selector=spec.nodeName=${node.name}`);
+  const argv = [
+    agent?.metadata.name ?? '',
+    '-n',
+    NAMESPACE,
+    '-c',
+    'agent',
+    '--',
+    'isthmus',
+    'map',
+    'list',
+    '-o',
+    'json',
+  ];
+  const { items } = JSON.parse(await kubectl.run('exec', ...argv)) as MapList;
   return items.flatMap(({ name, entries }) =>
     entries === undefined || BY_TRAFFIC.test(name) ? [] : [[`map ${name}`, entries] as const],
   );

@@ -1,6 +1,6 @@
 // What happens to a cluster in the course of time: versions, pods and nodes come and go, and its servers are away.
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import type { ProbeReport } from '../../src/lab/probe.js';
 import type { Family } from '../../src/model/address.js';
@@ -23,6 +23,7 @@ import { findPrograms } from './programs.js';
 import { SERVER_PORT, serverManifest, serversManifest, serviceManifest } from './servers.js';
 import { quantile, StartupWatch } from './startup.js';
 import { type Pod, podAddress, probeFrom, probeFromPod, Requests, sawAddress } from './traffic.js';
+import { describeTrouble } from './trouble.js';
 import { describeVersions } from './versions.js';
 
 interface NodeObject extends KubernetesObject {
@@ -110,6 +111,9 @@ describe.skipIf(typeof programs === 'string')(`life of a cluster of three nodes$
     said(`up with the agent: ${await describeVersions(cluster.plane, kubectl)};`);
   }, UP_MS);
 
+  afterEach(async ({ task }) => {
+    if (task.result?.state === 'fail') console.log(await describeTrouble(kubectl));
+  });
   afterAll(() => cluster?.down(), 60_000);
 
   describe('what a kubelet asks of a network', () => {
@@ -129,7 +133,7 @@ describe.skipIf(typeof programs === 'string')(`life of a cluster of three nodes$
       }
       await kubectl.run('delete', 'pod', 'host-port', '--wait=true');
       expect((await askFromOutside(addresses.ipv4, 9080)).ok).toBe(false);
-    }, 60_000);
+    }, 120_000);
 
     test('a pod in the network of its node is reached by pods, and reaches pods and Services', async () => {
       const command = ['/isthmus-probe', 'serve', '--port', '9081'];
@@ -238,7 +242,8 @@ describe.skipIf(typeof programs === 'string')(`life of a cluster of three nodes$
   describe('pods by the hundred', () => {
     let before: readonly Holdings[];
 
-    const holdings = (): Promise<readonly Holdings[]> => Promise.all(cluster.plan.nodes.map(holdingsOf));
+    const holdings = (): Promise<readonly Holdings[]> =>
+      Promise.all(cluster.plan.nodes.map((one) => holdingsOf(kubectl, one)));
 
     test(`a burst of ${BURST} pods, then ${CHURN}: all of them are reached in both families`, async () => {
       before = await holdings();
@@ -322,6 +327,9 @@ describe.skipIf(typeof programs === 'string')(`life of a cluster of three nodes$
     await kubectl.apply(serverManifest('after', 'n1'));
     await kubectl.apply(serviceManifest('after', { nodePort: 30082 }));
     await ready('after');
+    const listed = async (): Promise<boolean> =>
+      (await kubectl.run('get', 'endpointslices', '-l', 'kubernetes.io/service-name=after', '-o', 'name')) !== '';
+    expect(await until(listed, 60_000), 'the controllers are back, too').toBe(true);
     for (const one of cluster.plan.nodes) {
       const answers = async (): Promise<boolean> => (await ask(one, one.addresses.ipv4, 30_082)).ok;
       expect(await until(answers, 40_000), `${one.name} serves a Service that is new`).toBe(true);
