@@ -57,6 +57,7 @@ if [[ " $* " == *" --cluster "* ]]; then
 	need containernetworking-plugins test -x /usr/lib/cni/loopback
 	need mmdebstrap command -v mmdebstrap
 	need openssl command -v openssl
+	need libfaketime sh -c 'ls /usr/lib/*/faketime/libfaketimeMT.so.1'
 fi
 
 # Debian 12 and 13 have clang 19; elsewhere the newest that there is.

@@ -18,13 +18,13 @@ import { FlowWatch } from './flow-watch.js';
 import { Growth } from './growth.js';
 import { describeRouteFailure, reconcileHostRoutes } from './host-routes.js';
 import { readMapFill } from './map-fill.js';
+import type { MeasuredSource } from './measured-source.js';
 import { NodePrograms, type NodeProgramsOptions } from './node-programs.js';
 import { prepareNode } from './node-setup.js';
 import { type Current, Pods } from './pods.js';
 import { Reporting } from './reporting.js';
 import { type Handlers, serve } from './server.js';
 import type { Origin } from './settings.js';
-import type { MeasuredSource } from './source.js';
 import { StaleSockets } from './stale-sockets.js';
 import { type DescribeStateInput, describeRefusal, describeState, isSameState } from './state.js';
 import { type AddressFailure, reconcileUplinkAddresses } from './uplink-addresses.js';
@@ -439,14 +439,15 @@ export class Agent {
   }
 
   #status(): AgentStatus {
-    const { kind, where } = this.#options.source;
+    const { kind, where, kept } = this.#options.source;
+    const synced = this.#snapshot !== undefined && kept === undefined;
     return {
       state: this.#requireState(),
       pid: process.pid,
       started: this.#started,
       rssBytes: process.memoryUsage.rss(),
       endpoints: this.#store.list(),
-      source: { kind, where, synced: this.#snapshot !== undefined },
+      source: { kind, where, synced, ...(kept === undefined ? {} : { kept }) },
     };
   }
 

@@ -16,6 +16,7 @@ import { listNamespaces } from '../net/netns.js';
 import { KEY_NAME } from './block-order.js';
 import { closeDetour } from './detour.js';
 import { releaseNatPorts, reservesNatPorts } from './host-ports.js';
+import { SNAPSHOT_NAME } from './snapshot-file.js';
 import { ownedUplinkAddresses, RECORD_NAME, reconcileUplinkAddresses } from './uplink-addresses.js';
 
 export interface CleanupOptions {
@@ -175,7 +176,7 @@ function pins({ state: { bpffs } }: CleanupOptions): Leftover[] {
 
 /** What the journal says of the past is no state; whoever wants it gone removes it. The state comes last: it is the map of all this. */
 function files({ stateDir }: CleanupOptions): Leftover[] {
-  return [SOCKET_NAME, ENDPOINTS_NAME, RECORD_NAME, KEY_NAME, STATE_NAME]
+  return [SOCKET_NAME, ENDPOINTS_NAME, RECORD_NAME, KEY_NAME, SNAPSHOT_NAME, STATE_NAME]
     .map((name) => join(stateDir, name))
     .filter((path) => existsSync(path))
     .map((path) => ({ kind: 'file', name: path, remove: () => rmSync(path, { recursive: true, force: true }) }));

@@ -25,7 +25,7 @@ export async function runAgent(flags: AgentFlags): Promise<void> {
   limitHeap();
   requireRoot();
   requireCgroup(settings);
-  const source = await openSource(settings, log);
+  const source = await openSource(settings, log, readVersion());
   const readiness = await openReadiness(settings, log);
   const net = loadNativeNet();
   const node = net.openNetlink();

@@ -143,6 +143,16 @@ export interface AgentState {
   readonly updated: string;
 }
 
+/** Where the desired state comes from. */
+export interface SourceStatus {
+  readonly kind: 'directory' | 'kubernetes';
+  readonly where: string;
+  /** It was read since the agent started. */
+  readonly synced: boolean;
+  /** RFC 3339: it was not, and in force is what an earlier agent knew, which had last changed then. */
+  readonly kept?: string;
+}
+
 export interface AgentStatus {
   readonly state: AgentState;
   readonly pid: number;
@@ -150,5 +160,5 @@ export interface AgentStatus {
   readonly started: string;
   readonly rssBytes: number;
   readonly endpoints: readonly Endpoint[];
-  readonly source: { readonly kind: 'directory' | 'kubernetes'; readonly where: string; readonly synced: boolean };
+  readonly source: SourceStatus;
 }

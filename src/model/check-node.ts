@@ -1,6 +1,7 @@
 // What a Node must satisfy beside the ClusterNetwork and the other nodes.
-import { type Cidr, cidrBytes, contains, FAMILIES, type Family, familyOf } from './address.js';
+import { type Cidr, cidrBytes, contains, FAMILIES, type Family, familyOf, type IpAddress } from './address.js';
 import { CidrSet } from './cidr-set.js';
+import type { Fault } from './fault.js';
 import type { ClusterNetwork } from './network.js';
 import type { Node } from './node.js';
 
@@ -20,39 +21,47 @@ export class NodeCheck {
   }
 
   /** Why the node is refused, or undefined. */
-  accept(node: Node): string | undefined {
-    const reason = this.#addressFault(node) ?? this.#cidrFault(node);
-    if (reason !== undefined) return reason;
+  accept(node: Node): Fault | undefined {
+    const fault = this.#addressFault(node) ?? this.#cidrFault(node);
+    if (fault !== undefined) return fault;
     for (const address of node.addresses) this.#addresses.set(address, node.name);
     for (const cidr of node.podCIDRs) this.#pods.add(cidr, node.name);
     return undefined;
   }
 
   /** Pod CIDRs of an accepted node that nobody can send to, because the node has no address of their family. */
-  gaps(node: Node): string[] {
+  gaps(node: Node): Fault[] {
     return node.podCIDRs
       .filter((cidr) => this.#carries(cidr) && !node.addresses.some((address) => familyOf(address) === familyOf(cidr)))
-      .map((cidr) => `it has no ${FAMILY_NAMES[familyOf(cidr)]} address, so no route leads to its pods ${cidr}`);
+      .map((cidr) => {
+        const reason = `it has no ${FAMILY_NAMES[familyOf(cidr)]} address, so no route leads to its pods ${cidr}`;
+        return { code: 'NoAddress', reason };
+      });
   }
 
-  #addressFault(node: Node): string | undefined {
+  #addressFault(node: Node): Fault | undefined {
     for (const address of node.addresses) {
       const owner = this.#addresses.get(address);
-      if (owner !== undefined) return `its address ${address} is also the address of Node ${owner}`;
+      if (owner !== undefined) {
+        return { code: 'DuplicateAddress', reason: `its address ${address} is also the address of Node ${owner}` };
+      }
       const pods = this.inside.find(address);
-      if (pods !== undefined) return `its address ${address} lies inside the pod CIDR ${pods.cidr} of the cluster`;
+      if (pods !== undefined) return insidePods(address, pods.cidr);
     }
     return undefined;
   }
 
-  #cidrFault(node: Node): string | undefined {
+  #cidrFault(node: Node): Fault | undefined {
     for (const cidr of node.podCIDRs) {
       const other = this.#pods.find(cidr);
-      if (other !== undefined) return `its pod CIDR ${cidr} overlaps ${other.cidr} of Node ${other.owner}`;
+      if (other !== undefined) {
+        const reason = `its pod CIDR ${cidr} overlaps ${other.cidr} of Node ${other.owner}`;
+        return { code: 'OverlappingCIDR', reason };
+      }
       const outer = this.inside.find(cidr)?.cidr;
       if (this.#carries(cidr) && (outer === undefined || !contains(outer, cidr))) {
         const all = this.#network?.families[familyOf(cidr)]?.podCIDRs.join(', ');
-        return `its pod CIDR ${cidr} lies outside the ClusterNetwork's ${all}`;
+        return { code: 'CIDROutsideNetwork', reason: `its pod CIDR ${cidr} lies outside the ClusterNetwork's ${all}` };
       }
     }
     return undefined;
@@ -61,6 +70,12 @@ export class NodeCheck {
   #carries(cidr: Cidr): boolean {
     return this.#network?.families[familyOf(cidr)] !== undefined;
   }
+}
+
+/** An address that is somebody's, but of a CIDR that only pods have addresses of. */
+export function insidePods(address: IpAddress, cidr: Cidr): Fault {
+  const reason = `its address ${address} lies inside the pod CIDR ${cidr} of the cluster`;
+  return { code: 'AddressInsidePodCIDR', reason };
 }
 
 function clusterPods(network: ClusterNetwork | undefined): CidrSet {

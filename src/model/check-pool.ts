@@ -1,6 +1,8 @@
 // What an EgressPool must satisfy beside the nodes and the other pools.
+import { insidePods } from './check-node.js';
 import type { CidrSet } from './cidr-set.js';
 import { type EgressPool, selects } from './egress-pool.js';
+import type { Fault } from './fault.js';
 import type { Node } from './node.js';
 
 /** Accepts pools one after the other; addresses of an accepted one are taken. */
@@ -16,26 +18,30 @@ export class PoolCheck {
   }
 
   /** Why the pool is refused, or undefined. */
-  accept(pool: EgressPool): string | undefined {
-    const reason = this.#nodeFault(pool) ?? this.#addressFault(pool);
-    if (reason !== undefined) return reason;
+  accept(pool: EgressPool): Fault | undefined {
+    const fault = this.#nodeFault(pool) ?? this.#addressFault(pool);
+    if (fault !== undefined) return fault;
     for (const address of pool.addresses) this.#addresses.set(address, `EgressPool ${pool.name}`);
     return undefined;
   }
 
   /** Answers find their flow at the node that translated: an address cannot lead to two of them. */
-  #nodeFault(pool: EgressPool): string | undefined {
+  #nodeFault(pool: EgressPool): Fault | undefined {
     const names = this.#nodes.filter((node) => selects(pool, node)).map(({ name }) => name);
     if (names.length < 2) return undefined;
-    return `its nodeSelector selects ${names.length} nodes (${names.join(', ')}), and an address leads to one; make a pool for each`;
+    const which = `${names.length} nodes (${names.join(', ')})`;
+    const reason = `its nodeSelector selects ${which}, and an address leads to one; make a pool for each`;
+    return { code: 'SeveralNodes', reason };
   }
 
-  #addressFault({ addresses }: EgressPool): string | undefined {
+  #addressFault({ addresses }: EgressPool): Fault | undefined {
     for (const address of addresses) {
       const owner = this.#addresses.get(address);
-      if (owner !== undefined) return `its address ${address} is also an address of ${owner}`;
+      if (owner !== undefined) {
+        return { code: 'DuplicateAddress', reason: `its address ${address} is also an address of ${owner}` };
+      }
       const pods = this.#inside.find(address);
-      if (pods !== undefined) return `its address ${address} lies inside the pod CIDR ${pods.cidr} of the cluster`;
+      if (pods !== undefined) return insidePods(address, pods.cidr);
     }
     return undefined;
   }

@@ -1,13 +1,15 @@
 // What a Service must satisfy beside the ClusterNetwork, the nodes and the other services.
 import type { IpAddress } from './address.js';
+import { insidePods } from './check-node.js';
 import type { CidrSet } from './cidr-set.js';
+import type { Fault } from './fault.js';
 import type { ClusterNetwork } from './network.js';
 import type { Node } from './node.js';
 import type { Service, ServicePort } from './service.js';
 
 interface InsideFault {
   readonly network: ClusterNetwork | undefined;
-  readonly fault: string | undefined;
+  readonly fault: Fault | undefined;
 }
 
 const insideFaults = new WeakMap<Service, InsideFault>();
@@ -27,14 +29,14 @@ export class ServiceCheck {
   }
 
   /** Why the service is refused, or undefined. */
-  accept(service: Service): string | undefined {
+  accept(service: Service): Fault | undefined {
     const claims = service.ports.flatMap((port) => this.#claims(service, port));
-    const reason =
+    const fault =
       this.#insideFault(service) ??
       this.#nodePortFault(service) ??
       this.#clusterIpFault(service) ??
       this.#takenFault(claims);
-    if (reason !== undefined) return reason;
+    if (fault !== undefined) return fault;
     const name = `${service.namespace}/${service.name}`;
     for (const address of service.clusterIPs) this.#clusterIPs.set(address, name);
     for (const claim of claims) this.#frontends.set(claim, name);
@@ -42,13 +44,13 @@ export class ServiceCheck {
   }
 
   /** What it asks for and does not get. */
-  gaps({ unknownForwardingMode }: Service): string[] {
+  gaps({ unknownForwardingMode }: Service): Fault[] {
     if (unknownForwardingMode === undefined) return [];
     const inForce = this.#network?.forwardingMode ?? 'Translated';
-    return [
+    const reason =
       `its annotation isthmus.dev/forwarding-mode is '${unknownForwardingMode}', neither Translated nor DirectReturn: ` +
-        `it is forwarded by the ClusterNetwork's default, ${inForce}`,
-    ];
+      `it is forwarded by the ClusterNetwork's default, ${inForce}`;
+    return [{ code: 'UnknownValue', reason }];
   }
 
   /** Every frontend of a port, once. An external address that is a node's meets the node ports of the others. */
@@ -67,7 +69,7 @@ export class ServiceCheck {
   }
 
   /** Once for an object: it is most of the work, and depends on the ClusterNetwork alone. */
-  #insideFault(service: Service): string | undefined {
+  #insideFault(service: Service): Fault | undefined {
     const known = insideFaults.get(service);
     if (known !== undefined && known.network === this.#network) return known.fault;
     const fault = this.#findInside(service);
@@ -75,30 +77,36 @@ export class ServiceCheck {
     return fault;
   }
 
-  #findInside(service: Service): string | undefined {
+  #findInside(service: Service): Fault | undefined {
     for (const address of [...service.clusterIPs, ...externalAddresses(service)]) {
       const pods = this.#inside.find(address);
-      if (pods !== undefined) return `its address ${address} lies inside the pod CIDR ${pods.cidr} of the cluster`;
+      if (pods !== undefined) return insidePods(address, pods.cidr);
     }
     return undefined;
   }
 
-  #nodePortFault({ ports }: Service): string | undefined {
+  #nodePortFault({ ports }: Service): Fault | undefined {
     const range = this.#network?.nodePorts;
     const outside = ports.find(({ nodePort }) => nodePort !== undefined && !this.#isNodePort(nodePort));
-    return outside && `its node port ${outside.nodePort} lies outside the node ports ${range?.first}-${range?.last}`;
+    if (outside === undefined) return undefined;
+    const reason = `its node port ${outside.nodePort} lies outside the node ports ${range?.first}-${range?.last}`;
+    return { code: 'PortOutsideRange', reason };
   }
 
-  #clusterIpFault({ clusterIPs }: Service): string | undefined {
+  #clusterIpFault({ clusterIPs }: Service): Fault | undefined {
     const taken = clusterIPs.find((address) => this.#clusterIPs.has(address));
-    return taken && `its cluster IP ${taken} belongs to Service ${this.#clusterIPs.get(taken)}`;
+    if (taken === undefined) return undefined;
+    const reason = `its cluster IP ${taken} belongs to Service ${this.#clusterIPs.get(taken)}`;
+    return { code: 'DuplicateAddress', reason };
   }
 
-  #takenFault(claims: readonly string[]): string | undefined {
+  #takenFault(claims: readonly string[]): Fault | undefined {
     const taken = claims.find((text) => this.#frontends.has(text));
-    if (taken !== undefined) return `${taken} belongs to Service ${this.#frontends.get(taken)}`;
+    if (taken !== undefined) {
+      return { code: 'DuplicatePort', reason: `${taken} belongs to Service ${this.#frontends.get(taken)}` };
+    }
     const twice = claims.find((text, index) => claims.indexOf(text) !== index);
-    return twice && `two of its ports are ${twice}`;
+    return twice === undefined ? undefined : { code: 'Invalid', reason: `two of its ports are ${twice}` };
   }
 }
 

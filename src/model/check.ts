@@ -3,54 +3,94 @@ import { checkNetwork } from './check-network.js';
 import { NodeCheck } from './check-node.js';
 import { PoolCheck } from './check-pool.js';
 import { ServiceCheck } from './check-service.js';
-import { inNameOrder } from './order.js';
+import type { Fault } from './fault.js';
+import { compareText, inNameOrder } from './order.js';
 import type { Problem, Snapshot } from './snapshot.js';
 
 /** Where an object was defined, by its name such as `Service shop/web`. */
 export type WhereOf = (object: string) => string;
 
 /**
- * Returns the snapshot without the objects that contradict others, and with a Problem for each of those.
- * Of two that contradict each other, the first in name order stays: every node decides the same.
+ * Returns the snapshot without the objects that contradict others, and with a Problem for each of those. Of two that
+ * contradict each other, the older one stays, of the same age the first in name order: every node decides the same, and
+ * nobody takes away what another one has by a name that comes first.
  */
 export function checkSnapshot(snapshot: Snapshot, whereOf: WhereOf = (object) => object): Snapshot {
   const problems: Problem[] = [...snapshot.problems];
-  const report = (object: string, reason: string, inForce = 'nothing of it'): void => {
-    problems.push({ where: whereOf(object), object, reason, inForce });
+  const report = (object: string, fault: Fault, inForce = 'nothing of it'): void => {
+    problems.push({ where: whereOf(object), object, reason: fault.reason, code: fault.code, inForce });
+  };
+  const acceptAll = <T extends Dated>(kind: string, objects: ReadonlyMap<string, T>, open: () => Check<T>) => {
+    const verdict = judgeAll(objects, open);
+    for (const [name, fault] of verdict.refused) report(`${kind} ${name}`, fault);
+    for (const [name, gap] of verdict.gaps) report(`${kind} ${name}`, gap, 'the rest of it');
+    return verdict.accepted;
   };
   const fault = snapshot.network && checkNetwork(snapshot.network);
-  if (fault !== undefined) report('ClusterNetwork default', `${fault.path.join('.')}: ${fault.reason}`);
+  if (fault !== undefined) {
+    report('ClusterNetwork default', { ...fault, reason: `${fault.path.join('.')}: ${fault.reason}` });
+  }
   const network = fault === undefined ? snapshot.network : undefined;
 
-  const nodeCheck = new NodeCheck(network);
   const nodes = unlessClean(snapshot.nodes, [network], problems, () =>
-    acceptAll(snapshot.nodes, (name, node) => {
-      const reason = nodeCheck.accept(node);
-      if (reason !== undefined) report(`Node ${name}`, reason);
-      else for (const gap of nodeCheck.gaps(node)) report(`Node ${name}`, gap, 'the rest of it');
-      return reason === undefined;
-    }),
+    acceptAll('Node', snapshot.nodes, () => new NodeCheck(network)),
   );
-
-  const egressPools = unlessClean(snapshot.egressPools, [network, nodes], problems, () => {
-    const poolCheck = new PoolCheck(nodeCheck.inside, [...nodes.values()]);
-    return acceptAll(snapshot.egressPools, (name, pool) => {
-      const reason = poolCheck.accept(pool);
-      if (reason !== undefined) report(`EgressPool ${name}`, reason);
-      return reason === undefined;
-    });
-  });
-
-  const services = unlessClean(snapshot.services, [network, nodes], problems, () => {
-    const serviceCheck = new ServiceCheck(network, nodeCheck.inside, [...nodes.values()]);
-    return acceptAll(snapshot.services, (name, service) => {
-      const reason = serviceCheck.accept(service);
-      if (reason !== undefined) report(`Service ${name}`, reason);
-      else for (const gap of serviceCheck.gaps(service)) report(`Service ${name}`, gap, 'the rest of it');
-      return reason === undefined;
-    });
-  });
+  const { inside } = new NodeCheck(network);
+  const all = [...nodes.values()];
+  const egressPools = unlessClean(snapshot.egressPools, [network, nodes], problems, () =>
+    acceptAll('EgressPool', snapshot.egressPools, () => new PoolCheck(inside, all)),
+  );
+  const services = unlessClean(snapshot.services, [network, nodes], problems, () =>
+    acceptAll('Service', snapshot.services, () => new ServiceCheck(network, inside, all)),
+  );
   return { ...snapshot, network, nodes, egressPools, services, problems };
+}
+
+/** Accepts objects one after the other, each beside those before it. */
+interface Check<T> {
+  accept(object: T): Fault | undefined;
+  /** What an accepted object asks for and does not get. */
+  gaps?(object: T): readonly Fault[];
+}
+
+interface Dated {
+  readonly created?: string;
+}
+
+type Named<T> = readonly (readonly [name: string, value: T])[];
+
+interface Verdict<T> {
+  /** In name order. */
+  readonly accepted: ReadonlyMap<string, T>;
+  readonly refused: Named<Fault>;
+  readonly gaps: Named<Fault>;
+}
+
+/** Where nothing is refused, no order would have refused anything. */
+function judgeAll<T extends Dated>(objects: ReadonlyMap<string, T>, open: () => Check<T>): Verdict<T> {
+  const named = inNameOrder(objects);
+  const verdict = judge(named, open());
+  if (verdict.refused.length === 0) return verdict;
+  const byAge = judge(
+    named.toSorted(([, a], [, b]) => compareText(a.created ?? '', b.created ?? '')),
+    open(),
+  );
+  const inForce = new Map(named.filter(([name]) => byAge.accepted.has(name)));
+  return { ...byAge, accepted: inForce, refused: byAge.refused.toSorted(([a], [b]) => compareText(a, b)) };
+}
+
+function judge<T>(named: Named<T>, check: Check<T>): Verdict<T> {
+  const accepted = new Map<string, T>();
+  const refused: [string, Fault][] = [];
+  for (const [name, object] of named) {
+    const fault = check.accept(object);
+    if (fault === undefined) accepted.set(name, object);
+    else refused.push([name, fault]);
+  }
+  const gaps = [...accepted].flatMap(([name, object]) =>
+    (check.gaps?.(object) ?? []).map((gap) => [name, gap] as const),
+  );
+  return { accepted, refused, gaps };
 }
 
 /** What was found good, by the map that it came from, and what it was checked against. */
@@ -72,8 +112,4 @@ function unlessClean<T>(
   const accepted = check();
   if (problems.length === before) clean.set(objects, { against, accepted });
   return accepted;
-}
-
-function acceptAll<T>(objects: ReadonlyMap<string, T>, accept: (name: string, object: T) => boolean): Map<string, T> {
-  return new Map(inNameOrder(objects).filter(([name, object]) => accept(name, object)));
 }

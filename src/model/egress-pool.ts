@@ -4,6 +4,8 @@ import type { Node } from './node.js';
 
 export interface EgressPool {
   readonly name: string;
+  /** RFC 3339: since when there is the object; absent where nobody says it. */
+  readonly created?: string;
   /** Need not be contiguous (RFC 6888 REQ-3). */
   readonly addresses: readonly IpAddress[];
   /** Labels that the node has; an address leads to one node, so that only one may have them all. */

@@ -15,6 +15,8 @@ export interface Node {
   readonly zone?: string;
   /** It is being deleted, or soon will be: load balancers should send nothing new. */
   readonly leaving?: true;
+  /** RFC 3339: since when there is the object; absent where nobody says it. */
+  readonly created?: string;
   /** It has the startup taint: no pod comes before an agent says that it is ready. */
   readonly awaitsAgent?: true;
 }

@@ -26,6 +26,8 @@ export type ForwardingMode = 'Translated' | 'DirectReturn';
 export interface Service {
   readonly namespace: string;
   readonly name: string;
+  /** RFC 3339: since when there is the object; absent where nobody says it. */
+  readonly created?: string;
   readonly clusterIPs: readonly IpAddress[];
   readonly externalIPs: readonly IpAddress[];
   /** Addresses of status.loadBalancer.ingress that every node answers (ipMode VIP). */

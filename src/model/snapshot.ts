@@ -1,5 +1,6 @@
 // The whole desired state, as a source delivers it.
 import type { EgressPool } from './egress-pool.js';
+import type { FaultCode } from './fault.js';
 import type { ClusterNetwork } from './network.js';
 import type { Node } from './node.js';
 import type { EndpointSlice, Service } from './service.js';
@@ -20,6 +21,8 @@ export interface Problem {
   readonly where: string;
   readonly object: string;
   readonly reason: string;
+  /** The same in one word, where there is one. */
+  readonly code?: FaultCode;
   /** What stays in force, e.g. `the last good state of Service shop/web` or `nothing of it`. */
   readonly inForce: string;
 }

@@ -107,7 +107,7 @@ export function convertClusterNetwork(object: unknown): ClusterNetwork {
   };
   // Here and not only beside the other objects: a source keeps the last good state of what it cannot convert.
   const fault = checkNetwork(network);
-  if (fault !== undefined) throw new ConvertError(`${fault.path.join('.')}: ${fault.reason}`, fault.path);
+  if (fault !== undefined) throw new ConvertError(`${fault.path.join('.')}: ${fault.reason}`, fault.path, fault.code);
   return network;
 }
 

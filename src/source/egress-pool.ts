@@ -2,13 +2,13 @@
 import { z } from 'zod';
 import { addressAt, type Cidr, cidrSize, type IpAddress, parseAddress, parseCidr } from '../model/address.js';
 import type { EgressPool } from '../model/egress-pool.js';
-import { addresses, validate } from './schema.js';
+import { addresses, creationTimestamp, validate } from './schema.js';
 
 /** A node adds each of them to its uplink. */
 const ADDRESSES_MAX = 256;
 
 export const schema = z.looseObject({
-  metadata: z.looseObject({ name: z.string().min(1) }),
+  metadata: z.looseObject({ name: z.string().min(1), creationTimestamp }),
   spec: z.strictObject({
     addresses: z
       .array(addresses<readonly IpAddress[]>(parseAddresses))
@@ -39,6 +39,7 @@ export function convertEgressPool(object: unknown): EgressPool {
     addresses: spec.addresses,
     nodeLabels: spec.nodeSelector.matchLabels,
     nodeAddress: spec.nodeAddress,
+    ...(metadata.creationTimestamp && { created: metadata.creationTimestamp }),
   };
 }
 

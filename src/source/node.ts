@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { parseAddress } from '../model/address.js';
 import { type Node, STARTUP_TAINT } from '../model/node.js';
-import { cidr, validate } from './schema.js';
+import { cidr, creationTimestamp, validate } from './schema.js';
 
 /** Other address types may hold names. */
 const statusAddress = z
@@ -20,6 +20,7 @@ const schema = z.looseObject({
   metadata: z.looseObject({
     name: z.string().min(1),
     labels: z.record(z.string(), z.string()).nullish(),
+    creationTimestamp,
     deletionTimestamp: z.string().nullish(),
   }),
   spec: z
@@ -43,6 +44,7 @@ export function convertNode(object: unknown): Node {
     podCIDRs: [...new Set(spec.podCIDRs ?? (spec.podCIDR === undefined ? [] : [spec.podCIDR]))],
     ...(metadata.labels == null ? {} : { labels: metadata.labels }),
     ...(zone && { zone }),
+    ...(metadata.creationTimestamp && { created: metadata.creationTimestamp }),
     ...(isLeaving(metadata, spec) && { leaving: true as const }),
     ...(hasTaint(spec, STARTUP_TAINT) && { awaitsAgent: true as const }),
   };

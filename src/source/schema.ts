@@ -1,6 +1,7 @@
 // Pieces that the manifests of several kinds share, and how a violation reads.
 import { z } from 'zod';
 import { AddressError, type Cidr, type IpAddress, parseAddress, parseCidr } from '../model/address.js';
+import type { FaultCode } from '../model/fault.js';
 import type { PortRange } from '../model/network.js';
 
 const PORT_MAX = 65535;
@@ -10,10 +11,12 @@ export class ConvertError extends Error {
   readonly code = 'ERR_CONVERT';
   /** Of the first violation, from the root of the object. */
   readonly path: readonly PropertyKey[];
+  readonly fault: FaultCode;
 
-  constructor(message: string, path: readonly PropertyKey[]) {
+  constructor(message: string, path: readonly PropertyKey[], fault: FaultCode = 'Invalid') {
     super(message);
     this.path = path;
+    this.fault = fault;
   }
 }
 
@@ -83,11 +86,15 @@ export const portRange = z
     ...rules(RANGE_RULE),
   });
 
+/** When the API server was given the object; a manifest in a file does not say it. */
+export const creationTimestamp = z.string().nullish();
+
 /** metadata of a namespaced object. */
 export const metadata = z.looseObject({
   name: z.string().min(1),
   namespace: z.string().min(1).default('default'),
   labels: z.record(z.string(), z.string()).nullish(),
+  creationTimestamp,
 });
 
 /** Validates, or throws ConvertError with one sentence for each violation: `spec.ports[0].port: is missing`. */

@@ -89,6 +89,7 @@ export function convertService(object: unknown): Service | undefined {
     loadBalancing: (metadata.annotations?.[LOAD_BALANCING] ?? 'Random') as LoadBalancing,
     ...forwardingMode(metadata.annotations?.[FORWARDING_MODE]),
     ...healthCheck(spec),
+    ...(metadata.creationTimestamp && { created: metadata.creationTimestamp }),
   };
 }
 

@@ -7,11 +7,13 @@ import { connect } from '../../src/kubernetes/connect.js';
 import type { Snapshot } from '../../src/model/snapshot.js';
 import { ApiServer, findAssets, NO_ASSETS } from '../support/api-server.js';
 import { installDefinitions } from '../support/definitions.js';
+import { FAKETIME, SkewedSource } from '../support/skewed-source.js';
 
 const assets = findAssets();
 const NETWORK = '/apis/isthmus.dev/v1alpha1/clusternetworks';
 const SERVICES = '/api/v1/namespaces/default/services';
 const SLICES = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices';
+const LEASE = '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/isthmus-status';
 const MERGE = 'application/merge-patch+json';
 
 describe.skipIf(assets === undefined)(`an agent and a real API server (${NO_ASSETS})`, () => {
@@ -61,7 +63,7 @@ describe.skipIf(assets === undefined)(`an agent and a real API server (${NO_ASSE
       const { status } = (await client.json({ path: `${NETWORK}/default` })) as Status;
       expect(status).toMatchObject({
         observedGeneration: 1,
-        conditions: [{ type: 'Accepted', status: 'False', reason: 'Refused', message: reason, observedGeneration: 1 }],
+        conditions: [{ type: 'Accepted', status: 'False', reason: 'OverlappingCIDR', message: reason }],
       });
     });
     await wait(async () => {
@@ -69,7 +71,10 @@ describe.skipIf(assets === undefined)(`an agent and a real API server (${NO_ASSE
         items: { involvedObject: object; message: string }[];
       };
       expect(items.filter(({ message }) => message === reason)).toMatchObject([
-        { involvedObject: { kind: 'ClusterNetwork', name: 'default', apiVersion: 'isthmus.dev/v1alpha1' } },
+        {
+          reason: 'OverlappingCIDR',
+          involvedObject: { kind: 'ClusterNetwork', name: 'default', apiVersion: 'isthmus.dev/v1alpha1' },
+        },
       ]);
     });
     const body = { spec: { serviceCIDRs: ['10.96.0.0/16'] } };
@@ -82,9 +87,7 @@ describe.skipIf(assets === undefined)(`an agent and a real API server (${NO_ASSE
       });
     });
     expect(last()).toMatchObject({ network: { clusterID: 'c1' }, problems: [] });
-    const lease = await client.json({
-      path: '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/isthmus-status',
-    });
+    const lease = await client.json({ path: LEASE });
     expect(lease).toMatchObject({ spec: { holderIdentity: expect.stringMatching(/^n1_/), leaseDurationSeconds: 15 } });
   });
 
@@ -118,6 +121,52 @@ describe.skipIf(assets === undefined)(`an agent and a real API server (${NO_ASSE
       expect([snapshot.services.has('default/web'), snapshot.slices.has('default/web-1')]).toEqual([true, true]);
     }
   });
+
+  describe.skipIf(FAKETIME === undefined)(
+    `an agent whose clock is wrong${FAKETIME === undefined ? ' (skipped without the Debian package libfaketime)' : ''}`,
+    () => {
+      const HOURS_2 = 7_200_000;
+
+      test('by two hours ahead reads, leads and writes; others take the Lease over when it gives it back', async () => {
+        await create('/apis/isthmus.dev/v1alpha1/egresspools', {
+          apiVersion: 'isthmus.dev/v1alpha1',
+          kind: 'EgressPool',
+          metadata: { name: 'skewed' },
+          spec: { addresses: ['203.0.113.7'], nodeSelector: { matchLabels: { host: 'one' } } },
+        });
+        {
+          await using skewed = new SkewedSource(server.kubeconfig, server.directory, '+2h');
+          const synced = () => skewed.messages().find(({ msg }) => msg === 'synced');
+          await wait(() => expect(synced()).toBeDefined());
+          expect(Date.parse(`${synced()?.now}`) - Date.now()).toBeGreaterThan(HOURS_2 - 60_000);
+          await wait(async () => {
+            const { status } = (await client.json({ path: '/apis/isthmus.dev/v1alpha1/egresspools/skewed' })) as Status;
+            expect(status?.conditions).toMatchObject([{ type: 'Accepted', status: 'True' }]);
+          });
+          await start();
+          const lease = (await client.json({ path: LEASE })) as { spec: { holderIdentity: string } };
+          expect(lease.spec.holderIdentity).toMatch(/^skewed_/);
+        }
+        await wait(async () => {
+          expect(await client.json({ path: LEASE })).toMatchObject({
+            spec: { holderIdentity: expect.stringMatching(/^n1_/) },
+          });
+        }, 40_000);
+      }, 90_000);
+
+      test('by two hours behind does not trust the certificate of tomorrow, says so, and goes on once the clock is right', async () => {
+        await using skewed = new SkewedSource(server.kubeconfig, server.directory, '-2h');
+        await wait(() =>
+          expect(skewed.messages()).toContainEqual(
+            expect.objectContaining({ reason: expect.stringMatching(/not yet valid/) }),
+          ),
+        );
+        expect(skewed.messages().some(({ msg }) => msg === 'synced')).toBe(false);
+        skewed.setClock('+0');
+        await wait(() => expect(skewed.messages().some(({ msg }) => msg === 'synced')).toBe(true), 40_000);
+      }, 90_000);
+    },
+  );
 
   test('what is measured has the names that dashboards know', async () => {
     await start();

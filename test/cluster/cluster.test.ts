@@ -7,15 +7,17 @@ import { STARTUP_TAINT } from '../../src/model/node.js';
 import { start, until } from '../../src/testbed/command.js';
 import type { Cluster } from './cluster.js';
 import { clusterUp } from './cluster.js';
+import { agentPid, sandboxOf } from './containers.js';
 import { killApiServer, startApiServer, waitForApiServer } from './control-plane.js';
 import { routeToPods } from './fabric.js';
 import { install, NAMESPACE, waitUntilReady, writeOverlay } from './installation.js';
 import { Kubectl, type KubernetesObject } from './kubectl.js';
-import { captureOn, runOn, startDaemon } from './machine.js';
+import { runOn, startDaemon } from './machine.js';
 import type { ClusterNode } from './plan.js';
 import { API_SERVICE, DNS_DOMAIN, probeOf } from './plan.js';
 import { findPrograms } from './programs.js';
 import { type Pod, podAddress, probeFrom, probeFromPod, Requests, Sender, sawAddress } from './traffic.js';
+import { describeVersions } from './versions.js';
 import { dnsManifests, WEB, webManifests } from './workload.js';
 
 interface NodeObject extends KubernetesObject {
@@ -56,13 +58,8 @@ describe.skipIf(typeof programs === 'string')(`a cluster of three nodes${reason}
     kubectl = new Kubectl(cluster.plane);
     const registered = async (): Promise<boolean> => (await nodes()).filter(({ spec }) => spec.podCIDRs).length === 3;
     if (!(await until(registered, 30_000))) throw new Error('the nodes did not register');
-    const { kubeletVersion, containerRuntimeVersion, kernelVersion } = JSON.parse(
-      await kubectl.run('get', 'node', 'n1', '-o', 'jsonpath={.status.nodeInfo}'),
-    ) as Record<string, string>;
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
-    console.log(
-      `cluster: Kubernetes ${kubeletVersion}, ${containerRuntimeVersion}, Linux ${kernelVersion}, up in ${seconds} s`,
-    );
+    console.log(`cluster: ${await describeVersions(cluster.plane, kubectl)}, up in ${seconds} s`);
     for (const machine of [...cluster.plan.nodes, cluster.plan.outside]) {
       startDaemon(machine, 'server', [probeOf(cluster.plan), 'serve', '--port', String(SERVER_PORT)]);
     }
@@ -305,25 +302,3 @@ describe.skipIf(typeof programs === 'string')(`a cluster of three nodes${reason}
     }, 90_000);
   });
 });
-
-interface Sandbox {
-  readonly id: string;
-  /** By the machine's own process numbers; empty when it does not run. */
-  readonly pid: string;
-}
-
-/** The newest sandbox of a pod, as its node's containerd knows it. */
-async function sandboxOf(node: ClusterNode, pod: string): Promise<Sandbox> {
-  const ctr = ['ctr', '--namespace', 'k8s.io'];
-  const filter = `labels."io.kubernetes.pod.name"==${pod},labels."io.cri-containerd.kind"==sandbox`;
-  const ids = (await captureOn(node, [...ctr, 'containers', 'list', '--quiet', filter])).stdout.trim().split('\n');
-  const tasks = (await captureOn(node, [...ctr, 'tasks', 'list'])).stdout.split('\n').map((line) => line.split(/\s+/));
-  const running = tasks.find(([id = '', , status]) => ids.includes(id) && status === 'RUNNING');
-  return { id: running?.[0] ?? '', pid: running?.[1] ?? '' };
-}
-
-/** Empty when none runs. */
-async function agentPid(node: ClusterNode): Promise<string> {
-  const { stdout } = await captureOn(node, ['pgrep', '--full', '/opt/isthmus/build/src/cli/main.js agent']);
-  return stdout.trim().split('\n')[0] ?? '';
-}

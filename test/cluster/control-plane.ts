@@ -15,11 +15,18 @@ export interface ControlPlane {
 }
 
 const READY_MS = 60_000;
-const ETCD = 'http://127.0.0.1:2379';
+const ETCD_PORT = 2379;
+const ETCD = `http://127.0.0.1:${ETCD_PORT}`;
+const API_SERVER = 'kube-apiserver';
 
 /** Where everybody reaches the API server. */
 export function serverOf({ addresses }: Machine): string {
   return `https://${addresses.ipv4}:${API_PORT}`;
+}
+
+/** Flags of kubectl for the API server of a machine, whatever names its certificate has. */
+export function atServer(machine: Machine): string[] {
+  return [`--server=${serverOf(machine)}`, '--tls-server-name=localhost'];
 }
 
 /** Issues what the components need, and starts them; returns when the API server is ready. */
@@ -33,7 +40,7 @@ export async function startControlPlane(plane: ControlPlane): Promise<void> {
 
 export function startEtcd({ machine, programs }: ControlPlane): void {
   const urls = {
-    'listen-client-urls': ETCD,
+    'listen-client-urls': `${ETCD},${etcdOf(machine)}`,
     'advertise-client-urls': ETCD,
     'listen-peer-urls': 'http://127.0.0.1:2380',
   };
@@ -42,10 +49,13 @@ export function startEtcd({ machine, programs }: ControlPlane): void {
   startDaemon(machine, 'etcd', [`${programs}/etcd`, ...flagLines(flags)]);
 }
 
-export function startApiServer({ machine, programs, certificates }: ControlPlane): void {
+/** On the control plane's machine, or one more on another: that is not announced as a backend of the Service `kubernetes`. */
+export function startApiServer(plane: ControlPlane, machine: Machine = plane.machine): void {
+  const { programs, certificates } = plane;
   const flags = {
-    'etcd-servers': ETCD,
+    'etcd-servers': etcdOf(plane.machine),
     'advertise-address': machine.addresses.ipv4,
+    'endpoint-reconciler-type': machine === plane.machine ? 'lease' : 'none',
     'secure-port': String(API_PORT),
     'service-cluster-ip-range': `${SERVICE_CIDRS.ipv4},${SERVICE_CIDRS.ipv6}`,
     'client-ca-file': certificates.certificate('ca'),
@@ -63,28 +73,32 @@ export function startApiServer({ machine, programs, certificates }: ControlPlane
     'allow-privileged': 'true',
     'shutdown-delay-duration': '0s',
   };
-  startDaemon(machine, 'kube-apiserver', [`${programs}/kube-apiserver`, ...flagLines(flags)]);
+  startDaemon(machine, API_SERVER, [`${programs}/kube-apiserver`, ...flagLines(flags)]);
 }
 
 /** Ends the API server; nodes and pods are on their own. */
-export async function killApiServer({ machine }: ControlPlane): Promise<void> {
-  await killDaemon(machine, 'kube-apiserver');
+export async function killApiServer(plane: ControlPlane, machine: Machine = plane.machine): Promise<void> {
+  await killDaemon(machine, API_SERVER);
 }
 
-export async function waitForApiServer(plane: ControlPlane): Promise<void> {
-  const { machine, programs, certificates } = plane;
+export async function killEtcd({ machine }: ControlPlane): Promise<void> {
+  await killDaemon(machine, 'etcd');
+}
+
+/** Throws TestbedError with the end of its log. */
+export async function waitForApiServer(plane: ControlPlane, machine: Machine = plane.machine): Promise<void> {
+  const { programs, certificates } = plane;
   const argv = [
     `${programs}/kubectl`,
     `--kubeconfig=${certificates.directory}/admin.kubeconfig`,
+    ...atServer(machine),
     'get',
     '--raw=/readyz',
   ];
   const ready = async (): Promise<boolean> =>
     (await capture(argv, { netns: machine.netns, timeout: 5000 })).stdout === 'ok';
   if (await until(ready, READY_MS)) return;
-  throw new TestbedError(
-    `the API server was not ready within ${READY_MS / 1000} s; ${logTail(machine, 'kube-apiserver')}`,
-  );
+  throw new TestbedError(`the API server was not ready within ${READY_MS / 1000} s; ${logTail(machine, API_SERVER)}`);
 }
 
 function startManagers({ machine, programs, certificates }: ControlPlane): void {
@@ -104,6 +118,11 @@ function startManagers({ machine, programs, certificates }: ControlPlane): void 
   const scheduler = { kubeconfig: config('kube-scheduler'), 'leader-elect': 'false' };
   startDaemon(machine, 'kube-controller-manager', [`${programs}/kube-controller-manager`, ...flagLines(manager)]);
   startDaemon(machine, 'kube-scheduler', [`${programs}/kube-scheduler`, ...flagLines(scheduler)]);
+}
+
+/** For API servers of all machines. */
+function etcdOf({ addresses }: Machine): string {
+  return `http://${addresses.ipv4}:${ETCD_PORT}`;
 }
 
 async function issueCertificates({ machine, certificates }: ControlPlane): Promise<void> {

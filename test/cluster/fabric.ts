@@ -3,7 +3,7 @@ import type { Family } from '../../src/model/address.js';
 import { FAMILIES } from '../../src/model/address.js';
 import { batch, setSysctls } from '../../src/testbed/namespaces.js';
 import { UPLINK } from '../../src/testbed/node.js';
-import type { ClusterPlan, Machine, Segment } from './plan.js';
+import type { ClusterNode, ClusterPlan, Machine, Segment } from './plan.js';
 import { allMachines, allNamespaces, INSIDE, OUTSIDE } from './plan.js';
 
 const FORWARDING = ['net/ipv4/ip_forward=1', 'net/ipv6/conf/all/forwarding=1'];
@@ -25,10 +25,7 @@ export async function buildFabric(plan: ClusterPlan): Promise<void> {
   // Every device is created inside the namespaces it belongs to: none appears in the caller's.
   await batch(
     undefined,
-    allMachines(plan).map(
-      ({ name, netns }) =>
-        `link add name ${UPLINK} netns ${netns} type veth peer name ${name} netns ${plan.router.netns}`,
-    ),
+    allMachines(plan).map((machine) => linkLine(machine, plan)),
   );
   await batch(plan.router.netns, [
     ...bridgeLines(INSIDE, [plan.controlPlane, ...plan.nodes]),
@@ -37,6 +34,16 @@ export async function buildFabric(plan: ClusterPlan): Promise<void> {
   await Promise.all(
     allMachines(plan).map((machine) => batch(machine.netns, stationLines(machine, segmentOf(plan, machine)))),
   );
+}
+
+/** Makes the namespace and the wire of one node, whose former ones are gone. */
+export async function wireMachine(plan: ClusterPlan, node: ClusterNode): Promise<void> {
+  const { name, netns } = node;
+  await batch(undefined, [`netns add ${netns}`]);
+  await setSysctls(netns, [...NO_DAD, ...FORWARDING]);
+  await batch(undefined, [linkLine(node, plan)]);
+  await batch(plan.router.netns, [`link set ${name} master ${INSIDE.bridge}`, `link set ${name} up`]);
+  await batch(netns, ['link set lo up', ...stationLines(node, INSIDE)]);
 }
 
 /** Leads the outside to pods by their nodes: what a router learns in a flat network. */
@@ -50,6 +57,13 @@ export async function routeToPods(
     return cidr === undefined ? [] : [`route replace ${cidr} via ${addresses[family]}`];
   });
   await batch(plan.router.netns, lines);
+}
+
+/** A machine that is started again has the same hardware address: its neighbours know it. */
+function linkLine({ name, netns, addresses }: Machine, { router }: ClusterPlan): string {
+  const octets = addresses.ipv4.split('.').map((octet) => Number(octet).toString(16).padStart(2, '0'));
+  const address = ['02', '00', ...octets].join(':');
+  return `link add name ${UPLINK} address ${address} netns ${netns} type veth peer name ${name} netns ${router.netns}`;
 }
 
 function segmentOf(plan: ClusterPlan, machine: Machine): Segment {

@@ -105,7 +105,7 @@ describe.skipIf(assets === undefined)(`the rights of the agent (${NO_ASSETS})`, 
       await vi.waitFor(
         async () => {
           const { items } = (await admin.json({ path: '/api/v1/events' })) as { items: { reason: string }[] };
-          expect(items.map(({ reason }) => reason)).toContain('Refused');
+          expect(items.map(({ reason }) => reason)).toContain('OverlappingCIDR');
           const network = await admin.json({ path: '/apis/isthmus.dev/v1alpha1/clusternetworks/default' });
           expect(network).toMatchObject({ status: { conditions: [{ type: 'Accepted', status: 'False' }] } });
           const { spec, status } = (await admin.json({ path: '/api/v1/nodes/n1' })) as NodeObject;

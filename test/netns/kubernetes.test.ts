@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ISTHMUS } from '../../src/testbed/files.js';
 import { AgentNode } from '../support/agent-node.js';
 import { network, nodeObject } from '../support/node-manifests.js';
 import { NODE, OUTSIDE, PORT, sawOf } from '../support/node-world.js';
@@ -125,4 +126,32 @@ test('K7: an agent that starts while the API server is away leaves everything as
   const { ok, sent = 0, received = 0 } = await leaving.stop();
   expect({ ok, lost: sent - received }).toEqual({ ok: true, lost: 0 });
   expect(await node.addPod('b')).toMatchObject({ ipv4: '10.244.1.2' });
+});
+
+test('an agent that starts while the API server is away adds pods by what was known, says so, and takes up what comes then', async () => {
+  await node.endAgent('SIGTERM');
+  await stopApi();
+  node.spawnAgent();
+  const { source, state } = await node.waitFor(({ source }) => source.kept !== undefined, 40_000);
+  expect(source).toEqual({ kind: 'kubernetes', where: expect.any(String), synced: false, kept: expect.any(String) });
+  expect(Date.parse(source.kept ?? '')).toBeLessThanOrEqual(Date.now());
+  expect(state.problems).toEqual([]);
+  expect((await node.probe('node', 'tcp', VIP, '80', 'who')).ok).toBe(true);
+  const pod = await node.addPod('c');
+  expect(sawOf(await node.probe('c', 'tcp', OUTSIDE.ipv4, String(PORT), 'who')).address).toBe(NODE.ipv4);
+  expect(pod.ipv4).toMatch(/^10\.244\.1\./);
+  const { stdout } = await node.exec('node', [
+    process.execPath,
+    ISTHMUS,
+    'status',
+    '--state-dir',
+    node.stateDir,
+    '-o',
+    'json',
+  ]);
+  expect(stdout).toContain(`is not read yet; in force is what was known, last changed at ${source.kept}`);
+  writeObjects(PORT + 1);
+  await startApi();
+  await expect.poll(backendPorts, { timeout: 60_000 }).toEqual([PORT + 1]);
+  expect((await node.status())?.source).toMatchObject({ synced: true });
 });

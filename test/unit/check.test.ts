@@ -143,6 +143,58 @@ test('a service that contradicts itself or the node ports is refused', () => {
   ]);
 });
 
+test('of two objects that contradict each other the older stays, whatever their names are', () => {
+  const [older, newer] = [{ created: '2026-01-01T00:00:00Z' }, { created: '2026-01-02T00:00:00Z' }];
+  const nodes = [aNode(1, older), aNode(2, { ...newer, name: 'a-liar', podCIDRs: ['10.244.1.0/24'] })];
+  const services = [
+    aService('web', { ...older, externalIPs: ['192.0.2.7'] }),
+    aService('a-thief', { ...newer, clusterIPs: ['10.96.0.11'], externalIPs: ['192.0.2.7'] }),
+  ];
+  const snapshot = aSnapshot({ network, nodes, services });
+  expect(problemsOf(snapshot)).toEqual([
+    'Node a-liar: its pod CIDR 10.244.1.0/24 overlaps 10.244.1.0/24 of Node node-1 [nothing of it]',
+    'Service shop/a-thief: 192.0.2.7:80/TCP belongs to Service shop/web [nothing of it]',
+  ]);
+  expect([...checkSnapshot(snapshot).nodes.keys()]).toEqual(['node-1']);
+});
+
+test('each kind of contradiction has a word of its own', () => {
+  const podCIDRs = ['10.244.1.0/24'];
+  const nodes = [
+    aNode(1),
+    aNode(2, { podCIDRs }),
+    aNode(3, { addresses: ['198.51.100.1'] }),
+    aNode(4, { addresses: ['10.244.9.9'] }),
+    aNode(5, { podCIDRs: ['10.245.0.0/24'] }),
+    aNode(6, { addresses: [] }),
+  ];
+  const http = { name: 'http', protocol: 'TCP', port: 80 } as const;
+  const services = [
+    aService('a', { externalIPs: ['192.0.2.7'] }),
+    aService('b'),
+    aService('c', { clusterIPs: [], externalIPs: ['192.0.2.7'] }),
+    aService('d', { clusterIPs: ['10.244.9.9'] }),
+    aService('e', { clusterIPs: ['10.96.0.12'], ports: [{ ...http, nodePort: 20_000 }] }),
+    aService('f', { clusterIPs: ['10.96.0.13'], ports: [http, http] }),
+    aService('g', { clusterIPs: ['10.96.0.14'], unknownForwardingMode: 'Bounce' }),
+  ];
+  const { problems } = checkSnapshot(aSnapshot({ network, nodes, services }));
+  expect(problems.map(({ object, code }) => `${object} ${code}`)).toEqual([
+    'Node node-2 OverlappingCIDR',
+    'Node node-3 DuplicateAddress',
+    'Node node-4 AddressInsidePodCIDR',
+    'Node node-5 CIDROutsideNetwork',
+    'Node node-6 NoAddress',
+    'Node node-6 NoAddress',
+    'Service shop/b DuplicateAddress',
+    'Service shop/c DuplicatePort',
+    'Service shop/d AddressInsidePodCIDR',
+    'Service shop/e PortOutsideRange',
+    'Service shop/f Invalid',
+    'Service shop/g UnknownValue',
+  ]);
+});
+
 test('a problem says where its object was defined', () => {
   const snapshot = aSnapshot({ network, services: [aService('a', { clusterIPs: ['10.244.0.10'] })] });
   const where = (object: string) => (object === 'Service shop/a' ? 'shop.yaml:12' : 'elsewhere');

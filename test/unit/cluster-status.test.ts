@@ -56,6 +56,11 @@ describe('conditions', () => {
     ]);
   });
 
+  test('name the first contradiction in one word', () => {
+    const problems = [{ ...problem('EgressPool web'), code: 'DuplicateAddress' as const }, problem('EgressPool web')];
+    expect(describeConditions({ own: own(1), problems, now })).toMatchObject([{ reason: 'DuplicateAddress' }]);
+  });
+
   test('are written under the version that was seen, one failure not keeping the others from it', async () => {
     const requests: ApiRequest[] = [];
     const client = {

@@ -266,6 +266,7 @@ describe('Service', () => {
         reason:
           "its annotation isthmus.dev/forwarding-mode is 'Bounce', neither Translated nor DirectReturn: " +
           "it is forwarded by the ClusterNetwork's default, Translated",
+        code: 'UnknownValue',
         inForce: 'the rest of it',
       },
     ]);

@@ -101,6 +101,7 @@ describe('an object that is broken', () => {
       where: 'Node a',
       object: 'Node a',
       reason: "status.addresses[0].address: not an IP address: 'not-an-address'",
+      code: 'Invalid',
       inForce: 'the last good state of Node a',
     };
     expect(store.problems).toEqual([problem]);

@@ -139,6 +139,7 @@ test('a broken object is a problem, keeps its last good state, and hurts no othe
       where: 'Service shop/web',
       object: 'Service shop/web',
       reason: expect.stringContaining("'10.96.0.999'"),
+      code: 'Invalid',
       inForce: 'the last good state of Service shop/web',
     },
   ]);

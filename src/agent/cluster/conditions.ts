@@ -45,7 +45,8 @@ function acceptedBy(problems: readonly Problem[]): Pick<Condition, 'type' | 'sta
     return { type: ACCEPTED, status: 'True', reason: 'Accepted', message: 'nodes put it in force' };
   }
   const message = problems.map(({ reason, inForce }) => `${reason}; in force is ${inForce}`).join('; ');
-  return { type: ACCEPTED, status: 'False', reason: 'Refused', message };
+  // One word for all of them: the first one's, and the message has the others.
+  return { type: ACCEPTED, status: 'False', reason: problems[0]?.code ?? 'Refused', message };
 }
 
 function isOf(condition: unknown, type: string): boolean {

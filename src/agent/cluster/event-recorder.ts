@@ -49,7 +49,7 @@ export class EventRecorder {
   }
 
   /** An Event's name follows from what it says: a former leader may have told the same. */
-  async #tell({ object, reason, inForce }: Problem): Promise<undefined> {
+  async #tell({ object, reason, code, inForce }: Problem): Promise<undefined> {
     const { client, instance } = this.#options;
     const { kind, namespace, name } = splitName(object);
     const uid = await this.#uid(object);
@@ -61,7 +61,7 @@ export class EventRecorder {
       metadata: { name: `${name}.${hash}`, namespace: namespace ?? 'default' },
       involvedObject: { apiVersion: isKind(kind) ? API_VERSIONS[kind] : '', kind, namespace, name, uid },
       type: 'Warning',
-      reason: 'Refused',
+      reason: code ?? 'Refused',
       action: 'Refuse',
       message: `${reason}; in force is ${inForce}`.slice(0, MESSAGE_MAX),
       reportingComponent: 'isthmus.dev/agent',

@@ -86,7 +86,7 @@ function agentOf(status: AgentStatus | undefined, now: number): StatusItem['agen
 
 function healthOf({ status }: Instance, reasons: readonly string[]): Health {
   if (status === undefined) return 'down';
-  if (!status.source.synced) return 'waiting';
+  if (!status.source.synced && status.source.kept === undefined) return 'waiting';
   return reasons.length === 0 ? 'healthy' : 'degraded';
 }
 
@@ -97,12 +97,15 @@ function agentReasons({ agentError, status, state }: Instance): string[] {
       `the agent is down: ${why}; packets are forwarded as before, new pods and changes wait until it is started`,
     ];
   }
-  const unsynced = `the source ${status.source.where} is not read yet; the maps hold the last state`;
+  const { where, synced, kept } = status.source;
+  const held =
+    kept === undefined ? 'the maps hold the last state' : `in force is what was known, last changed at ${kept}`;
+  const unsynced = `the source ${where} is not read yet; ${held}`;
   const detached = 'no program is attached: packets of pods are not forwarded';
   const disordered = `fragments that arrive out of order are dropped: ${state.fragments?.reason}`;
   const bypassed = `services are reached by packets only, not by processes of the node: ${state.sockets?.reason}`;
   return [
-    ...(status.source.synced ? [] : [unsynced]),
+    ...(synced ? [] : [unsynced]),
     ...(state.attachments.length > 0 ? [] : [detached]),
     ...(state.fragments?.reason === undefined ? [] : [disordered]),
     ...(state.sockets?.reason === undefined ? [] : [bypassed]),

@@ -83,12 +83,13 @@ export class KindStore {
     return known === undefined || isOlder(known, version);
   }
 
-  #keep({ key, version, object, reason, own }: Observed): boolean {
+  #keep(observed: Observed): boolean {
+    const { key, version, object, reason, own } = observed;
     const before = this.#entries.get(key);
     // The same content is the same object: whoever compares sees at once that nothing changed.
     const wanted = reason !== undefined || isDeepStrictEqual(object, before?.object) ? before?.object : object;
     this.#entries.set(key, { version, object: wanted, reason, own });
-    const refusedAnew = this.#refuse(key, reason, wanted !== undefined);
+    const refusedAnew = this.#refuse(observed, wanted !== undefined);
     if (wanted === before?.object) return refusedAnew;
     this.#changes.set(key, wanted);
     return true;
@@ -98,18 +99,18 @@ export class KindStore {
     const before = this.#entries.get(key);
     if (before === undefined) return false;
     this.#entries.delete(key);
-    const wasRefused = this.#refuse(key, undefined, false);
+    const wasRefused = this.#refuse({ key, reason: undefined }, false);
     if (before.object !== undefined) this.#changes.set(key, undefined);
     return before.object !== undefined || wasRefused;
   }
 
   /** Whether its problem is another one now. */
-  #refuse(key: string, reason: string | undefined, kept: boolean): boolean {
+  #refuse({ key, reason, code }: Pick<Observed, 'key' | 'reason' | 'code'>, kept: boolean): boolean {
     if (this.#refused.get(key)?.reason === reason) return false;
     const object = `${this.kind} ${key}`;
     const inForce = kept ? `the last good state of ${object}` : 'nothing of it';
     if (reason === undefined) this.#refused.delete(key);
-    else this.#refused.set(key, { where: object, object, reason, inForce });
+    else this.#refused.set(key, { where: object, object, reason, ...(code && { code }), inForce });
     this.#problems = undefined;
     return true;
   }

@@ -1,4 +1,5 @@
 // What is kept of an object of the API server: the model's form of it, or why there is none. Pure.
+import type { FaultCode } from '../../model/fault.js';
 import { type Converted, convert, identify } from '../convert.js';
 import type { Kind } from '../kinds.js';
 import { ConvertError } from '../schema.js';
@@ -11,6 +12,7 @@ export interface Observed {
   readonly object: Converted['object'] | undefined;
   /** Why it was refused. */
   readonly reason: string | undefined;
+  readonly code?: FaultCode;
   /** Of our own kinds: who writes their status needs it. */
   readonly own: OwnObject | undefined;
 }
@@ -36,7 +38,8 @@ export function observe(kind: Kind, raw: Readonly<Record<string, unknown>>): Obs
     if (converted !== undefined && converted.kind !== kind) throw new ConvertError(`kind: is no ${kind}`, ['kind']);
     return { ...header, object: converted?.object, reason: undefined };
   } catch (error) {
-    return { ...header, object: undefined, reason: (error as Error).message };
+    const code = error instanceof ConvertError ? { code: error.fault } : {};
+    return { ...header, object: undefined, reason: (error as Error).message, ...code };
   }
 }
 

@@ -1,8 +1,8 @@
 // ARP and neighbour discovery: the gateway answers its pods, byte by byte, and nothing else.
-import { Buffer } from 'node:buffer';
+import { about, arp } from '../../support/neighbour.js';
 import { eth, type Packet } from '../../support/packet.js';
 import { describeDatapath, type PacketCase, testCases } from '../../support/packet-case.js';
-import { ETHERTYPE, macBytes, wireAddress } from '../../support/packet-layer.js';
+import { ETHERTYPE, wireAddress } from '../../support/packet-layer.js';
 import { back, from, MAC, V4, V6 } from '../../support/world.js';
 
 const ZERO_MAC = '00:00:00:00:00:00';
@@ -10,25 +10,9 @@ const BROADCAST = 'ff:ff:ff:ff:ff:ff';
 const LINK_LOCAL = 'fe80::aff:fe00:a02';
 const ROUTER_SOLICITED_OVERRIDE = 0xe0000000;
 
-interface Arp {
-  readonly operation: number;
-  readonly sender: readonly [mac: string, address: string];
-  readonly target: readonly [mac: string, address: string];
-}
-
-function arp(frame: Packet, { operation, sender, target }: Arp): Packet {
-  const head = Buffer.from([0, 1, 8, 0, 6, 4, 0, operation]);
-  const pair = ([mac, address]: readonly [string, string]) => [macBytes(mac), wireAddress(address)];
-  return frame.payload(Buffer.concat([head, ...pair(sender), ...pair(target)]));
-}
-
 const arpFrame = (source: string, destination: string) => eth({ source, destination, type: ETHERTYPE.arp });
 const request = (target: string, source: string = V4.a) =>
   arp(arpFrame(MAC.a, BROADCAST), { operation: 1, sender: [MAC.a, source], target: [ZERO_MAC, target] });
-
-/** The body of a solicitation or advertisement: the target, and the link-layer address of who speaks. */
-const about = (target: string, option: number, mac: string) =>
-  Buffer.concat([wireAddress(target), Buffer.from([option, 1]), macBytes(mac)]);
 
 interface Solicitation {
   readonly source?: string;
