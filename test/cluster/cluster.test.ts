@@ -14,6 +14,7 @@ import { Kubectl, type KubernetesObject } from './kubectl.js';
 import { captureOn, runOn, startDaemon } from './machine.js';
 import type { ClusterNode } from './plan.js';
 import { API_SERVICE, DNS_DOMAIN, probeOf } from './plan.js';
+import { Plugin } from './plugin.js';
 import { findPrograms } from './programs.js';
 import { type Pod, podAddress, probeFrom, probeFromPod, Requests, Sender, sawAddress } from './traffic.js';
 import { dnsManifests, WEB, webManifests } from './workload.js';
@@ -197,6 +198,55 @@ describe.skipIf(typeof programs === 'string')(`a cluster of three nodes${reason}
         (await probeFrom(cluster.plan, cluster.plan.controlPlane, who('127.0.0.1', 18080))).ok;
       expect(await until(answers, 10_000)).toBe(true);
       process.kill(pid);
+    });
+  });
+
+  describe('kubectl isthmus, from a machine outside', () => {
+    let plugin: Plugin;
+
+    beforeAll(async () => {
+      plugin = await Plugin.install(cluster, kubectl);
+    });
+
+    test('nat who names the pod behind an address and port, whatever its node', async () => {
+      interface Answer {
+        readonly node: string;
+        readonly owner: { readonly kind: string; readonly namespace: string; readonly name: string };
+      }
+      for (const { name } of cluster.plan.nodes) {
+        const pod = webOn(name, 2);
+        const { saw = '' } = await fromPod(pod, cluster.plan.outside.addresses.ipv4, SERVER_PORT);
+        const owner = { kind: 'Pod', namespace: 'default', name: pod.metadata.name };
+        expect(await plugin.items<Answer>('nat', 'who', saw)).toMatchObject([{ node: name, owner }]);
+        // Of the past, all nodes are asked, and one knows.
+        const now = new Date().toISOString();
+        expect(await plugin.items<Answer>('nat', 'who', saw, '--at', now)).toMatchObject([{ node: name, owner }]);
+      }
+      expect(await plugin.run('nat', 'who', '203.0.113.7:40123')).toMatchObject({ status: 5, stdout: '' });
+    }, 60_000);
+
+    test('commands about a node are asked of all, or of the one that is named', async () => {
+      const all = await plugin.run('status');
+      expect(all).toMatchObject({ status: 0, stderr: '' });
+      expect(all.stdout.match(/^==> .* <==$/gm)).toEqual(['==> n1 <==', '==> n2 <==', '==> n3 <==']);
+      const healthy = (node: string): object => ({ node, health: 'healthy' });
+      expect(await plugin.items('status')).toMatchObject(['n1', 'n2', 'n3'].map(healthy));
+      expect(await plugin.items('--node', 'n2', 'status')).toMatchObject([healthy('n2')]);
+      const pods = await plugin.items<{ node: string }>('-n', 'n3', 'endpoint', 'list', '-n', 'default');
+      expect(pods.length).toBeGreaterThan(0);
+      expect(new Set(pods.map(({ node }) => node))).toEqual(new Set(['n3']));
+    });
+
+    test('it says which nodes there are, and what a user may not', async () => {
+      const unknown = await plugin.run('--node', 'n9', 'status');
+      expect(unknown).toMatchObject({ status: 5, stderr: expect.stringContaining('run on: n1 n2 n3') });
+      const nobody = await plugin.run('--as', 'somebody', 'status');
+      expect(nobody).toMatchObject({ status: 4, stderr: expect.stringContaining('Nothing was asked') });
+      await kubectl.run('create', 'role', 'looks', '-n', NAMESPACE, '--verb=get,list', '--resource=pods');
+      await kubectl.run('create', 'rolebinding', 'looks', '-n', NAMESPACE, '--role=looks', '--user=somebody');
+      const looks = await plugin.run('--as', 'somebody', '--node', 'n1', 'status');
+      expect(looks).toMatchObject({ status: 4, stderr: expect.stringContaining('create on pods/exec') });
+      await kubectl.run('delete', 'role,rolebinding', 'looks', '-n', NAMESPACE);
     });
   });
 
