@@ -124,7 +124,7 @@ describe.skipIf(missing !== '')(`the Helm chart${reason}`, () => {
     return path;
   }
 
-  test.each(['island', 'flat', 'dual-stack'])('says the same as the overlay %s, object by object', (name) => {
+  test.each(['island', 'flat', 'dual-stack', 'ipv6-only'])('says the same as the overlay %s, object by object', (name) => {
     const values = ['--values', `${DEPLOY}/helm/examples/${name}.yaml`];
     const ours = kustomize(`${DEPLOY}/kustomize/overlays/${name}`);
     expect(ours.length).toBeGreaterThan(7);
