@@ -124,13 +124,16 @@ describe.skipIf(missing !== '')(`the Helm chart${reason}`, () => {
     return path;
   }
 
-  test.each(['island', 'flat', 'dual-stack', 'ipv6-only'])('says the same as the overlay %s, object by object', (name) => {
-    const values = ['--values', `${DEPLOY}/helm/examples/${name}.yaml`];
-    const ours = kustomize(`${DEPLOY}/kustomize/overlays/${name}`);
-    expect(ours.length).toBeGreaterThan(7);
-    expect(comparable(render(...values))).toEqual(comparable(ours));
-    expect(comparable(render(...values, ...CAPABILITIES))).toEqual(comparable(kustomize(withCapabilities(name))));
-  });
+  test.each(['island', 'flat', 'dual-stack', 'ipv6-only'])(
+    'says the same as the overlay %s, object by object',
+    (name) => {
+      const values = ['--values', `${DEPLOY}/helm/examples/${name}.yaml`];
+      const ours = kustomize(`${DEPLOY}/kustomize/overlays/${name}`);
+      expect(ours.length).toBeGreaterThan(7);
+      expect(comparable(render(...values))).toEqual(comparable(ours));
+      expect(comparable(render(...values, ...CAPABILITIES))).toEqual(comparable(kustomize(withCapabilities(name))));
+    },
+  );
 
   test('with its own values it is the base, with an island', () => {
     const base = kustomize(`${DEPLOY}/kustomize/base`);
