@@ -42,6 +42,16 @@
 {{- $agent := index $pod.containers 0 }}
 {{- $change := index $patch.containers 0 }}
 {{- $_ := set $agent "securityContext" $change.securityContext }}
-{{- $_ := set $agent "volumeMounts" (concat $change.volumeMounts $agent.volumeMounts) }}
+{{- $mounts := $change.volumeMounts }}
+{{- $paths := list }}
+{{- range $mounts }}
+{{- $paths = append $paths .mountPath }}
+{{- end }}
+{{- range $agent.volumeMounts }}
+{{- if not (has .mountPath $paths) }}
+{{- $mounts = append $mounts . }}
+{{- end }}
+{{- end }}
+{{- $_ := set $agent "volumeMounts" $mounts }}
 {{- $_ := set $pod "volumes" (concat $patch.volumes $pod.volumes) }}
 {{- end }}
