@@ -29,7 +29,7 @@ RUN bash scripts/build-native.sh bpf net isthmus-cni && strip --strip-debug buil
 # No compiler, and no C sources: the object is what the bpf stage made, whatever --compile says.
 FROM docker.io/library/node:24-bookworm-slim AS runtime
 RUN apt-get update -q \
-	&& apt-get install -y -q --no-install-recommends libbpf1 libnl-3-200 libnl-route-3-200 \
+	&& apt-get install -y -q --no-install-recommends iproute2 libbpf1 libnl-3-200 libnl-route-3-200 nftables \
 	&& rm -rf /var/lib/apt/lists/*
 WORKDIR /opt/isthmus
 COPY package.json package-lock.json LICENSE ./

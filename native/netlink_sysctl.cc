@@ -27,12 +27,27 @@ std::string PathOf(Napi::Env env, std::string name)
 	return "/proc/sys/" + name;
 }
 
+/*
+ * A container that is not privileged may not write below its own /proc/sys, and has the host's in
+ * another place: deploy/kustomize/components/capabilities mounts it.
+ */
+int OpenAnywhere(const std::string &path, int flags)
+{
+	const int fd = open(path.c_str(), flags | O_CLOEXEC);
+	if (fd >= 0 || errno != EROFS)
+		return fd;
+	const int other = open(("/host" + path).c_str(), flags | O_CLOEXEC);
+	if (other < 0)
+		errno = EROFS;
+	return other;
+}
+
 Descriptor OpenSysctl(Napi::Env env, const Descriptor &netns, const std::string &path, int flags)
 {
 	int fd, error;
 	{
 		const NamespaceScope inside(env, netns);
-		fd = open(path.c_str(), flags | O_CLOEXEC);
+		fd = OpenAnywhere(path, flags);
 		error = errno;
 	}
 	if (fd < 0)

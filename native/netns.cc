@@ -3,6 +3,7 @@
 #include "netns.h"
 
 #include <sched.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <cstdlib>
@@ -17,6 +18,15 @@ namespace
 /* A thread's, not the process's: a worker thread may live elsewhere than the main thread. */
 constexpr const char *own_namespace = "/proc/thread-self/ns/net";
 
+/* Going where one is needs CAP_SYS_ADMIN all the same. */
+bool IsSame(const Descriptor &one, const Descriptor &other)
+{
+	struct stat a, b;
+
+	return !fstat(one.Get(), &a) && !fstat(other.Get(), &b) && a.st_dev == b.st_dev &&
+	       a.st_ino == b.st_ino;
+}
+
 } // namespace
 
 Descriptor OpenNamespace(Napi::Env env, const std::string &path)
@@ -29,15 +39,15 @@ Descriptor OpenNamespace(Napi::Env env, const std::string &path)
 }
 
 NamespaceScope::NamespaceScope(Napi::Env env, const Descriptor &target)
-    : home_(OpenNamespace(env, ""))
+    : home_(OpenNamespace(env, "")), away_(!IsSame(home_, target))
 {
-	if (setns(target.Get(), CLONE_NEWNET))
+	if (away_ && setns(target.Get(), CLONE_NEWNET))
 		throw MakeError(env, {errno, "enter network namespace", "", "", ""});
 }
 
 NamespaceScope::~NamespaceScope()
 {
-	if (setns(home_.Get(), CLONE_NEWNET))
+	if (away_ && setns(home_.Get(), CLONE_NEWNET))
 		abort();
 }
 

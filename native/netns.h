@@ -29,6 +29,7 @@ public:
 
 private:
 	Descriptor home_;
+	bool away_;
 };
 
 /* What the call returns when it was made inside, or -errno; for threads that know no JavaScript. */

@@ -11,7 +11,7 @@ KUBERNETES=$(awk '$2 == "k8s.io/kubernetes" { print $3 }' "$TOOLS/go.mod")
 readonly KUBERNETES
 readonly CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/isthmus/k8s-$KUBERNETES/bin
 readonly CONTROL=(etcd kube-apiserver kubectl)
-readonly NODES=(kube-controller-manager kube-scheduler kubelet kube-proxy agnhost coredns)
+readonly NODES=(kube-controller-manager kube-scheduler kubelet kube-proxy agnhost coredns helm)
 
 programs=("${CONTROL[@]}")
 [[ " $* " == *" --control "* ]] || programs+=("${NODES[@]}")
@@ -45,6 +45,7 @@ package_of() {
 	etcd) say go.etcd.io/etcd/server/v3 ;;
 	agnhost) say k8s.io/kubernetes/test/images/agnhost ;;
 	coredns) say . ;;
+	helm) say helm.sh/helm/v3/cmd/helm ;;
 	*) say "k8s.io/kubernetes/cmd/$1" ;;
 	esac
 }
@@ -57,6 +58,9 @@ link_flags() {
 		printf ' -X %s.gitVersion=%s -X %s.gitMajor=1 -X %s.gitMinor=%s' \
 			"$package" "$KUBERNETES" "$package" "$package" "${minor%%.*}"
 	done
+	# The version that helm renders for where there is no cluster.
+	package=helm.sh/helm/v3/pkg/chartutil
+	printf ' -X %s.k8sVersionMajor=1 -X %s.k8sVersionMinor=%s' "$package" "$package" "${minor%%.*}"
 }
 
 # One after the other, so that what is there already shows how far it got; a half-written file never has the final name.
@@ -64,7 +68,7 @@ build() {
 	local program=$1 module=$TOOLS started
 	started=$(now)
 	tell "building $program"
-	[ "$program" != coredns ] || module=$TOOLS/coredns
+	[ ! -d "$TOOLS/$program" ] || module=$TOOLS/$program
 	(cd "$module" && go build -trimpath -p 2 -ldflags "$(link_flags)" -o "$CACHE/.$program" "$(package_of "$program")") >&2 ||
 		fail "$program could not be built (see above). What was built before stays in $CACHE." \
 			"Is the Go module proxy reachable ($(go env GOPROXY))? Run again when it is"

@@ -1,14 +1,5 @@
 // Which addresses a new pod gets. Pure.
-import {
-  addressAt,
-  type Cidr,
-  cidrSize,
-  contains,
-  FAMILIES,
-  type Family,
-  familyOf,
-  type IpAddress,
-} from '../model/address.js';
+import { addressAt, type Cidr, cidrSize, contains, type Family, familyOf, type IpAddress } from '../model/address.js';
 import type { Endpoint } from '../model/endpoint.js';
 import type { ClusterNetwork } from '../model/network.js';
 import type { Node } from '../model/node.js';
@@ -54,10 +45,10 @@ function takenAddresses({ node, endpoints }: Omit<AllocateAddressesInput, 'curso
   return new Set([...endpoints.flatMap(({ addresses }) => addresses), ...node.addresses]);
 }
 
+/** In the order of the node's pod CIDRs: the first address is the one that the cluster prefers. */
 function carriedFamilies({ network, node }: AllocateAddressesInput): Family[] {
-  return FAMILIES.filter(
-    (family) => network.families[family] !== undefined && node.podCIDRs.some((cidr) => familyOf(cidr) === family),
-  );
+  const families = new Set(node.podCIDRs.map((cidr) => familyOf(cidr)));
+  return [...families].filter((family) => network.families[family] !== undefined);
 }
 
 function chooseAddress(

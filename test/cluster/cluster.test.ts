@@ -4,7 +4,8 @@ import type { ProbeReport } from '../../src/lab/probe.js';
 import type { Family } from '../../src/model/address.js';
 import { FAMILIES, familyOf } from '../../src/model/address.js';
 import { STARTUP_TAINT } from '../../src/model/node.js';
-import { start, until } from '../../src/testbed/command.js';
+import { run, start, until } from '../../src/testbed/command.js';
+import { ROOT } from '../../src/testbed/files.js';
 import type { Cluster } from './cluster.js';
 import { clusterUp } from './cluster.js';
 import { agentPid, sandboxOf } from './containers.js';
@@ -12,9 +13,10 @@ import { killApiServer, startApiServer, waitForApiServer } from './control-plane
 import { routeToPods } from './fabric.js';
 import { install, NAMESPACE, waitUntilReady, writeOverlay } from './installation.js';
 import { Kubectl, type KubernetesObject } from './kubectl.js';
-import { runOn, startDaemon } from './machine.js';
+import { captureOn, runOn, startDaemon } from './machine.js';
 import type { ClusterNode } from './plan.js';
 import { API_SERVICE, DNS_DOMAIN, probeOf } from './plan.js';
+import { Plugin } from './plugin.js';
 import { findPrograms } from './programs.js';
 import { type Pod, podAddress, probeFrom, probeFromPod, Requests, Sender, sawAddress } from './traffic.js';
 import { describeVersions } from './versions.js';
@@ -33,6 +35,7 @@ const UP_MS = 300_000;
 /** A port of the range that translated connections have. */
 const NAT_PORT = 41_000;
 const SERVER_PORT = 8080;
+const CHART = `${ROOT}/deploy/helm/isthmus`;
 
 const programs = await findPrograms();
 const reason = typeof programs === 'string' ? `: skipped: ${programs}` : '';
@@ -91,12 +94,14 @@ describe.skipIf(typeof programs === 'string')(`a cluster of three nodes${reason}
       expect(await older).toMatchObject({ ok: true, errors: 0 });
     }, 150_000);
 
-    test('the ClusterNetwork is accepted, and the other overlays would be', async () => {
+    test('the ClusterNetwork is accepted, and the other overlays and the chart would be', async () => {
       await kubectl.run('wait', '--for=condition=Accepted', 'clusternetwork/default', '--timeout=30s');
       expect(await kubectl.run('get', 'clusternetworks', '--no-headers')).toMatch(/^default +c1 +Island +Flat +True/);
-      for (const overlay of ['flat', 'dual-stack'] as const) {
+      for (const overlay of ['flat', 'dual-stack', 'ipv6-only'] as const) {
         await kubectl.run('apply', '--dry-run=server', '-k', writeOverlay(cluster, overlay));
       }
+      const chart = await run([`${cluster.plane.programs}/helm`, 'template', 'isthmus', CHART, '-n', NAMESPACE]);
+      await run(kubectl.argv('apply', '--dry-run=server', '-f', '-'), { netns: kubectl.netns, input: chart });
     });
 
     test('D1: twenty pods over three nodes have an address of each family, in the order of the Service CIDRs', async () => {
@@ -197,6 +202,55 @@ describe.skipIf(typeof programs === 'string')(`a cluster of three nodes${reason}
     });
   });
 
+  describe('kubectl isthmus, from a machine outside', () => {
+    let plugin: Plugin;
+
+    beforeAll(async () => {
+      plugin = await Plugin.install(cluster, kubectl);
+    });
+
+    test('nat who names the pod behind an address and port, whatever its node', async () => {
+      interface Answer {
+        readonly node: string;
+        readonly owner: { readonly kind: string; readonly namespace: string; readonly name: string };
+      }
+      for (const { name } of cluster.plan.nodes) {
+        const pod = webOn(name, 2);
+        const { saw = '' } = await fromPod(pod, cluster.plan.outside.addresses.ipv4, SERVER_PORT);
+        const owner = { kind: 'Pod', namespace: 'default', name: pod.metadata.name };
+        expect(await plugin.items<Answer>('nat', 'who', saw)).toMatchObject([{ node: name, owner }]);
+        // Of the past, all nodes are asked, and one knows.
+        const now = new Date().toISOString();
+        expect(await plugin.items<Answer>('nat', 'who', saw, '--at', now)).toMatchObject([{ node: name, owner }]);
+      }
+      expect(await plugin.run('nat', 'who', '203.0.113.7:40123')).toMatchObject({ status: 5, stdout: '' });
+    }, 60_000);
+
+    test('commands about a node are asked of all, or of the one that is named', async () => {
+      const all = await plugin.run('status');
+      expect(all).toMatchObject({ status: 0, stderr: '' });
+      expect(all.stdout.match(/^==> .* <==$/gm)).toEqual(['==> n1 <==', '==> n2 <==', '==> n3 <==']);
+      const healthy = (node: string): object => ({ node, health: 'healthy' });
+      expect(await plugin.items('status')).toMatchObject(['n1', 'n2', 'n3'].map(healthy));
+      expect(await plugin.items('--node', 'n2', 'status')).toMatchObject([healthy('n2')]);
+      const pods = await plugin.items<{ node: string }>('-n', 'n3', 'endpoint', 'list', '-n', 'default');
+      expect(pods.length).toBeGreaterThan(0);
+      expect(new Set(pods.map(({ node }) => node))).toEqual(new Set(['n3']));
+    });
+
+    test('it says which nodes there are, and what a user may not', async () => {
+      const unknown = await plugin.run('--node', 'n9', 'status');
+      expect(unknown).toMatchObject({ status: 5, stderr: expect.stringContaining('run on: n1 n2 n3') });
+      const nobody = await plugin.run('--as', 'somebody', 'status');
+      expect(nobody).toMatchObject({ status: 4, stderr: expect.stringContaining('Nothing was asked') });
+      await kubectl.run('create', 'role', 'looks', '-n', NAMESPACE, '--verb=get,list', '--resource=pods');
+      await kubectl.run('create', 'rolebinding', 'looks', '-n', NAMESPACE, '--role=looks', '--user=somebody');
+      const looks = await plugin.run('--as', 'somebody', '--node', 'n1', 'status');
+      expect(looks).toMatchObject({ status: 4, stderr: expect.stringContaining('create on pods/exec') });
+      await kubectl.run('delete', 'role,rolebinding', 'looks', '-n', NAMESPACE);
+    });
+  });
+
   describe('cluster life', () => {
     const SECONDS = 90;
     const stream = (address: string, port: number): string[] => {
@@ -242,6 +296,40 @@ describe.skipIf(typeof programs === 'string')(`a cluster of three nodes${reason}
       expect({ lost, failures }).toEqual({ lost: 0, failures: [] });
       expect(asked).toBeGreaterThan(100);
       await Promise.all(senders.map((sender) => sender.remove()));
+    }, 240_000);
+
+    test('agents go on with capabilities in place of privileges, and pods are added by them', async () => {
+      await kubectl.run('apply', '-k', writeOverlay(cluster, 'island', 'capabilities'));
+      await waitUntilReady(kubectl);
+      const pods = ['pods', '-n', NAMESPACE, '-l', 'app.kubernetes.io/name=isthmus'];
+      const limits = await kubectl.run('get', ...pods, '-o', 'jsonpath={.items[*].spec.containers[0].securityContext}');
+      expect(limits.match(/"privileged":false/g)).toHaveLength(cluster.plan.nodes.length);
+      const plugin = await Plugin.install(cluster, kubectl);
+      const states = await plugin.items<{ health: string; problems: unknown }>('status');
+      expect(
+        states.map(({ health }) => health),
+        JSON.stringify(states),
+      ).toEqual(['healthy', 'healthy', 'healthy']);
+      const said = await kubectl.run('logs', '-n', NAMESPACE, '-l', 'app.kubernetes.io/name=isthmus', '-c', 'agent');
+      expect(said.split('\n').filter((line) => /"level":[456]0/.test(line))).toEqual([]);
+      // Deleted and added anew, all of them.
+      await kubectl.run('rollout', 'restart', `deployment/${WEB.name}`);
+      await kubectl.run('rollout', 'status', `deployment/${WEB.name}`, '--timeout=90s');
+      const replaced = async (): Promise<boolean> => {
+        const before = new Set(web.map(({ metadata }) => metadata.name));
+        const now = await kubectl.list<Pod>('pods', '-l', `app=${WEB.name}`);
+        if (now.length !== WEB.replicas || now.some(({ metadata }) => before.has(metadata.name))) return false;
+        web = now;
+        return true;
+      };
+      expect(await until(replaced, 60_000)).toBe(true);
+      for (const family of FAMILIES) {
+        expect(await fromPod(webOn('n1'), service[family], WEB.port)).toMatchObject({ ok: true });
+        const outside = await fromPod(webOn('n2'), cluster.plan.outside.addresses[family], SERVER_PORT);
+        expect(outside).toMatchObject({ ok: true });
+        const argv = who(node(2).addresses[family], WEB.nodePort);
+        expect(await probeFrom(cluster.plan, cluster.plan.outside, argv)).toMatchObject({ ok: true });
+      }
     }, 240_000);
 
     test('without the API server pods go on, die and come back, and an agent starts again', async () => {
@@ -300,5 +388,35 @@ describe.skipIf(typeof programs === 'string')(`a cluster of three nodes${reason}
         expect(await until(async () => (await devices()) === here.length, 10_000)).toBe(true);
       }
     }, 90_000);
+  });
+
+  describe('uninstallation', () => {
+    const DAEMONSET = ['daemonset/isthmus', '-n', NAMESPACE];
+    const left = async (one: ClusterNode): Promise<string> => {
+      const places = ['/sys/fs/bpf/isthmus/links', '/etc/cni/net.d/05-isthmus.conflist', '/opt/cni/bin/isthmus-cni'];
+      return (await captureOn(one, ['ls', '-d', ...places])).stdout;
+    };
+
+    test('the cleanup says first what it would remove, and changes nothing', async () => {
+      await kubectl.run('apply', '-k', writeOverlay(cluster, 'island', 'cleanup'));
+      await kubectl.run('rollout', 'status', ...DAEMONSET, '--timeout=90s');
+      const said = await kubectl.run('logs', ...DAEMONSET, '-c', 'cleanup');
+      expect(said).toMatch(/^link +from_netdev\S* +there$/m);
+      for (const one of cluster.plan.nodes) expect((await left(one)).trim().split('\n')).toHaveLength(3);
+    }, 120_000);
+
+    test('and then removes it, on every node', async () => {
+      await kubectl.run('set', 'env', ...DAEMONSET, '-c', 'cleanup', 'CLEANUP=--yes');
+      await kubectl.run('rollout', 'status', ...DAEMONSET, '--timeout=90s');
+      for (const one of cluster.plan.nodes) {
+        expect(await left(one)).toBe('');
+        expect(await runOn(one, ['ip', '-o', 'link', 'show', 'type', 'veth'])).not.toContain(': ist');
+        expect(await runOn(one, ['ip', 'route', 'show'])).not.toContain('10.244.');
+        const outside = cluster.plan.outside.addresses.ipv4;
+        expect(await probeFrom(cluster.plan, one, who(outside, SERVER_PORT))).toMatchObject({ ok: true });
+      }
+      await kubectl.run('delete', '-k', writeOverlay(cluster, 'island', 'cleanup'), '--timeout=60s');
+      await kubectl.run('delete', '-f', `${ROOT}/deploy/crds`, '--timeout=60s');
+    }, 150_000);
   });
 });

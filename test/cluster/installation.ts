@@ -8,7 +8,10 @@ import { AGENT_IMAGE } from './images.js';
 import type { Kubectl } from './kubectl.js';
 import { API_PORT } from './plan.js';
 
-export type Overlay = 'flat' | 'island' | 'dual-stack';
+export type Overlay = 'flat' | 'island' | 'dual-stack' | 'ipv6-only';
+
+/** A folder of deploy/kustomize/components. */
+export type Component = 'capabilities' | 'cleanup';
 
 export const NAMESPACE = 'isthmus-system';
 
@@ -30,8 +33,8 @@ export async function waitUntilReady(kubectl: Kubectl): Promise<void> {
 }
 
 /** An overlay on the overlay: image, address of the API server, and where this machine has its cgroup2. Returns its folder. */
-export function writeOverlay({ plan }: Cluster, overlay: Overlay): string {
-  const folder = `${plan.directory}/deploy-${overlay}`;
+export function writeOverlay({ plan }: Cluster, overlay: Overlay, ...components: readonly Component[]): string {
+  const folder = `${plan.directory}/deploy-${[overlay, ...components].join('-')}`;
   mkdirSync(folder, { recursive: true });
   const [newName, newTag] = AGENT_IMAGE.split(':');
   const literals = [
@@ -43,6 +46,7 @@ export function writeOverlay({ plan }: Cluster, overlay: Overlay): string {
     apiVersion: 'kustomize.config.k8s.io/v1beta1',
     kind: 'Kustomization',
     resources: [relative(folder, `${KUSTOMIZE}/overlays/${overlay}`)],
+    components: components.map((name) => relative(folder, `${KUSTOMIZE}/components/${name}`)),
     images: [{ name: PUBLISHED, newName, newTag }],
     configMapGenerator: [{ name: 'isthmus', namespace: NAMESPACE, behavior: 'merge', literals }],
   };

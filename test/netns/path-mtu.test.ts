@@ -124,7 +124,7 @@ function reassembled(short: string): number {
   return Number(values.split(' ')[names.split(' ').indexOf('ReasmReqds')]);
 }
 
-describe.each(FAMILIES)('%s: the node is the step, and says so', (family) => {
+describe.each(FAMILIES)('D8 %s: the node is the step, and says so', (family) => {
   test('from a pod to outside, UDP', async () => {
     narrowOutside(NARROW);
     await expectDiscovery({ from: 'b', address: OUT[family], port: OUT_PORT });

@@ -18,6 +18,8 @@ export class AgentNode extends NodeWorld {
   readonly manifests: string;
   readonly stateDir: string;
   readonly logFile: string;
+  /** Words in front of the agent's command, at every start from now on. */
+  prefix: readonly string[] = [];
   /** Of ADD, by attachment: runtimes pass it on. */
   readonly #results = new Map<string, unknown>();
   #flags: Readonly<Record<string, string>> = {};
@@ -96,7 +98,7 @@ export class AgentNode extends NodeWorld {
   spawnAgent(flags: Readonly<Record<string, string>> = this.#flags, tree?: string): number {
     this.#flags = flags;
     this.#logStart = readFileSync(this.logFile, 'utf8').length;
-    this.#pid = start([process.execPath, programOf(tree), 'agent', ...this.agentFlags(flags)], {
+    this.#pid = start([...this.prefix, process.execPath, programOf(tree), 'agent', ...this.agentFlags(flags)], {
       netns: this.netns('node'),
       cgroup: this.cgroup,
       log: this.logFile,
@@ -106,7 +108,7 @@ export class AgentNode extends NodeWorld {
 
   /** An agent beside the one that runs, or one that is expected to end by itself. */
   runAgent(flags: Readonly<Record<string, string>> = {}, how: RunAgentOptions = {}): Promise<CommandResult> {
-    const { env = process.env, prefix = [], tree } = how;
+    const { env = process.env, prefix = this.prefix, tree } = how;
     const argv = [...prefix, process.execPath, programOf(tree), 'agent', ...this.agentFlags(flags)];
     return capture(argv, { netns: this.netns('node'), cgroup: this.cgroup, env: { PATH: process.env.PATH, ...env } });
   }

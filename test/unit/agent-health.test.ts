@@ -127,7 +127,7 @@ describe('K42: the health check of a Service', () => {
   const here = { nodeName: aNode(1).name };
   const v4 = (last: number, fields: object = here) => aBackend({ address: `10.244.1.${last}`, ...fields });
 
-  test('counts ready backends of this node: each address once, and of two families the one with more', () => {
+  test('D5: counts ready backends of this node: each address once, and of two families the one with more', () => {
     const both = [v4(2), v4(3), v4(4, { nodeName: 'other' }), v4(5, { nodeName: '' })];
     const ipv6 = [aBackend({ address: 'fd00:244::2', ...here })];
     const slices = [

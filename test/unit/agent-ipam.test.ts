@@ -118,7 +118,12 @@ test('a pod gets an address of each family, without the first and the last of IP
   expect(() => node.add(7)).toThrow(new ExhaustedError('no free address in the pod CIDRs 10.244.1.0/29 of node n1'));
 });
 
-test('a family that the node has no CIDR for, or that is not carried, is left out; none at all is an error', () => {
+test('D1: addresses are in the order of the pod CIDRs, which is the order that the cluster prefers', () => {
+  expect(new TestNode(['10.244.1.0/24', 'fd00:244:1::/64']).add(1)).toEqual(['10.244.1.1', 'fd00:244:1::1']);
+  expect(new TestNode(['fd00:244:1::/64', '10.244.1.0/24']).add(1)).toEqual(['fd00:244:1::1', '10.244.1.1']);
+});
+
+test('D2: a family that the node has no CIDR for, or that is not carried, is left out; none at all is an error', () => {
   expect(new TestNode(['fd00:244:1::/64']).add(1)).toEqual(['fd00:244:1::1']);
   const v4 = network({ families: { ipv4: BOTH.ipv4 } });
   expect(new TestNode(['10.244.1.0/24', 'fd00:244:1::/64'], v4).add(1)).toEqual(['10.244.1.1']);

@@ -118,7 +118,7 @@ spec: {clusterID: c1, ${spec}}`;
 describe('Node', () => {
   const node = (rest: string) => `{apiVersion: v1, kind: Node, metadata: {name: a}, ${rest}}`;
 
-  test('is converted with its internal addresses in their order', () => {
+  test('is converted with its internal addresses in their order (D3)', () => {
     const addresses = `[{type: Hostname, address: a}, {type: InternalIP, address: "2001:DB8::0:1"},
       {type: ExternalIP, address: 203.0.113.1}, {type: InternalIP, address: 198.51.100.1}]`;
     expect(
@@ -340,11 +340,11 @@ describe('EndpointSlice', () => {
     expect(convertYaml(slice('addressType: IPv4, endpoints: null, ports: null'))).toMatchObject({ backends: {} });
   });
 
-  test('is ignored when it holds names', () => {
+  test('is ignored when it holds names (D4)', () => {
     expect(convertYaml(slice('addressType: FQDN, endpoints: [{addresses: [example.com]}]'))).toBeUndefined();
   });
 
-  test('skips endpoints of the other family (K5)', () => {
+  test('skips endpoints of the other family (D4, K5)', () => {
     const endpoints = '[{addresses: ["fd00::2"]}, {addresses: [10.244.1.2]}]';
     expect(convertYaml(slice(`addressType: IPv4, endpoints: ${endpoints}, ports: [{port: 80}]`))).toMatchObject({
       backends: { '/TCP': [{ address: '10.244.1.2' }] },

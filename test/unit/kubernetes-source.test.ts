@@ -158,7 +158,7 @@ test('objects of kinds that did not change are the same maps, and a status alone
   expect(snapshots[1]?.slices).toBe(snapshots[0]?.slices);
 });
 
-test("a pod's service account: its token is read anew when the server refuses it", async () => {
+test("D6: a pod's service account, with an API server of IPv6: its token is read anew when the server refuses it", async () => {
   const directory = await mkdtemp(join(tmpdir(), 'ist-account-'));
   try {
     await writeFile(join(directory, 'namespace'), 'isthmus\n');

@@ -78,7 +78,7 @@ function caseOf(family: string, told: Told, error: Error): PacketCase {
   const [source, destination, quoted] = told.before;
   const [newSource, newDestination, newQuoted] = told.after;
   return {
-    name: `${family}: ${error.kind}, ${told.name}`,
+    name: `${family === 'IPv6' ? 'D8: ' : ''}${family}: ${error.kind}, ${told.name}`,
     from: told.from,
     given: told.given,
     in: errorAbout(from(told.from).ip({ source, destination }), quoted.bytes(), error),

@@ -81,7 +81,7 @@ describeDatapath({ name: 'neighbour', file: import.meta.filename }, (get) => {
       }),
     ),
     {
-      name: 'a solicitation of the gateway is answered',
+      name: 'D7: a solicitation of the gateway is answered',
       ...answered,
       in: solicitation({}),
       out: advertisement(LINK_LOCAL),
@@ -107,10 +107,10 @@ describeDatapath({ name: 'neighbour', file: import.meta.filename }, (get) => {
         .payload(wireAddress(V6.gateway)),
       out: advertisement(LINK_LOCAL),
     },
-    { name: 'detection of duplicates is not answered', ...unknown, in: solicitation({ source: '::' }) },
+    { name: 'D7: detection of duplicates is not answered', ...unknown, in: solicitation({ source: '::' }) },
     ...[V6.a, V6.b, V6.node, 'fe80::2', V6.remote].map(
       (target): PacketCase => ({
-        name: `a solicitation of ${target} is not`,
+        name: `D7: a solicitation of ${target} is not`,
         ...unknown,
         in: solicitation({ target }),
       }),

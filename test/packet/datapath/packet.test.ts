@@ -206,40 +206,50 @@ describeDatapath({ name: 'packet', file: import.meta.filename }, (get) => {
       const extended = (packet: Packet) =>
         Array.from({ length: count }).reduce<Packet>((one) => one.extension(60, 16), packet);
       return {
-        name: `${count} IPv6 extension headers stay`,
+        name: `D9: ${count} IPv6 extension headers stay`,
         ...passes,
         in: extended(from('a').ipv6(v6)).tcp(TCP),
         out: extended(from('a').ipv6(out6)).tcp(tcpOut),
       };
     }),
     {
-      name: 'hop-by-hop, routing and destination options stay',
+      name: 'D9: hop-by-hop, routing and destination options stay',
       ...passes,
       in: from('a').ipv6(v6).extension(0).extension(43).extension(60, 24).udp(TCP).payload('x'),
       out: from('a').ipv6(out6).extension(0).extension(43).extension(60, 24).udp(tcpOut).payload('x'),
     },
     {
-      name: 'a fragment header that fragments nothing stays',
+      name: 'D9: a fragment header that fragments nothing stays',
       ...passes,
       in: from('a').ipv6(v6).fragment6({}).tcp(TCP),
       out: from('a').ipv6(out6).fragment6({}).tcp(tcpOut),
     },
     {
-      name: 'IPv6 extension headers of more than 200 bytes',
+      name: 'D9: UDP without a checksum, which IPv6 does not allow, gets none: its receiver drops it',
+      ...passes,
+      in: from('a')
+        .ipv6(v6)
+        .udp({ ...TCP, checksum: 0 }),
+      out: from('a')
+        .ipv6(out6)
+        .udp({ ...tcpOut, checksum: 0 }),
+    },
+    {
+      name: 'D9: IPv6 extension headers of more than 200 bytes',
       from: 'a',
       in: from('a').ipv6(v6).extension(0, 208).tcp(TCP),
       verdict: 'drop',
       drops: { DROP_IP_OPTIONS: 1 },
     },
     {
-      name: 'five IPv6 extension headers',
+      name: 'D9: five IPv6 extension headers',
       from: 'a',
       in: from('a').ipv6(v6).extension(0).extension(60).extension(60).extension(60).extension(60).tcp(TCP),
       verdict: 'drop',
       drops: { DROP_UNSUPPORTED_PROTOCOL: 1 },
     },
     {
-      name: 'an IPv6 extension header beyond the frame',
+      name: 'D9: an IPv6 extension header beyond the frame',
       from: 'a',
       in: from('a')
         .ipv6(v6)
