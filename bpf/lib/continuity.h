@@ -61,8 +61,9 @@ static long option_step(__u32 index, struct option_walk *walk)
 }
 
 /* Offset of the timestamp option in s->options, or -1. Any layout that RFC 9293 allows; the two
- * that Linux sends (SYN: MSS SACK TS, data: NOP NOP TS) take two or three steps. */
-static __always_inline int timestamp_search(__u32 bytes)
+ * that Linux sends (SYN: MSS SACK TS, data: NOP NOP TS) take two or three steps. Not static, so
+ * that the verifier walks the options once, and not for every way that leads here. */
+__noinline int timestamp_search(__u32 bytes)
 {
 	struct option_walk walk = {.bytes = bytes, .found = -1};
 
