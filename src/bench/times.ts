@@ -23,6 +23,7 @@ export function summarizeRuns(about: TimedPath, runs: readonly ClientOutcome[]):
   return {
     ...about,
     ...(Object.fromEntries(spreads) as Record<(typeof FIGURES)[number], Spread>),
+    runs: runs.length,
     errors: total(({ errors }) => errors),
     retransmits: total(({ retransmits }) => retransmits),
     synRetransmits: total(({ synRetransmits }) => synRetransmits),

@@ -1,7 +1,7 @@
 // From times of requests and connections through Services to results. Pure.
 import { TESTS, type Test } from '../clients.js';
 import type { PathTime } from '../report.js';
-import { atLeast, pairedRatios, type Timed } from '../results.js';
+import { atLeast, isItself, pairedRatios, type Timed } from '../results.js';
 import { summarize } from '../statistics.js';
 import { summarizeAll } from '../times.js';
 import { SERVICE_GOALS } from './goals.js';
@@ -9,8 +9,6 @@ import type { ServiceLatencySample, ServicePeer } from './latency.js';
 import type { ServiceResult } from './samples.js';
 
 const OURS: readonly ServicePeer[] = ['socket', 'packet'];
-/** A self-check is good this near to 1, also when its quartiles do not hold 1. */
-const SELF_CHECK_TOLERANCE = 0.01;
 
 type Key = { readonly test: Test; readonly services: number };
 
@@ -41,10 +39,17 @@ function aboutOf({ test, services }: Key) {
 function selfCheck(samples: readonly ServiceLatencySample[], key: Key): ServiceResult[] {
   const spread = summarize(pairedRatios(timesOf(samples, key), { subject: 'direct-again', reference: 'direct' }));
   if (!spread) return [];
-  const met = (spread.low <= 1 && spread.high >= 1) || Math.abs(spread.median - 1) <= SELF_CHECK_TOLERANCE;
   const name = 'the pod itself / the same again';
   return [
-    { section: 'self-check', name, ...aboutOf(key), unit: 'ratio', spread, goal: { kind: 'one', value: 1 }, met },
+    {
+      section: 'self-check',
+      name,
+      ...aboutOf(key),
+      unit: 'ratio',
+      spread,
+      goal: { kind: 'one', value: 1 },
+      met: isItself(spread),
+    },
   ];
 }
 
