@@ -3,7 +3,7 @@ import { TESTS, type Test } from '../clients.js';
 import type { PathTime } from '../report.js';
 import { atLeast, isItself, pairedRatios, type Timed } from '../results.js';
 import { summarize } from '../statistics.js';
-import { summarizeAll } from '../times.js';
+import { summarizeRuns } from '../times.js';
 import { SERVICE_GOALS } from './goals.js';
 import type { ServiceLatencySample, ServicePeer } from './latency.js';
 import type { ServiceResult } from './samples.js';
@@ -125,9 +125,18 @@ function judgeFirst(samples: readonly ServiceLatencySample[], key: Key): Service
   });
 }
 
-/** How long transactions take on every path, by the number of Services. */
+/** How long transactions take on every path, by test and the number of Services. */
 export function serviceTimes(samples: readonly ServiceLatencySample[]): PathTime[] {
-  return summarizeAll(samples, ({ peer, test, services }) =>
-    peer === 'direct-again' ? undefined : { path: peer, test, size: { of: 'Services', count: services } },
+  const groups = Map.groupBy(
+    samples.filter(({ peer }) => peer !== 'direct-again'),
+    ({ peer, test, services }) => `${test} ${String(services).padStart(9)} ${peer}`,
   );
+  return [...groups]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .flatMap(([, runs]) => {
+      const [first] = runs;
+      if (!first) return [];
+      const { peer, test, services } = first;
+      return summarizeRuns({ path: peer, test, size: { of: 'Services', count: services } }, runs) ?? [];
+    });
 }
