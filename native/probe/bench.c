@@ -27,7 +27,7 @@ struct bench {
 	const struct options *options;
 	union address peer;
 	const char *name;
-	int fd; /* -1 for crr, crr_rate and udp_first, which open one a transaction */
+	int fd; /* -1 for crr and crr_rate, which open one a transaction */
 	uint64_t bytes;
 	uint64_t errors;
 	uint64_t errors_in_a_row;
@@ -111,20 +111,6 @@ static int udp_request_response(struct bench *bench)
 			return errno == EAGAIN ? -ETIMEDOUT : -errno;
 	} while (memcmp(answer, request, sizeof(request)));
 	return 0;
-}
-
-/* From a port of its own: the first packet of a flow, and its answer. */
-static int udp_first_packet(struct bench *bench)
-{
-	int rc;
-
-	bench->fd = open_socket(bench, SOCK_DGRAM);
-	if (bench->fd < 0)
-		return bench->fd;
-	rc = udp_request_response(bench);
-	close(bench->fd);
-	bench->fd = -1;
-	return rc;
 }
 
 static void note_result(struct bench *bench, int rc, int64_t time)
@@ -278,7 +264,7 @@ static int prepare(struct bench *bench)
 	bool udp = !strncmp(bench->name, "udp", 3);
 
 	bench->fd = -1;
-	if (!strncmp(bench->name, "crr", 3) || !strcmp(bench->name, "udp_first"))
+	if (!strncmp(bench->name, "crr", 3))
 		return 0;
 	bench->fd = open_socket(bench, udp ? SOCK_DGRAM : SOCK_STREAM);
 	if (bench->fd < 0)
@@ -296,8 +282,6 @@ static void measure(struct bench *bench)
 		repeat(bench, connect_request_response);
 	else if (!strcmp(bench->name, "udp_rr"))
 		repeat(bench, udp_request_response);
-	else if (!strcmp(bench->name, "udp_first"))
-		repeat(bench, udp_first_packet);
 	else if (!strcmp(bench->name, "rr_rate"))
 		repeat_at_rate(bench, request_response);
 	else if (!strcmp(bench->name, "crr_rate"))
@@ -310,8 +294,8 @@ static void measure(struct bench *bench)
 
 static void check_name(const char *name)
 {
-	static const char *const names[] = {"rr",      "crr",	   "udp_rr",   "udp_first",
-					    "rr_rate", "crr_rate", "udp_rate", "stream"};
+	static const char *const names[] = {"rr",	"crr",	    "udp_rr", "rr_rate",
+					    "crr_rate", "udp_rate", "stream"};
 
 	for (unsigned int i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (!strcmp(name, names[i]))

@@ -1,6 +1,6 @@
 // Two reports beside each other: what moved beyond the noise, and what only one of them has. Pure.
 import type { AnyResult, BenchReport, PathTime, Unit } from './report.js';
-import type { Spread } from './statistics.js';
+import { notchOf, type Spread } from './statistics.js';
 
 /** `moved` is neither better nor worse: how a path differs from itself. */
 export type Verdict = 'better' | 'worse' | 'moved' | 'same';
@@ -27,8 +27,6 @@ export interface ReportComparison {
   readonly notes: readonly string[];
 }
 
-/** Half of a notch: two medians whose notches do not touch differ with 95 % confidence (McGill, Tukey, Larsen 1978). */
-const NOTCH = 1.57;
 /** What one run differs from the next by, whatever its own rounds say; shares of the larger median. */
 const FLOORS = { ratio: 0.01, absolute: 0.05, once: 0.1 } as const;
 /** Of another machine they say nothing. */
@@ -87,9 +85,8 @@ function isOutside(median: number, { low, high }: Spread): boolean {
 
 /** The larger of what the rounds say and what runs differ by. */
 function noiseOf(before: Spread, after: Spread, { unit, self }: { unit: Unit; self: number }): number {
-  const notches = [before, after].map(({ low, high, count }) => (NOTCH * (high - low)) / Math.sqrt(count));
   const largest = Math.max(Math.abs(before.median), Math.abs(after.median));
-  return Math.max(Math.hypot(...notches), floorOf(before, after, { unit, self }) * largest);
+  return Math.max(Math.hypot(notchOf(before), notchOf(after)), floorOf(before, after, { unit, self }) * largest);
 }
 
 /** Things that are counted are there or not. */

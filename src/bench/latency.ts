@@ -1,10 +1,10 @@
 // How long a transaction takes, peer by peer, in rounds of random order.
-import { type ClientOutcome, runClient, type Test } from './clients.js';
+import { ALL_TESTS, type ClientOutcome, runClient, type Test } from './clients.js';
 import type { Peer, PeerName } from './peers.js';
 import { SERVER_PORT } from './plan.js';
 import type { PathTime } from './report.js';
 import { shuffle } from './statistics.js';
-import { summarizeAll } from './times.js';
+import { summarizeRuns } from './times.js';
 
 /** One short run. Of one that failed there is no time, and its peer is named as missing with the reason. */
 export interface LatencySample extends ClientOutcome {
@@ -47,8 +47,12 @@ function runOnce({ client, server }: Peer, test: Test, options: LatencyOptions):
   return runClient({ netns: client, address: server.address, port: SERVER_PORT, test }, options);
 }
 
-/** How long transactions take with each peer. */
+/** How long transactions take with each peer, in their order. */
 export function timesOf(latency: readonly LatencySample[], peers: readonly Pick<Peer, 'name' | 'title'>[]): PathTime[] {
-  const titles = new Map(peers.map(({ name, title }) => [name, title]));
-  return summarizeAll(latency, ({ peer, test }) => ({ path: peer, title: titles.get(peer) ?? peer, test }));
+  return peers.flatMap(({ name, title }) =>
+    ALL_TESTS.flatMap((test) => {
+      const runs = latency.filter((sample) => sample.peer === name && sample.test === test);
+      return runs.length === 0 ? [] : (summarizeRuns({ path: name, title, test }, runs) ?? []);
+    }),
+  );
 }

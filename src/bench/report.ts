@@ -53,7 +53,7 @@ const timeSchema = z
   .strictObject({
     path: z.string(),
     title: z.string().exactOptional(),
-    test: z.enum(['rr', 'crr', 'udp_rr', 'udp_first']),
+    test: z.enum(['rr', 'crr', 'udp_rr']),
     size: size.exactOptional(),
     /** Microseconds: the spread of a run's figure over the rounds. A mean shows stalls that a p50 hides. */
     mean: spread,
@@ -61,6 +61,8 @@ const timeSchema = z
     p90: spread,
     p99: spread,
     p999: spread,
+    /** How many there were; the figures above are of those in which something came through. */
+    runs: z.int().min(1),
     /** Of all runs together: what failed, and what the client's kernel sent again. */
     errors: z.int().min(0),
     retransmits: z.int().min(0),

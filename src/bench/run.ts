@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import type { Bed } from './bed.js';
 import { buildBed } from './bed.js';
-import { DATAGRAM_TESTS, TESTS, type Test } from './clients.js';
+import { ALL_TESTS, TESTS, type Test } from './clients.js';
 import { measureCost } from './cost.js';
 import type { Section } from './goals.js';
 import { COMPARISONS, SECTIONS, SELF_CHECK } from './goals.js';
@@ -105,9 +105,7 @@ function comparedRuns(peers: readonly Peer[], sections: readonly Section[]): Lat
   const wanted = [...compared, ...TESTS.map((test) => ({ ...SELF_CHECK, test }))];
   const isWanted = (name: PeerName, test: Test): boolean =>
     wanted.some((one) => one.test === test && (one.subject === name || one.reference === name));
-  return [...TESTS, ...DATAGRAM_TESTS].flatMap((test) =>
-    peers.filter(({ name }) => isWanted(name, test)).map((peer) => ({ peer, test })),
-  );
+  return ALL_TESTS.flatMap((test) => peers.filter(({ name }) => isWanted(name, test)).map((peer) => ({ peer, test })));
 }
 
 async function packets({ bed, effort, signal }: Measuring): Promise<Samples['packets'][number][]> {

@@ -8,6 +8,14 @@ export interface Spread {
   readonly count: number;
 }
 
+/**
+ * How far the median of many such rounds may be from this one, with 95 % confidence: half of a notch (McGill, Tukey,
+ * Larsen 1978).
+ */
+export function notchOf({ low, high, count }: Spread): number {
+  return (1.57 * (high - low)) / Math.sqrt(count);
+}
+
 /** undefined when there is nothing to summarize. */
 export function summarize(values: readonly number[]): Spread | undefined {
   if (values.length === 0) return undefined;

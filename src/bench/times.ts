@@ -23,26 +23,10 @@ export function summarizeRuns(about: TimedPath, runs: readonly ClientOutcome[]):
   return {
     ...about,
     ...(Object.fromEntries(spreads) as Record<(typeof FIGURES)[number], Spread>),
+    runs: runs.length,
     errors: total(({ errors }) => errors),
     retransmits: total(({ retransmits }) => retransmits),
     synRetransmits: total(({ synRetransmits }) => synRetransmits),
     troubled: runs.filter(({ errors, synRetransmits }) => errors + synRetransmits > 0).length,
   };
-}
-
-/** Runs that belong together, by what tells them apart; without those of which nothing came through. */
-export function summarizeAll<R extends ClientOutcome>(
-  runs: readonly R[],
-  aboutOf: (run: R) => TimedPath | undefined,
-): PathTime[] {
-  const groups = new Map<string, { readonly about: TimedPath; readonly runs: R[] }>();
-  for (const run of runs) {
-    const about = aboutOf(run);
-    if (about === undefined) continue;
-    const key = JSON.stringify(about);
-    const group = groups.get(key) ?? { about, runs: [] };
-    group.runs.push(run);
-    groups.set(key, group);
-  }
-  return [...groups.values()].flatMap(({ about, runs }) => summarizeRuns(about, runs) ?? []);
 }

@@ -19,7 +19,7 @@ export function aResult(values: readonly number[], facts: Partial<AnyResult> = {
 export function aTime(median: number, facts: Partial<PathTime> = {}): PathTime {
   const times = (factor: number): Spread => spreadOf(median * factor * 0.99, median * factor, median * factor * 1.01);
   const figures = { mean: times(1.1), p50: times(1), p90: times(1.2), p99: times(2), p999: times(4) };
-  const troubles = { errors: 0, retransmits: 0, synRetransmits: 0, troubled: 0 };
+  const troubles = { runs: 3, errors: 0, retransmits: 0, synRetransmits: 0, troubled: 0 };
   return { path: 'island', title: 'ours: pod to outside, island', test: 'crr', ...figures, ...troubles, ...facts };
 }
 

@@ -58,9 +58,9 @@ const PLANS: Readonly<Record<Benchmark, readonly Plan[]>> = {
       title: 'Island against flat, and both against the kernel',
       caption:
         'From a pod to a host outside: translated by us, not translated, routed by the kernel, masqueraded by it. udp_rr are ' +
-        'datagrams from one port, udp_first each from a new one: the first packet of a flow.',
+        'datagrams there and back.',
       unit: 'ratio',
-      sections: ['island', 'masquerade', 'first-packet'],
+      sections: ['island', 'masquerade'],
     }),
     bars({
       id: 'ipv6',

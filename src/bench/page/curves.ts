@@ -81,7 +81,9 @@ const SHARES = [
   ['mean', 'mean'],
 ] as const;
 const PANEL_WIDTH = 240;
-const TICKS = [10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 2000, 5000, 10_000, 100_000, 1_000_000];
+const TICKS = [
+  3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 2000, 5000, 10_000, 100_000, 1_000_000,
+];
 
 /** Percentiles as curves and the mean beside them; all panels have one scale, which is logarithmic. */
 export function percentilesSpec(times: readonly PathTime[], panels: readonly Panel[]): object {
@@ -102,7 +104,7 @@ interface PanelOptions {
 }
 
 function panelSpec(times: readonly PathTime[], panel: Panel, { domain, first }: PanelOptions): object {
-  const shown = times.filter(({ path }) => panel.paths.includes(path));
+  const shown = panel.paths.flatMap((path) => times.filter((time) => time.path === path));
   const scale = { type: 'log', domain, nice: false };
   const axis = { labels: first, ticks: first, domain: first, values: TICKS };
   const y = (field: string): object => ({

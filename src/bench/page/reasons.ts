@@ -7,16 +7,18 @@ interface Explanation {
   readonly section: string;
   readonly name: RegExp;
   /** undefined when this run has not measured it. */
-  readonly explain: (result: AnyResult, results: readonly AnyResult[]) => string | undefined;
+  readonly explain: (result: AnyResult, report: Pick<BenchReport, 'results' | 'times'>) => string | undefined;
 }
 
 const EXPLANATIONS: readonly Explanation[] = [
   { section: 'same-node', name: /^same-node \/ raw$/, explain: beside('bare-same') },
   { section: 'cross-node', name: /^cross-node \/ host-host$/, explain: beside('bare-cross') },
+  { section: 'island', name: /^island \/ flat$/, explain: programsBeside },
+  { section: 'masquerade', name: /^island \/ masquerade$/, explain: withoutTranslation },
   {
     section: 'packets',
     name: /50 k flows|island \/ (flat|masquerade)$/,
-    explain: (result, results) => {
+    explain: (result, { results }) => {
       if (result.what !== '50 k flows') return undefined;
       const random = results.find(
         ({ section, what, name }) =>
@@ -30,7 +32,7 @@ const EXPLANATIONS: readonly Explanation[] = [
   {
     section: 'programming',
     name: /^from nothing, in the kernel, ours/,
-    explain: (result, results) => {
+    explain: (result, { results }) => {
       const kernel = results.find(({ name, what }) => name.trim() === 'in the kernel' && what === result.what);
       if (kernel?.spread === undefined || kernel.note === undefined) return undefined;
       return `${kernel.note} take the kernel ${formatWithUnit(kernel.spread.median, kernel.unit)}`;
@@ -39,14 +41,14 @@ const EXPLANATIONS: readonly Explanation[] = [
 ];
 
 /** One sentence without a full stop; undefined when no measurement says why. */
-export function reasonOf(result: AnyResult, { results }: BenchReport): string | undefined {
+export function reasonOf(result: AnyResult, report: BenchReport): string | undefined {
   const found = EXPLANATIONS.find(({ section, name }) => section === result.section && name.test(result.name));
-  return found?.explain(result, results);
+  return found?.explain(result, report);
 }
 
 /** What the smallest programs reach against the same limit, and how near to them we are. */
 function beside(bare: string): Explanation['explain'] {
-  return ({ path, peer, what }, results) => {
+  return ({ path, peer, what }, { results }) => {
     const at = (subject?: string, reference?: string): AnyResult | undefined =>
       results.find((one) => one.path === subject && one.peer === reference && one.what === what);
     const [limit, near] = [at(bare, peer)?.spread, at(path, bare)?.spread];
@@ -56,4 +58,26 @@ function beside(bare: string): Explanation['explain'] {
       `${near.median.toFixed(3)} of them`
     );
   };
+}
+
+/** What the programs take more, packet by packet: new connections do more than that. */
+function programsBeside({ what }: AnyResult, { results, times }: Pick<BenchReport, 'results' | 'times'>) {
+  const time = times.find(({ path, test }) => path === 'flat' && test === what)?.p50.median;
+  const taken = (name: string): number | undefined =>
+    results.find((one) => one.section === 'programs' && one.name === name)?.spread?.median;
+  const ways = ['to outside', 'from outside'].map(
+    (way) => (taken(`island, ${way}`) ?? 0) - (taken(`flat, ${way}`) ?? 0),
+  );
+  if (time === undefined || what === 'crr' || ways.some((more) => more <= 0)) return undefined;
+  const [out, back] = ways.map((more) => `${more.toFixed(0)} ns`);
+  return `the programs take ${out} more out and ${back} more back, of ${time.toFixed(2)} us that flat takes in all`;
+}
+
+/** What is left to gain: no translation at all. */
+function withoutTranslation({ what }: AnyResult, { times }: Pick<BenchReport, 'times'>) {
+  const at = (name: string): number | undefined =>
+    times.find(({ path, test }) => path === name && test === what)?.p50.median;
+  const [flat, masquerade] = [at('flat'), at('masquerade')];
+  if (flat === undefined || masquerade === undefined) return undefined;
+  return `without any translation (flat) it is ${(masquerade / flat).toFixed(3)} on this machine, by the medians`;
 }

@@ -88,7 +88,7 @@ export function timeRow({ path, test, size, title, ...time }: PathTime): TimeRow
     p999: p999.median.toFixed(2),
     mean: mean.median.toFixed(2),
     retransmits: String(retransmits),
-    troubled: `${troubled} of ${p50.count}`,
+    troubled: `${troubled} of ${time.runs}`,
     title: title ?? '',
   };
 }
@@ -99,7 +99,7 @@ export function describeRun({ machine, settings, versions, missing, notes, secon
   return [
     `kernel ${machine.kernel}, ${machine.processor}, ${machine.cpus} CPUs; measured on CPU ${machine.cpu}, real time`,
     `${settings.rounds} rounds${length}, in random order, ${seconds} s in all; ratios and differences are paired by round`,
-    'rr: request and response; crr: connect, request, response, close; udp_first: each datagram from a new port',
+    'rr: request and response; crr: connect, request, response, close; udp_rr: the same with datagrams',
     'ratios above 1 are faster, unless it says cost',
     ...Object.entries(versions).map(([name, version]) => `${name}: ${version}`),
     ...notes.map((note) => `note: ${note}`),
