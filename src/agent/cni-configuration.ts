@@ -115,13 +115,27 @@ export function parseWishes(config: NetworkConfiguration, args: CniArguments): W
 }
 
 function parseRuntimeConfig({ runtimeConfig, ipam }: NetworkConfiguration): z.infer<typeof RuntimeConfig> {
-  const parsed = RuntimeConfig.safeParse(runtimeConfig ?? {});
+  const parsed = RuntimeConfig.safeParse(withSmallInitials(runtimeConfig ?? {}));
   if (!parsed.success) throw invalid('runtimeConfig is invalid', z.prettifyError(parsed.error));
   // Ranges are for whoever chooses the addresses.
   const field = UNSUPPORTED.find((name) => parsed.data[name] != null && !(name === 'ipRanges' && ipam?.type));
   if (field === undefined) return parsed.data;
   const what = `runtimeConfig.${field} is not supported`;
   throw new CniError(CNI_CODES.unsupportedField, what, `nothing was changed; take ${field} from capabilities`);
+}
+
+/**
+ * Of every key, whatever is in it: containerd writes `HostPort` where the specification says `hostPort`, for readers in Go
+ * take either.
+ */
+function withSmallInitials(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withSmallInitials);
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value).map(([key, inner]) => [
+    `${key.charAt(0).toLowerCase()}${key.slice(1)}`,
+    withSmallInitials(inner),
+  ]);
+  return Object.fromEntries(entries);
 }
 
 function invalid(what: string, why: string): CniError {

@@ -7,10 +7,7 @@ import type { ClusterNode } from './plan.js';
 /** How many there are, by what they are. */
 export type Holdings = Readonly<Record<string, number>>;
 
-/**
- * Links that are bound to a device, tcx among them, are not pinned: those of a device go with it, and the agent holds a descriptor
- * of each as long as it has one. Connections of the agent come and go, so sockets are left out.
- */
+/** The link of every attached program is pinned, tcx among them. Connections of the agent come and go, so sockets are left out. */
 const COUNT = `
 count() { echo "$1 $(wc -l)"; }
 ip -o link show | count links
@@ -20,7 +17,6 @@ ip neigh show nud permanent | count neighbours
 ip netns list | count namespaces
 find /run/isthmus/endpoints -type f | count records
 find /sys/fs/bpf -type f | count pins
-bpftool net show | grep -c '^ist' | sed 's/^/attachments /'
 # In brackets, so that it is not this script that is found.
 pid=$(pgrep --full 'isthmus/build/src/cli/main[.]js agent')
 find "/proc/$pid/fd" -type l -printf '%l\\n' | grep -v '^socket:' | count descriptors

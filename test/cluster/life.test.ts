@@ -39,6 +39,8 @@ interface EventObject extends KubernetesObject {
 const UP_MS = 300_000;
 const WEB = { name: 'web', replicas: 6, port: 80, nodePort: 30081 } as const;
 const OTHER_IMAGE = 'isthmus.test/isthmus:2';
+/** Longer than a Lease, and than the agents' first pauses between two attempts; each further second is two of waiting. */
+const AWAY_MS = 17_000;
 const BURST = 50;
 const CHURN = 100;
 
@@ -306,6 +308,7 @@ describe.skipIf(typeof programs === 'string')(`life of a cluster of three nodes$
       ],
       [],
     );
+    const away = performance.now();
     await killEtcd(cluster.plane);
     await killApiServer(cluster.plane);
     const agent = await agentPid(node(1));
@@ -319,8 +322,7 @@ describe.skipIf(typeof programs === 'string')(`life of a cluster of three nodes$
       return pid !== '' && id !== before.id;
     };
     expect(await until(renewed, 60_000), 'the pod has a new sandbox while nobody answers').toBe(true);
-    // Longer than a Lease, and than the agents' first pauses between two attempts.
-    await pause(10_000);
+    await pause(Math.max(0, away + AWAY_MS - performance.now()));
     startEtcd(cluster.plane);
     startApiServer(cluster.plane);
     await waitForApiServer(cluster.plane);

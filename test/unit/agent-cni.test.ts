@@ -179,6 +179,20 @@ test('C11: port mappings, bandwidth and dns as runtimes pass them', () => {
   });
 });
 
+test("C11: what containerd passes has the names of its own fields, which readers in Go take for the specification's", () => {
+  const runtimeConfig = {
+    portMappings: [{ HostPort: 9080, ContainerPort: 80, Protocol: 'udp', HostIP: '' }],
+    bandwidth: { IngressRate: 8_000_000, IngressBurst: 80_000, EgressRate: 0, EgressBurst: 0 },
+    dns: { Servers: ['10.96.0.10'], Searches: null, Options: null },
+  };
+  expect(parseCniRequest(request({}, { runtimeConfig })).wishes).toEqual({
+    addresses: [],
+    hostPorts: [{ hostPort: 9080, containerPort: 80, protocol: 'UDP', hostIP: '' }],
+    bandwidth: { ingress: { rate: 8_000_000, burst: 80_000 } },
+    dns: { nameservers: ['10.96.0.10'] },
+  });
+});
+
 test.each<[string, object, number, RegExp]>([
   ['a host port of 0', { portMappings: [{ hostPort: 0, containerPort: 80 }] }, 7, /runtimeConfig/],
   ['a container port of 65536', { portMappings: [{ hostPort: 1, containerPort: 65536 }] }, 7, /runtimeConfig/],
