@@ -8,8 +8,6 @@ import { run, start, until } from '../../src/testbed/command.js';
 import { ROOT } from '../../src/testbed/files.js';
 import type { Cluster } from './cluster.js';
 import { clusterUp } from './cluster.js';
-import { agentPid, sandboxOf } from './containers.js';
-import { killApiServer, startApiServer, waitForApiServer } from './control-plane.js';
 import { routeToPods } from './fabric.js';
 import { install, NAMESPACE, waitUntilReady, writeOverlay } from './installation.js';
 import { Kubectl, type KubernetesObject } from './kubectl.js';
@@ -18,7 +16,7 @@ import type { ClusterNode } from './plan.js';
 import { API_SERVICE, DNS_DOMAIN, probeOf } from './plan.js';
 import { Plugin } from './plugin.js';
 import { findPrograms } from './programs.js';
-import { type Pod, podAddress, probeFrom, probeFromPod, Requests, Sender, sawAddress } from './traffic.js';
+import { type Pod, podAddress, probeFrom, probeFromPod, sawAddress } from './traffic.js';
 import { describeVersions } from './versions.js';
 import { dnsManifests, WEB, webManifests } from './workload.js';
 
@@ -252,52 +250,6 @@ describe.skipIf(typeof programs === 'string')(`a cluster of three nodes${reason}
   });
 
   describe('cluster life', () => {
-    const SECONDS = 90;
-    const stream = (address: string, port: number): string[] => {
-      return ['udp', address, String(port), 'stream', '--rate', '100', '--seconds', String(SECONDS)];
-    };
-    const hold = (address: string, port: number): string[] => {
-      return ['tcp', address, String(port), 'hold', '--rate', '20', '--seconds', String(SECONDS)];
-    };
-
-    test('a rolling update of the agents loses no packet and no connection', async () => {
-      const { outside } = cluster.plan;
-      const senders = await Promise.all([
-        Sender.start(kubectl, 'roll-pod-4', {
-          node: 'n1',
-          argv: stream(podAddress(webOn('n2'), 'ipv4'), WEB.targetPort),
-        }),
-        Sender.start(kubectl, 'roll-pod-6', {
-          node: 'n2',
-          argv: stream(podAddress(webOn('n3'), 'ipv6'), WEB.targetPort),
-        }),
-        Sender.start(kubectl, 'roll-out', { node: 'n3', argv: stream(outside.addresses.ipv4, SERVER_PORT) }),
-        Sender.start(kubectl, 'roll-out-tcp', { node: 'n1', argv: hold(outside.addresses.ipv4, SERVER_PORT) }),
-        Sender.start(kubectl, 'roll-service', { node: 'n2', argv: hold(service.ipv4, WEB.port) }),
-      ]);
-      const entering = probeFrom(cluster.plan, outside, hold(node(2).addresses.ipv4, WEB.nodePort));
-      const asking = cluster.plan.nodes.map(
-        ({ addresses }) => new Requests(() => probeFrom(cluster.plan, outside, who(addresses.ipv4, WEB.nodePort))),
-      );
-      const inside = new Requests(() => probeFrom(cluster.plan, node(0), who(service.ipv6, WEB.port)));
-      await kubectl.run('rollout', 'restart', 'daemonset/isthmus', '-n', NAMESPACE);
-      await kubectl.run('rollout', 'status', 'daemonset/isthmus', '-n', NAMESPACE, `--timeout=${SECONDS - 10}s`);
-      const requests = await Promise.all([...asking, inside].map((one) => one.stop()));
-      const reports = [...(await Promise.all(senders.map((sender) => sender.report(SECONDS)))), await entering];
-      const total = (pick: (report: ProbeReport) => number | undefined): number =>
-        reports.reduce((sum, report) => sum + (pick(report) ?? 0), 0);
-      const asked = requests.reduce((sum, { count }) => sum + count, 0);
-      const failures = requests.flatMap((one) => one.failures);
-      const lost = total((report) => (report.sent ?? 0) - (report.received ?? 0));
-      console.log(
-        `rolling update: ${total(({ sent }) => sent)} packets sent, ${lost} lost; ${asked} requests, ${failures.length} failed`,
-      );
-      for (const report of reports) expect(report).toMatchObject({ ok: true, errors: 0 });
-      expect({ lost, failures }).toEqual({ lost: 0, failures: [] });
-      expect(asked).toBeGreaterThan(100);
-      await Promise.all(senders.map((sender) => sender.remove()));
-    }, 240_000);
-
     test('agents go on with capabilities in place of privileges, and pods are added by them', async () => {
       await kubectl.run('apply', '-k', writeOverlay(cluster, 'island', 'capabilities'));
       await waitUntilReady(kubectl);
@@ -332,48 +284,6 @@ describe.skipIf(typeof programs === 'string')(`a cluster of three nodes${reason}
         expect(outside).toMatchObject({ ok: true });
         const argv = who(node(2).addresses[family], WEB.nodePort);
         expect(await probeFrom(cluster.plan, cluster.plan.outside, argv)).toMatchObject({ ok: true });
-      }
-    }, 240_000);
-
-    test('without the API server pods go on, die and come back, and an agent starts again', async () => {
-      const streaming = await Sender.start(kubectl, 'outage', {
-        node: 'n2',
-        argv: [
-          'udp',
-          podAddress(webOn('n3'), 'ipv4'),
-          String(WEB.targetPort),
-          'stream',
-          '--rate',
-          '100',
-          '--seconds',
-          '30',
-        ],
-      });
-      const victim = webOn('n1');
-      await killApiServer(cluster.plane);
-      expect((await kubectl.capture('get', 'nodes', '--request-timeout=1s')).status).not.toBe(0);
-      const before = await sandboxOf(node(0), victim.metadata.name);
-      await runOn(node(0), ['kill', '-KILL', before.pid]);
-      const renewed = async (): Promise<boolean> => {
-        const { id, pid } = await sandboxOf(node(0), victim.metadata.name);
-        return pid !== '' && id !== before.id;
-      };
-      expect(await until(renewed, 30_000), 'the pod has a new sandbox').toBe(true);
-      const agent = await agentPid(node(1));
-      await runOn(node(1), ['kill', '-KILL', agent]);
-      const restarted = async (): Promise<boolean> => ![agent, ''].includes(await agentPid(node(1)));
-      expect(await until(restarted, 30_000), 'the agent runs again').toBe(true);
-      startApiServer(cluster.plane);
-      await waitForApiServer(cluster.plane);
-      await kubectl.run('rollout', 'status', `deployment/${WEB.name}`, '--timeout=60s');
-      await waitUntilReady(kubectl);
-      expect(await streaming.report(60)).toMatchObject({ ok: true, lost: 0 });
-      await streaming.remove();
-      web = await kubectl.list<Pod>('pods', '-l', `app=${WEB.name}`);
-      for (const pod of web) {
-        expect(await probeFrom(cluster.plan, node(2), who(podAddress(pod, 'ipv4'), WEB.targetPort))).toMatchObject({
-          ok: true,
-        });
       }
     }, 240_000);
 
