@@ -133,7 +133,7 @@ describe.each(['client', 'node'])('from %s', (from) => {
   };
 
   test.each(FRONTENDS)(
-    'K8 K48: TCP to a %s %o reaches the backend untranslated, and is shown the frontend',
+    'K8 K31 K48: TCP to a %s %o reaches the backend untranslated, and is shown the frontend',
     async (_, to) => {
       const answer = await program(from).who(to);
       expect(answer).toMatchObject({ peer: to });
@@ -142,7 +142,7 @@ describe.each(['client', 'node'])('from %s', (from) => {
     },
   );
 
-  test.each(FRONTENDS)('K8 K48: UDP to a %s %o, connected and not', async (_, to) => {
+  test.each(FRONTENDS)('K8 K31 K48: UDP to a %s %o, connected and not', async (_, to) => {
     for (const connected of [true, false]) {
       const answer = await whoByDatagram(from, to, connected);
       expect(answer).toMatchObject({ peer: to });
