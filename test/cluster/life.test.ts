@@ -47,6 +47,10 @@ const CHURN = 100;
 const programs = await findPrograms();
 const reason = typeof programs === 'string' ? `: skipped: ${programs}` : '';
 
+interface Slice extends KubernetesObject {
+  readonly endpoints?: readonly { readonly addresses: readonly string[] }[];
+}
+
 describe.skipIf(typeof programs === 'string')(`life of a cluster of three nodes${reason}`, () => {
   let cluster: Cluster;
   let kubectl: Kubectl;
@@ -247,8 +251,21 @@ describe.skipIf(typeof programs === 'string')(`life of a cluster of three nodes$
     const holdings = (): Promise<readonly Holdings[]> =>
       Promise.all(cluster.plan.nodes.map((one) => holdingsOf(kubectl, one)));
 
+    /** When nothing comes or goes any more: pods of earlier tests take their time to go. */
+    const settled = async (): Promise<readonly Holdings[]> => {
+      let now = await holdings();
+      const still = async (): Promise<boolean> => {
+        const last = now;
+        await pause(3000);
+        now = await holdings();
+        return JSON.stringify(now) === JSON.stringify(last);
+      };
+      expect(await until(still, 60_000)).toBe(true);
+      return now;
+    };
+
     test(`a burst of ${BURST} pods, then ${CHURN}: all of them are reached in both families`, async () => {
-      before = await holdings();
+      before = await settled();
       await kubectl.run('create', 'namespace', 'churn');
       using watch = new StartupWatch(kubectl, 'churn');
       await kubectl.apply(serversManifest({ name: 'churn', namespace: 'churn', replicas: BURST }));
@@ -367,6 +384,17 @@ describe.skipIf(typeof programs === 'string')(`life of a cluster of three nodes$
     }, 240_000);
 
     test('a drained node fails no request', async () => {
+      // A pod that was renewed after the loss of power has another address, and whoever keeps the slices must have heard.
+      const listed = async (): Promise<readonly string[]> => {
+        const slices = await kubectl.list<Slice>('endpointslices', '-l', `kubernetes.io/service-name=${WEB.name}`);
+        return slices.flatMap(({ endpoints }) => (endpoints ?? []).flatMap(({ addresses }) => addresses)).sort();
+      };
+      const current = async (): Promise<boolean> => {
+        const own = (await pods(WEB.name)).flatMap((pod) => FAMILIES.map((family) => podAddress(pod, family))).sort();
+        return own.every((address) => address !== '') && JSON.stringify(await listed()) === JSON.stringify(own);
+      };
+      expect(await until(current, 30_000), 'slices have the addresses of all pods, and no others').toBe(true);
+      await pause(1000);
       const asking = cluster.plan.nodes.map(
         ({ addresses }) => new Requests(() => askFromOutside(addresses.ipv4, WEB.nodePort)),
       );
