@@ -155,6 +155,29 @@ static __noinline int flow_at_wrong_device(struct packet *pkt, struct flow *flow
 	return flow_remove_by(s, &pkt->key, flow) ? 0 : -DROP_WRONG_DEVICE;
 }
 
+/*
+ * Whether a connection to a Service that has ended begins anew from the same port. It gets a backend
+ * as from any other port: the former one may be none any more.
+ */
+static __always_inline bool flow_starts_over(const struct packet *pkt, const struct flow *flow)
+{
+	__u32 chosen = FLOW_REWRITE_DESTINATION | FLOW_ENCAPSULATE;
+
+	return (pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN &&
+	       !(flow->flags & FLOW_REPLY) && flow->flags & chosen &&
+	       (flow->flags & FLOW_RESET || flow_is_closed(flow));
+}
+
+/* What is left of it gives way (0). */
+static __noinline int flow_give_way(struct packet *pkt, struct flow *flow)
+{
+	struct scratch *s = scratch_get();
+
+	if (s)
+		flow_remove_by(s, &pkt->key, flow);
+	return 0;
+}
+
 /* An established flow ends here. Goes on (0) with a packet that belongs to none. */
 static __always_inline int flow_lookup(struct packet *pkt)
 {
@@ -167,6 +190,8 @@ static __always_inline int flow_lookup(struct packet *pkt)
 		return 0;
 	if (flow->ifindex_in != pkt->skb->ifindex)
 		return flow_at_wrong_device(pkt, flow);
+	if (flow_starts_over(pkt, flow))
+		return flow_give_way(pkt, flow);
 	return flow_apply(pkt, flow);
 }
 

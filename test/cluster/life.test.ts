@@ -245,71 +245,6 @@ describe.skipIf(typeof programs === 'string')(`life of a cluster of three nodes$
     return [...new Set(images.trim().split('\n'))];
   }
 
-  describe('pods by the hundred', () => {
-    let before: readonly Holdings[];
-
-    const holdings = (): Promise<readonly Holdings[]> =>
-      Promise.all(cluster.plan.nodes.map((one) => holdingsOf(kubectl, one)));
-
-    /** When nothing comes or goes any more: pods of earlier tests take their time to go. */
-    const settled = async (): Promise<readonly Holdings[]> => {
-      let now = await holdings();
-      const still = async (): Promise<boolean> => {
-        const last = now;
-        await pause(3000);
-        now = await holdings();
-        return JSON.stringify(now) === JSON.stringify(last);
-      };
-      expect(await until(still, 60_000)).toBe(true);
-      return now;
-    };
-
-    test(`a burst of ${BURST} pods, then ${CHURN}: all of them are reached in both families`, async () => {
-      before = await settled();
-      await kubectl.run('create', 'namespace', 'churn');
-      using watch = new StartupWatch(kubectl, 'churn');
-      await kubectl.apply(serversManifest({ name: 'churn', namespace: 'churn', replicas: BURST }));
-      const times = await watch.wait(BURST, 90_000);
-      expect(times).toHaveLength(BURST);
-      const [p50, p99] = [quantile(times, 0.5), quantile(times, 0.99)].map((ms) => (ms / 1000).toFixed(1));
-      console.log(`life: burst of ${BURST} pods: startup p50 ${p50} s, p99 ${p99} s (goal: p99 of 5 s)`);
-      await kubectl.run('scale', 'deployment/churn', '-n', 'churn', `--replicas=${CHURN}`);
-      expect(await watch.wait(CHURN, 120_000)).toHaveLength(CHURN);
-      const all = await pods('churn', '-n', 'churn');
-      const addresses = all.flatMap((pod) => FAMILIES.map((family) => podAddress(pod, family)));
-      expect(new Set(addresses).size).toBe(2 * CHURN);
-      const unreached: string[] = [];
-      const queue = [...addresses];
-      const worker = async (): Promise<void> => {
-        for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
-          if (!(await ask(node(0), next, SERVER_PORT)).ok) unreached.push(next);
-        }
-      };
-      await Promise.all(Array.from({ length: 8 }, worker));
-      expect(unreached).toEqual([]);
-    }, 300_000);
-
-    test('a namespace that is deleted leaves nothing of its pods on any node', async () => {
-      const during = await holdings();
-      await kubectl.run('delete', 'namespace', 'churn', '--wait=true', '--timeout=110s');
-      let after = during;
-      const same = async (): Promise<boolean> => {
-        after = await holdings();
-        return JSON.stringify(after) === JSON.stringify(before);
-      };
-      await until(same, 20_000);
-      for (const [index, { name }] of cluster.plan.nodes.entries()) {
-        const line = Object.entries(before[index] ?? {})
-          .map(([what, count]) => [what, count, during[index]?.[what], after[index]?.[what]] as const)
-          .filter(([, ...counts]) => new Set(counts).size > 1)
-          .map(([what, ...counts]) => `${what} ${counts.join('/')}`);
-        console.log(`life: ${name} before/with/after ${CHURN} pods: ${line.join(', ')}`);
-      }
-      expect(during[0]?.records).toBeGreaterThan(before[0]?.records ?? 0);
-      expect(after).toEqual(before);
-    }, 180_000);
-  });
-
   test('etcd and the API server are away: an agent that starts then wires a pod that dies; what changes later arrives', async () => {
     const victim = await webOn('n2');
     const streaming = await Background.start(
@@ -452,6 +387,71 @@ describe.skipIf(typeof programs === 'string')(`life of a cluster of three nodes$
     const [restarts = '0', address = ''] = (await kubectl.run('get', 'pod', name, '-o', path)).split(' ');
     return { restarts: Number(restarts), address };
   }
+
+  describe('pods by the hundred', () => {
+    let before: readonly Holdings[];
+
+    const holdings = (): Promise<readonly Holdings[]> =>
+      Promise.all(cluster.plan.nodes.map((one) => holdingsOf(kubectl, one)));
+
+    /** When nothing comes or goes any more: pods of earlier tests take their time to go. */
+    const settled = async (): Promise<readonly Holdings[]> => {
+      let now = await holdings();
+      const still = async (): Promise<boolean> => {
+        const last = now;
+        await pause(3000);
+        now = await holdings();
+        return JSON.stringify(now) === JSON.stringify(last);
+      };
+      expect(await until(still, 60_000)).toBe(true);
+      return now;
+    };
+
+    test(`a burst of ${BURST} pods, then ${CHURN}: all of them are reached in both families`, async () => {
+      before = await settled();
+      await kubectl.run('create', 'namespace', 'churn');
+      using watch = new StartupWatch(kubectl, 'churn');
+      await kubectl.apply(serversManifest({ name: 'churn', namespace: 'churn', replicas: BURST }));
+      const times = await watch.wait(BURST, 90_000);
+      expect(times).toHaveLength(BURST);
+      const [p50, p99] = [quantile(times, 0.5), quantile(times, 0.99)].map((ms) => (ms / 1000).toFixed(1));
+      console.log(`life: burst of ${BURST} pods: startup p50 ${p50} s, p99 ${p99} s (goal: p99 of 5 s)`);
+      await kubectl.run('scale', 'deployment/churn', '-n', 'churn', `--replicas=${CHURN}`);
+      expect(await watch.wait(CHURN, 120_000)).toHaveLength(CHURN);
+      const all = await pods('churn', '-n', 'churn');
+      const addresses = all.flatMap((pod) => FAMILIES.map((family) => podAddress(pod, family)));
+      expect(new Set(addresses).size).toBe(2 * CHURN);
+      const unreached: string[] = [];
+      const queue = [...addresses];
+      const worker = async (): Promise<void> => {
+        for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
+          if (!(await ask(node(0), next, SERVER_PORT)).ok) unreached.push(next);
+        }
+      };
+      await Promise.all(Array.from({ length: 8 }, worker));
+      expect(unreached).toEqual([]);
+    }, 300_000);
+
+    test('a namespace that is deleted leaves nothing of its pods on any node', async () => {
+      const during = await holdings();
+      await kubectl.run('delete', 'namespace', 'churn', '--wait=true', '--timeout=110s');
+      let after = during;
+      const same = async (): Promise<boolean> => {
+        after = await holdings();
+        return JSON.stringify(after) === JSON.stringify(before);
+      };
+      await until(same, 20_000);
+      for (const [index, { name }] of cluster.plan.nodes.entries()) {
+        const line = Object.entries(before[index] ?? {})
+          .map(([what, count]) => [what, count, during[index]?.[what], after[index]?.[what]] as const)
+          .filter(([, ...counts]) => new Set(counts).size > 1)
+          .map(([what, ...counts]) => `${what} ${counts.join('/')}`);
+        console.log(`life: ${name} before/with/after ${CHURN} pods: ${line.join(', ')}`);
+      }
+      expect(during[0]?.records).toBeGreaterThan(before[0]?.records ?? 0);
+      expect(after).toEqual(before);
+    }, 180_000);
+  });
 
   describe('objects that lie', () => {
     const told = async (kind: string, name: string): Promise<readonly string[]> =>

@@ -214,6 +214,33 @@ describeDatapath({ name: 'service', file: import.meta.filename }, (get) => {
       expectOutcome(get().run('uplink', segment), 'redirect', arrives);
     });
 
+    it(`${family}: a connection from the port of one that has ended gets a backend that the service has now`, () => {
+      get().setService([frontend], [{ address: w.a, port: BACKEND }]);
+      get().run('uplink', syn(5));
+      const ends = { source: w.remote, destination: w.node };
+      const ports = { source: 5, destination: NODE_PORT };
+      const backEnds = { source: w.a, destination: w.remote };
+      const backPorts = { source: BACKEND, destination: 5 };
+      get().run(
+        'uplink',
+        from('uplink')
+          .ip(ends)
+          .tcp({ ...ports, flags: 'FA' }),
+      );
+      get().run(
+        'a',
+        from('a')
+          .ip(backEnds)
+          .tcp({ ...backPorts, flags: 'FA' }),
+      );
+      get().setService([frontend], [{ address: w.b, port: BACKEND }]);
+      const arrives = into('b')
+        .ip({ source: w.remote, destination: w.b, ttl: 63 })
+        .tcp({ source: 5, destination: BACKEND });
+      expectOutcome(get().run('uplink', syn(5)), 'redirect', arrives);
+      expect(get().flows()).toHaveLength(2);
+    });
+
     it(`${family}: two frontends of one backend, asked from one port, do not collide`, () => {
       const second = { ...frontend, port: NODE_PORT + 1 };
       get().setService([frontend, second], [{ address: w.b, port: BACKEND }]);

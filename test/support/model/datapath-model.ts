@@ -5,7 +5,16 @@ import { ETHERTYPE, macBytes, PROTOCOL } from '../packet-layer.js';
 import { SCTP } from '../sctp-layer.js';
 import { type Device, HOOKS, MAC } from '../world.js';
 import { icmpError, macText, reset } from './answers.js';
-import { type Entry, type Flow, FlowTable, MappingTable, observe, type Socket, type Way } from './flow-table.js';
+import {
+  type Entry,
+  type Flow,
+  FlowTable,
+  MappingTable,
+  mayBeOver,
+  observe,
+  type Socket,
+  type Way,
+} from './flow-table.js';
 import { advertisement, arpReply } from './neighbour.js';
 import {
   type Backend,
@@ -269,7 +278,11 @@ export class DatapathModel {
     if (icmpKind === 'error' || icmpKind === 'other') return undefined;
     const entry = this.flows.get(tuple);
     if (entry === undefined) return undefined;
-    if (entry.from === at.device) return this.#follow(at, entry);
+    if (entry.from === at.device && !startsOver(entry, at.view)) return this.#follow(at, entry);
+    if (entry.from === at.device) {
+      this.flows.remove(entry.flow);
+      return undefined;
+    }
     // The address has a new owner: what is left of the old one's flow gives way.
     if (this.#node.endpoints.get(tuple.source)?.device !== at.device) throw new Refused('DROP_WRONG_DEVICE');
     this.flows.remove(entry.flow);
@@ -541,6 +554,13 @@ function answered(device: Device, drop: DropName, bytes: Buffer | undefined): Ru
 }
 
 /** RFC 1122, RFC 4291: multicast, broadcast, loopback, link-local, and IPv6 that stands for IPv4. */
+/** Whether who has reached a Service opens another connection after the end of this one: it gets any backend. */
+function startsOver({ flow, isReply, to }: Entry, { tuple, tcp }: View): boolean {
+  const opens = ((tcp?.flags ?? 0) & (TCP.syn | TCP.ack | TCP.rst)) === TCP.syn;
+  const isTranslated = to.destination !== tuple.destination || to.destinationPort !== tuple.destinationPort;
+  return opens && !isReply && isTranslated && mayBeOver(flow);
+}
+
 /** Ends before its initiate tag. */
 function isShortInit({ tuple, bytes, transport }: View): boolean {
   return tuple.protocol === SCTP && bytes.length < transport + 20;
