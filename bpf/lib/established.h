@@ -156,8 +156,8 @@ static __noinline int flow_at_wrong_device(struct packet *pkt, struct flow *flow
 }
 
 /*
- * Whether a connection to a Service that has ended begins anew from the same port. It gets a backend
- * as from any other port: the former one may be none any more.
+ * Whether a connection to a Service that has ended begins anew from the same port. It gets a
+ * backend as from any other port: the former one may be none any more.
  */
 static __always_inline bool flow_starts_over(const struct packet *pkt, const struct flow *flow)
 {
