@@ -71,15 +71,12 @@ __noinline int timestamp_search(__u32 bytes)
 	return walk.found;
 }
 
-/* What an association begins with: the tag that packets to its sender will have. */
+/* An association has its initiate tag where a connection of TCP has its sequence numbers. */
 static __always_inline bool initiate_tag_parse(const struct packet *pkt, struct segment *segment)
 {
-	__u32 at = (pkt->transport & PACKET_OFFSET_MAX) + SCTP_BYTES + SCTP_CHUNK_BYTES;
-
 	segment->option = 0;
 	segment->timestamp = 0;
-	if (!packet_holds(pkt, at, sizeof(segment->sequence)) ||
-	    bpf_skb_load_bytes(pkt->skb, at, &segment->sequence, sizeof(segment->sequence)))
+	if (!packet_initiate_tag(pkt, &segment->sequence))
 		return false;
 	segment->sequence = bpf_ntohl(segment->sequence);
 	return true;

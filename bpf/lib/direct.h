@@ -63,8 +63,7 @@ static __noinline int direct_settle(struct packet *pkt)
 	struct scratch *s = scratch_get();
 	struct flow *flow;
 
-	if (!s || (pkt->key.protocol == IPPROTO_TCP &&
-		   (pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) != TCP_SYN))
+	if (!s || (pkt->key.protocol == IPPROTO_TCP && !packet_opens(pkt)))
 		return 0;
 	flow = bpf_map_lookup_elem(&flows, &pkt->key);
 	if (flow && (flow->flags & FLOW_ENCAPSULATE ||

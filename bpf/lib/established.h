@@ -163,9 +163,8 @@ static __always_inline bool flow_starts_over(const struct packet *pkt, const str
 {
 	__u32 chosen = FLOW_REWRITE_DESTINATION | FLOW_ENCAPSULATE;
 
-	return (pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN &&
-	       !(flow->flags & FLOW_REPLY) && flow->flags & chosen &&
-	       (flow->flags & FLOW_RESET || flow_is_closed(flow));
+	return packet_opens(pkt) && !(flow->flags & FLOW_REPLY) && flow->flags & chosen &&
+	       flow_has_ended(flow);
 }
 
 /* What is left of it gives way (0). */

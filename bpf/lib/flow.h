@@ -50,6 +50,12 @@ static __always_inline bool flow_is_closing(const struct flow *flow)
 	return flow->flags & (FLOW_FIN_ORIGINAL | FLOW_FIN_REPLY | FLOW_RESET);
 }
 
+/* It has ended for whoever opened it, who may open it anew: a reset counts, true or not. */
+static __always_inline bool flow_has_ended(const struct flow *flow)
+{
+	return flow->flags & FLOW_RESET || flow_has_both_fins(flow);
+}
+
 /* The connection has ended for sure, and its port may be used again. */
 static __always_inline bool flow_is_closed(const struct flow *flow)
 {
@@ -71,7 +77,7 @@ static __always_inline seconds flow_timeout(const struct flow_key *key, const st
 	bool replied = flow->flags & FLOW_SEEN_REPLY;
 
 	if (protocol_has_connections(key->protocol)) {
-		if (flow->flags & FLOW_RESET || flow_has_both_fins(flow))
+		if (flow_has_ended(flow))
 			return config.timeouts.tcp_closing;
 		return replied ? config.timeouts.tcp_established : config.timeouts.tcp_opening;
 	}

@@ -80,8 +80,7 @@ static __noinline int mapped_create(struct packet *pkt, struct scratch *s, struc
 /* Whether a packet from outside can begin a flow at all: of a connection, only the SYN does. */
 static __always_inline bool mapped_can_begin(const struct packet *pkt)
 {
-	return !protocol_has_connections(pkt->key.protocol) ||
-	       (pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
+	return !protocol_has_connections(pkt->key.protocol) || packet_opens(pkt);
 }
 
 /* From the wire: lets in who the filtering allows. Goes on (0) with every other packet. */

@@ -177,7 +177,7 @@ static __always_inline int nat_check(struct packet *pkt)
 	switch (pkt->key.protocol) {
 	case IPPROTO_TCP:
 	case IPPROTO_SCTP:
-		if ((pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) != TCP_SYN)
+		if (!packet_opens(pkt))
 			return answer_reset(pkt, DROP_NO_FLOW);
 		return 0;
 	case IPPROTO_UDP:

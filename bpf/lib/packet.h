@@ -150,6 +150,21 @@ static __always_inline __u8 *packet_pull_transport(const struct packet *pkt, __u
 	return packet_pull(pkt, pkt->transport, bytes);
 }
 
+/* Whether it opens a connection. */
+static __always_inline bool packet_opens(const struct packet *pkt)
+{
+	return (pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
+}
+
+/* What an INIT or its answer announces: the tag that packets to its sender will have. */
+static __always_inline bool packet_initiate_tag(const struct packet *pkt, __be32 *tag)
+{
+	__u32 at = (pkt->transport & PACKET_OFFSET_MAX) + SCTP_BYTES + SCTP_CHUNK_BYTES;
+
+	return packet_holds(pkt, at, sizeof(*tag)) &&
+	       !bpf_skb_load_bytes(pkt->skb, at, tag, sizeof(*tag));
+}
+
 static __always_inline int packet_take_tcp(struct packet *pkt, const __u8 *header)
 {
 	if (header[12] < 0x50)

@@ -112,8 +112,7 @@ static __always_inline int abort_make(struct packet *pkt, struct sctp_abort *abo
 
 	if (bpf_skb_load_bytes(pkt->skb, at, &abort->header, SCTP_BYTES))
 		return -1;
-	if (opens && bpf_skb_load_bytes(pkt->skb, at + SCTP_BYTES + SCTP_CHUNK_BYTES,
-					&abort->header.tag, sizeof(abort->header.tag)))
+	if (opens && !packet_initiate_tag(pkt, &abort->header.tag))
 		return -1;
 	abort->header.ports[0] = pkt->key.destination_port;
 	abort->header.ports[1] = pkt->key.source_port;

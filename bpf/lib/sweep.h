@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Removal of dead flows, in pairs: by a timer, with or without a process alive, in pieces so short
- * that no packet waits for a walk. The agent has others walks made, as things change.
+ * that no packet waits for a walk. The agent has other walks made, as things change.
  */
 #ifndef ISTHMUS_SWEEP_H
 #define ISTHMUS_SWEEP_H

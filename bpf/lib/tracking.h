@@ -142,7 +142,8 @@ static __always_inline void tracking_reset(struct packet *pkt, struct scratch *s
 	flow_change(flow, pair, 0, FLOW_RESET | (valid ? FLOW_RESET_VALID : 0));
 }
 
-/* A SYN of who opened the former connection opens a new one by the same entries. */
+/* A SYN of who opened the former connection opens a new one by the same entries. Not one to a
+ * Service: see flow_starts_over(). */
 static __always_inline void tracking_reopen(struct packet *pkt, struct scratch *s,
 					    struct flow *flow, struct flow *pair)
 {
@@ -152,8 +153,6 @@ static __always_inline void tracking_reopen(struct packet *pkt, struct scratch *
 		    FLOW_SEEN_REPLY | FLOW_FIN_ORIGINAL | FLOW_FIN_REPLY | FLOW_RESET |
 			    FLOW_RESET_VALID | FLOW_HAS_TIMESTAMP,
 		    0);
-	if (flow->flags & FLOW_ENCAPSULATE)
-		flow_change(flow, pair, 0, FLOW_AWAITED);
 	flow->created = clock_seconds();
 	flow->sequence = segment_parse(pkt, s, &segment) ? segment.sequence : 0;
 	flow->acknowledged = 0;
@@ -188,7 +187,6 @@ static __always_inline void tracking_answered(const struct packet *pkt, struct f
 		tracking_answered_sctp(pkt, flow, pair);
 		return;
 	}
-
 	if (!tcp_numbers_read(pkt, &numbers))
 		return;
 	flow->acknowledged = bpf_ntohl(numbers.acknowledged);
@@ -220,7 +218,7 @@ static __noinline int tracking_change(struct packet *pkt, struct flow *flow, __u
 	struct scratch *s = scratch_get();
 	bool original = !(flow->flags & FLOW_REPLY);
 	bool tcp = pkt->key.protocol == IPPROTO_TCP;
-	bool opens = (pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
+	bool opens = packet_opens(pkt);
 	__u32 revived = opens ? 0 : flow->flags & (FLOW_RESET | FLOW_RESET_VALID);
 	struct flow *pair;
 
@@ -230,7 +228,7 @@ static __noinline int tracking_change(struct packet *pkt, struct flow *flow, __u
 		bits |= flow_observe_one_side(pkt->tcp_flags);
 	flow_pair_key(&s->pair_key, &pkt->key, flow);
 	pair = bpf_map_lookup_elem(&flows, &s->pair_key);
-	if (opens && original && (flow->flags & FLOW_RESET || flow_is_closed(flow))) {
+	if (opens && original && flow_has_ended(flow)) {
 		tracking_reopen(pkt, s, flow, pair);
 		return 0;
 	}

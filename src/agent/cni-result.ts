@@ -1,10 +1,9 @@
 // What the CNI plugin prints after ADD, in the version that was asked for, and the names that it gives.
 import { createHash, randomBytes } from 'node:crypto';
-import { GATEWAYS } from '../datapath/config.js';
 import { type Family, familyOf, type IpAddress } from '../model/address.js';
 import type { Endpoint } from '../model/endpoint.js';
 import { type CniVersion, isOlder } from './cni-error.js';
-import { GATEWAY_MAC } from './wiring.js';
+import { defaultOf, GATEWAY_MAC, gatewayOf, hostPrefix } from './wiring.js';
 
 /** Passed on from who asked. */
 export type Dns = Readonly<Record<string, unknown>>;
@@ -34,7 +33,7 @@ export function formatResult(endpoint: Endpoint, cniVersion: CniVersion, dns: Dn
     ips: endpoint.addresses.map((address) => ({
       ...(isOlder(cniVersion, '1.0.0') ? { version: familyOf(address) === 'ipv4' ? '4' : '6' } : {}),
       interface: 1,
-      address: prefixOf(address),
+      address: hostPrefix(address),
       gateway: gatewayOf(address),
     })),
     routes: endpoint.addresses.map(routeOf),
@@ -47,19 +46,11 @@ function formatOldest(endpoint: Endpoint, cniVersion: CniVersion, dns: Dns): unk
   const one = (family: Family): object | undefined => {
     const address = endpoint.addresses.find((each) => familyOf(each) === family);
     if (address === undefined) return undefined;
-    return { ip: prefixOf(address), gateway: gatewayOf(address), routes: [routeOf(address)] };
+    return { ip: hostPrefix(address), gateway: gatewayOf(address), routes: [routeOf(address)] };
   };
   return { cniVersion, ip4: one('ipv4'), ip6: one('ipv6'), dns };
 }
 
 function routeOf(address: IpAddress): object {
-  return { dst: familyOf(address) === 'ipv4' ? '0.0.0.0/0' : '::/0', gw: gatewayOf(address) };
-}
-
-function prefixOf(address: IpAddress): string {
-  return `${address}/${familyOf(address) === 'ipv4' ? 32 : 128}`;
-}
-
-function gatewayOf(address: IpAddress): string | undefined {
-  return GATEWAYS[familyOf(address) === 'ipv4' ? 0 : 1];
+  return { dst: defaultOf(address), gw: gatewayOf(address) };
 }

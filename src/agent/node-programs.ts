@@ -46,7 +46,6 @@ export class NodePrograms {
   #xdp: XdpState = { mode: 'tc' };
   #adopted = false;
   #attached = false;
-  #answersForHost = false;
 
   constructor(options: NodeProgramsOptions, pods: Pods) {
     this.#options = options;
@@ -122,10 +121,9 @@ export class NodePrograms {
   /** Before the first packet that is translated to a process of this node. Where there is none, nothing is attached. */
   answerForHost(services: CompiledServices, addresses: readonly IpAddress[]): void {
     const { datapath, uplink } = this.#options;
-    if (this.#answersForHost) return;
+    if (datapath.answersForHost) return;
     if (!hasBackendAt(services, addresses) && !datapath.hadHostAnswers(uplink.name)) return;
     datapath.answerForHost([uplink, ...this.#pods.devices()]);
-    this.#answersForHost = true;
   }
 
   #ifindexOf(wanted: DetourName): number {

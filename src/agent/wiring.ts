@@ -175,14 +175,17 @@ function connectHost(node: Netlink, endpoint: Endpoint, ifindex: number): void {
   }
 }
 
-function hostPrefix(address: string): string {
+/** A pod shares its prefix with nobody. */
+export function hostPrefix(address: string): string {
   return `${address}/${familyOf(address) === 'ipv4' ? 32 : 128}`;
 }
 
-function defaultOf(address: string): string {
+/** Destination of the default route of an address's family. */
+export function defaultOf(address: string): string {
   return familyOf(address) === 'ipv4' ? '0.0.0.0/0' : '::/0';
 }
 
-function gatewayOf(address: string): string {
+/** What a pod with this address sends to, whatever its node. */
+export function gatewayOf(address: string): string {
   return GATEWAYS[familyOf(address) === 'ipv4' ? 0 : 1] ?? '';
 }

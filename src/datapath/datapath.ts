@@ -173,6 +173,11 @@ export class Datapath {
     }
   }
 
+  /** Whether it is so since this agent started. */
+  get answersForHost(): boolean {
+    return this.#answersForHost;
+  }
+
   /** Whether this agent or an earlier one did that. */
   hadHostAnswers(device: string): boolean {
     return existsSync(this.#pin(`${FROM_HOST}-${device}`));

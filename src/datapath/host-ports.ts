@@ -96,8 +96,8 @@ export class ServiceClaims {
 
 function createService(endpoint: Endpoint, port: HostPort, node: Node): HostPortService {
   const { namespace, pod, hostInterface, addresses } = endpoint;
-  const { protocol, hostPort, containerPort, hostIP } = port;
-  const name = `${pod}@${hostInterface}:${formatHostPort({ ...port, hostIP })}`;
+  const { protocol, hostPort, containerPort } = port;
+  const name = `${pod}@${hostInterface}:${formatHostPort(port)}`;
   const families = FAMILIES.filter((family) => addresses.some((address) => familyOf(address) === family));
   const service: Service = {
     namespace,

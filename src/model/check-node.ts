@@ -10,14 +10,14 @@ const FAMILY_NAMES: Readonly<Record<Family, string>> = { ipv4: 'IPv4', ipv6: 'IP
 /** Accepts nodes one after the other; addresses and pod CIDRs of an accepted one are taken. */
 export class NodeCheck {
   /** The pod CIDRs of the cluster. */
-  readonly inside: CidrSet;
+  readonly #inside: CidrSet;
   readonly #network: ClusterNetwork | undefined;
   readonly #pods = new CidrSet();
   readonly #addresses = new Map<string, string>();
 
   constructor(network: ClusterNetwork | undefined) {
     this.#network = network;
-    this.inside = clusterPods(network);
+    this.#inside = clusterPods(network);
   }
 
   /** Why the node is refused, or undefined. */
@@ -45,7 +45,7 @@ export class NodeCheck {
       if (owner !== undefined) {
         return { code: 'DuplicateAddress', reason: `its address ${address} is also the address of Node ${owner}` };
       }
-      const pods = this.inside.find(address);
+      const pods = this.#inside.find(address);
       if (pods !== undefined) return insidePods(address, pods.cidr);
     }
     return undefined;
@@ -58,7 +58,7 @@ export class NodeCheck {
         const reason = `its pod CIDR ${cidr} overlaps ${other.cidr} of Node ${other.owner}`;
         return { code: 'OverlappingCIDR', reason };
       }
-      const outer = this.inside.find(cidr)?.cidr;
+      const outer = this.#inside.find(cidr)?.cidr;
       if (this.#carries(cidr) && (outer === undefined || !contains(outer, cidr))) {
         const all = this.#network?.families[familyOf(cidr)]?.podCIDRs.join(', ');
         return { code: 'CIDROutsideNetwork', reason: `its pod CIDR ${cidr} lies outside the ClusterNetwork's ${all}` };
@@ -78,7 +78,8 @@ export function insidePods(address: IpAddress, cidr: Cidr): Fault {
   return { code: 'AddressInsidePodCIDR', reason };
 }
 
-function clusterPods(network: ClusterNetwork | undefined): CidrSet {
+/** The pod CIDRs of the whole cluster; none without a ClusterNetwork. */
+export function clusterPods(network: ClusterNetwork | undefined): CidrSet {
   const cidrs = FAMILIES.flatMap((family) => network?.families[family]?.podCIDRs ?? []);
   const set = new CidrSet();
   // Shortest prefix first: a CIDR inside another one adds nothing.

@@ -1,6 +1,6 @@
 // Rules that no object can be checked for alone: what contradicts another object is refused by name, the rest stays.
 import { checkNetwork } from './check-network.js';
-import { NodeCheck } from './check-node.js';
+import { clusterPods, NodeCheck } from './check-node.js';
 import { PoolCheck } from './check-pool.js';
 import { ServiceCheck } from './check-service.js';
 import type { Fault } from './fault.js';
@@ -35,13 +35,11 @@ export function checkSnapshot(snapshot: Snapshot, whereOf: WhereOf = (object) =>
   const nodes = unlessClean(snapshot.nodes, [network], problems, () =>
     acceptAll('Node', snapshot.nodes, () => new NodeCheck(network)),
   );
-  const { inside } = new NodeCheck(network);
-  const all = [...nodes.values()];
   const egressPools = unlessClean(snapshot.egressPools, [network, nodes], problems, () =>
-    acceptAll('EgressPool', snapshot.egressPools, () => new PoolCheck(inside, all)),
+    acceptAll('EgressPool', snapshot.egressPools, () => new PoolCheck(clusterPods(network), [...nodes.values()])),
   );
   const services = unlessClean(snapshot.services, [network, nodes], problems, () =>
-    acceptAll('Service', snapshot.services, () => new ServiceCheck(network, inside, all)),
+    acceptAll('Service', snapshot.services, () => new ServiceCheck(network, clusterPods(network), [...nodes.values()])),
   );
   return { ...snapshot, network, nodes, egressPools, services, problems };
 }
