@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { type Cidr, cidrBytes, familyOf } from '../model/address.js';
 import type { PodPool } from '../model/pod-pool.js';
-import { cidr, creationTimestamp, validate } from './schema.js';
+import { cidr, creationTimestamp, rules, validate } from './schema.js';
 
 /** As many as the datapath has room for in a ClusterNetwork. */
 const CIDRS_MAX = 16;
@@ -14,6 +14,13 @@ const blockSize = z
     ipv6: z.int().min(48).max(126).default(DEFAULT_BLOCK.ipv6).meta({ description: 'Prefix length of IPv6 blocks.' }),
   })
   .prefault({});
+
+/** In CEL, of one family. */
+const roomIn = (family: 'ipv4' | 'ipv6'): string => {
+  const given = `self.blockSize.${family}`;
+  return `cidr(one).prefixLength() <= (has(self.blockSize) && has(${given}) ? ${given} : ${DEFAULT_BLOCK[family]})`;
+};
+const ROOM_RULE = `self.cidrs.all(one, !isCIDR(one) || (one.contains(':') ? ${roomIn('ipv6')} : ${roomIn('ipv4')}))`;
 
 /** Written by an agent, one for all. */
 const assignments = z.array(z.looseObject({ node: z.string().min(1), cidrs: z.array(cidr) })).nullish();
@@ -35,6 +42,7 @@ export const schema = z.looseObject({
         .optional()
         .meta({ description: 'Which nodes get blocks, such as those of one zone; all when absent.' }),
     })
+    .meta({ ...rules([ROOM_RULE, 'a CIDR has no room for a block']) })
     .superRefine(({ cidrs, blockSize }, context) => {
       for (const [index, one] of cidrs.entries()) {
         const length = blockSize[familyOf(one)];

@@ -1,10 +1,12 @@
 // The agent's conversation with a real API server: conditions, Events, the Lease, and days on which it is away.
+import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { ClusterSource } from '../../src/agent/cluster/cluster-source.js';
 import type { ApiClient } from '../../src/kubernetes/api-client.js';
 import { connect } from '../../src/kubernetes/connect.js';
 import type { Snapshot } from '../../src/model/snapshot.js';
+import { run } from '../../src/testbed/command.js';
 import { ApiServer, findAssets, NO_ASSETS } from '../support/api-server.js';
 import { installDefinitions } from '../support/definitions.js';
 import { FAKETIME, SkewedSource } from '../support/skewed-source.js';
@@ -41,6 +43,8 @@ describe.skipIf(assets === undefined)(`an agent and a real API server (${NO_ASSE
   const start = () => source.start((snapshot) => snapshots.push(snapshot));
   const last = () => snapshots.at(-1);
   const create = (path: string, body: object) => client.json({ method: 'POST', path, body });
+  const remove = (...names: string[]) =>
+    run([join(assets ?? '', 'kubectl'), '--kubeconfig', server.kubeconfig, 'delete', ...names]);
   const wait = (check: () => unknown, timeout = 20_000) => vi.waitFor(check, { timeout, interval: 100 });
 
   interface Status {
@@ -106,7 +110,7 @@ describe.skipIf(assets === undefined)(`an agent and a real API server (${NO_ASSE
     });
     const blocks = () => Object.fromEntries([...(last()?.nodes ?? [])].map(([name, node]) => [name, node.podCIDRs]));
     await wait(() => expect(blocks()).toEqual({ 'bare-1': ['10.244.8.0/26'], own: ['10.244.7.0/24'] }));
-    await client.json({ method: 'DELETE', path: `${NODES}/bare-1` });
+    await remove('node/bare-1');
     await addNode('bare-2');
     await wait(() => expect(blocks()).toMatchObject({ 'bare-2': ['10.244.200.0/26'] }));
     await addNode('bare-1');
@@ -118,13 +122,12 @@ describe.skipIf(assets === undefined)(`an agent and a real API server (${NO_ASSE
         status: { nodes: 2, conditions: [{ type: 'Accepted', status: 'False', reason: 'Exhausted' }] },
       }),
     );
-    await client.json({ method: 'DELETE', path: `${NODES}/bare-1` });
+    await remove('node/bare-1');
     await wait(() => expect(blocks()).toMatchObject({ 'bare-3': ['10.244.8.0/26'] }));
     await wait(async () =>
       expect(await pool()).toMatchObject({ status: { conditions: [{ type: 'Accepted', status: 'True' }] } }),
     );
-    for (const name of ['own', 'bare-2', 'bare-3']) await client.json({ method: 'DELETE', path: `${NODES}/${name}` });
-    await client.json({ method: 'DELETE', path: `${POOLS}/racks` });
+    await remove('node/own', 'node/bare-2', 'node/bare-3', 'podpool/racks');
   }, 60_000);
 
   test('K7: an API server that is gone and comes back flushes nothing, and what changed meanwhile arrives', async () => {
