@@ -33,7 +33,7 @@ export interface KeptSnapshot {
 const PACE = 10_000;
 /** Objects that are made to text at once: a millisecond of work. */
 const PIECE = 200;
-const MAPS = ['nodes', 'egressPools', 'services', 'slices'] as const;
+const MAPS = ['nodes', 'podPools', 'egressPools', 'services', 'slices'] as const;
 
 const entries = z.array(z.tuple([z.string(), z.looseObject({})]));
 const schema = z.object({
@@ -41,6 +41,7 @@ const schema = z.object({
   time: z.string(),
   network: z.looseObject({ clusterID: z.string() }),
   nodes: entries,
+  podPools: entries,
   egressPools: entries,
   services: entries,
   slices: entries,

@@ -11,6 +11,7 @@ export function readObjects(manifests: readonly Manifest[]): Snapshot {
   return {
     network: objects.find((one) => one.kind === 'ClusterNetwork')?.object,
     nodes: new Map(objects.flatMap((one) => (one.kind === 'Node' ? [[one.key, one.object]] : []))),
+    podPools: new Map(),
     egressPools: new Map(),
     services: new Map(
       objects.flatMap((one): [string, Service][] => (one.kind === 'Service' ? [[one.key, one.object]] : [])),

@@ -1,9 +1,9 @@
 // What an EgressPool must satisfy beside the nodes and the other pools.
 import { insidePods } from './check-node.js';
 import type { CidrSet } from './cidr-set.js';
-import { type EgressPool, selects } from './egress-pool.js';
+import type { EgressPool } from './egress-pool.js';
 import type { Fault } from './fault.js';
-import type { Node } from './node.js';
+import { type Node, selects } from './node.js';
 
 /** Accepts pools one after the other; addresses of an accepted one are taken. */
 export class PoolCheck {

@@ -1,10 +1,12 @@
 // Rules that no object can be checked for alone: what contradicts another object is refused by name, the rest stays.
 import { checkNetwork } from './check-network.js';
 import { clusterPods, NodeCheck } from './check-node.js';
+import { PodPoolCheck } from './check-pod-pool.js';
 import { PoolCheck } from './check-pool.js';
 import { ServiceCheck } from './check-service.js';
 import type { Fault } from './fault.js';
 import { compareText, inNameOrder } from './order.js';
+import { listShortages, withBlocks } from './pod-pool.js';
 import type { Problem, Snapshot } from './snapshot.js';
 
 /** Where an object was defined, by its name such as `Service shop/web`. */
@@ -32,16 +34,28 @@ export function checkSnapshot(snapshot: Snapshot, whereOf: WhereOf = (object) =>
   }
   const network = fault === undefined ? snapshot.network : undefined;
 
-  const nodes = unlessClean(snapshot.nodes, [network], problems, () =>
-    acceptAll('Node', snapshot.nodes, () => new NodeCheck(network)),
+  const podPools = unlessClean(snapshot.podPools, [network], problems, () =>
+    acceptAll('PodPool', snapshot.podPools, () => new PodPoolCheck(network)),
   );
+  const nodes = unlessClean(snapshot.nodes, [network, podPools], problems, () => {
+    const accepted = acceptAll('Node', withBlocks(snapshot.nodes, podPools), () => new NodeCheck(network));
+    const refused = refusedNodes(snapshot.nodes, accepted);
+    for (const [name, fault] of listShortages({ nodes: accepted, pools: podPools, refused }))
+      report(`PodPool ${name}`, fault, 'the rest of it');
+    return accepted;
+  });
   const egressPools = unlessClean(snapshot.egressPools, [network, nodes], problems, () =>
     acceptAll('EgressPool', snapshot.egressPools, () => new PoolCheck(clusterPods(network), [...nodes.values()])),
   );
   const services = unlessClean(snapshot.services, [network, nodes], problems, () =>
     acceptAll('Service', snapshot.services, () => new ServiceCheck(network, clusterPods(network), [...nodes.values()])),
   );
-  return { ...snapshot, network, nodes, egressPools, services, problems };
+  return { ...snapshot, network, podPools, nodes, egressPools, services, problems };
+}
+
+/** Names of nodes that are there, but not in force. */
+function refusedNodes(all: Snapshot['nodes'], accepted: Snapshot['nodes']): ReadonlySet<string> {
+  return new Set(all.size === accepted.size ? [] : [...all.keys()].filter((name) => !accepted.has(name)));
 }
 
 /** Accepts objects one after the other, each beside those before it. */

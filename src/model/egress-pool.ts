@@ -1,21 +1,16 @@
 // EgressPool: further translation addresses of a node.
 import { type Family, familyOf, type IpAddress } from './address.js';
-import type { Node } from './node.js';
+import { type Node, type NodeSelection, selects } from './node.js';
 
-export interface EgressPool {
+/** An address leads to one node, so that only one may have all labels of a pool. */
+export interface EgressPool extends NodeSelection {
   readonly name: string;
   /** RFC 3339: since when there is the object; absent where nobody says it. */
   readonly created?: string;
   /** Need not be contiguous (RFC 6888 REQ-3). */
   readonly addresses: readonly IpAddress[];
-  /** Labels that the node has; an address leads to one node, so that only one may have them all. */
-  readonly nodeLabels: Readonly<Record<string, string>>;
   /** Whether pods leave by the node's own address of these families, too. */
   readonly nodeAddress: 'Included' | 'Excluded';
-}
-
-export function selects({ nodeLabels }: EgressPool, { labels = {} }: Node): boolean {
-  return Object.entries(nodeLabels).every(([name, value]) => labels[name] === value);
 }
 
 /** Addresses of a node's pools. */

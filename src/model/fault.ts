@@ -16,6 +16,8 @@ export type FaultCode =
   /** A node cannot be sent to in a family that it has pods of. */
   | 'NoAddress'
   | 'SeveralNodes'
+  /** Somebody asks for what is left for nobody. */
+  | 'Exhausted'
   /** Perhaps another version of the agent knows it. */
   | 'UnknownValue';
 

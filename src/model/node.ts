@@ -20,3 +20,13 @@ export interface Node {
   /** It has the startup taint: no pod comes before an agent says that it is ready. */
   readonly awaitsAgent?: true;
 }
+
+/** Which nodes something is for. */
+export interface NodeSelection {
+  /** Labels that a node must all have; none: every node. */
+  readonly nodeLabels: Readonly<Record<string, string>>;
+}
+
+export function selects({ nodeLabels }: NodeSelection, { labels = {} }: Node): boolean {
+  return Object.entries(nodeLabels).every(([name, value]) => labels[name] === value);
+}

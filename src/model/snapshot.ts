@@ -3,12 +3,15 @@ import type { EgressPool } from './egress-pool.js';
 import type { FaultCode } from './fault.js';
 import type { ClusterNetwork } from './network.js';
 import type { Node } from './node.js';
+import type { PodPool } from './pod-pool.js';
 import type { EndpointSlice, Service } from './service.js';
 
 /** Everything the datapath is compiled from, except this node's own endpoints. Keys are `namespace/name` or `name`. */
 export interface Snapshot {
   readonly network: ClusterNetwork | undefined;
+  /** Once checked, with the blocks that pools give them. */
   readonly nodes: ReadonlyMap<string, Node>;
+  readonly podPools: ReadonlyMap<string, PodPool>;
   readonly egressPools: ReadonlyMap<string, EgressPool>;
   readonly services: ReadonlyMap<string, Service>;
   readonly slices: ReadonlyMap<string, EndpointSlice>;

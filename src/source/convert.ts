@@ -2,18 +2,21 @@
 import type { EgressPool } from '../model/egress-pool.js';
 import type { ClusterNetwork } from '../model/network.js';
 import type { Node } from '../model/node.js';
+import type { PodPool } from '../model/pod-pool.js';
 import type { EndpointSlice, Service } from '../model/service.js';
 import { convertClusterNetwork } from './cluster-network.js';
 import { convertEgressPool } from './egress-pool.js';
 import { convertEndpointSlice } from './endpoint-slice.js';
 import { API_VERSIONS, CLUSTER_SCOPED, isKind, isUnusedKind } from './kinds.js';
 import { convertNode } from './node.js';
+import { convertPodPool } from './pod-pool.js';
 import { ConvertError } from './schema.js';
 import { convertService } from './service.js';
 
 /** An object of the model with its kind and its key in the snapshot. */
 export type Converted = { readonly key: string } & (
   | { readonly kind: 'ClusterNetwork'; readonly object: ClusterNetwork }
+  | { readonly kind: 'PodPool'; readonly object: PodPool }
   | { readonly kind: 'EgressPool'; readonly object: EgressPool }
   | { readonly kind: 'Node'; readonly object: Node }
   | { readonly kind: 'Service'; readonly object: Service }
@@ -44,6 +47,7 @@ export function identify(object: unknown): { kind: string; key: string } | undef
 function convertKind(kind: Converted['kind'], object: unknown): Converted | undefined {
   const key = identify(object)?.key ?? '';
   if (kind === 'ClusterNetwork') return { kind, key, object: convertClusterNetwork(object) };
+  if (kind === 'PodPool') return { kind, key, object: convertPodPool(object) };
   if (kind === 'EgressPool') return { kind, key, object: convertEgressPool(object) };
   if (kind === 'Node') return { kind, key, object: convertNode(object) };
   if (kind === 'Service') {

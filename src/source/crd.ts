@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { schema as clusterNetwork } from './cluster-network.js';
 import { schema as egressPool } from './egress-pool.js';
 import { API_VERSIONS, type Kind } from './kinds.js';
+import { schema as podPool } from './pod-pool.js';
 import { rules } from './schema.js';
 
 export interface Definition {
@@ -12,6 +13,8 @@ export interface Definition {
   readonly description: string;
   readonly spec: z.ZodType;
   readonly columns: readonly Column[];
+  /** Fields of its status beside what all kinds have there. */
+  readonly status?: JsonSchema;
   /** Rules of the whole object, beyond those of its spec. */
   readonly rules?: ReturnType<typeof rules>;
 }
@@ -54,6 +57,31 @@ export const DEFINITIONS: readonly Definition[] = [
     rules: rules(["self.metadata.name == 'default'", "only the ClusterNetwork named 'default' is used"]),
   },
   {
+    kind: 'PodPool',
+    plural: 'podpools',
+    shortName: 'ppool',
+    description: 'Pod addresses for nodes that have no pod CIDR of their own, in blocks that stay with their node.',
+    spec: podPool.shape.spec,
+    status: {
+      nodes: { type: 'integer', description: 'That have blocks.' },
+      assignments: {
+        type: 'array',
+        description: 'Blocks by node, the oldest first. Those of a node that is gone are kept until no other is left.',
+        items: {
+          type: 'object',
+          required: ['node', 'cidrs'],
+          properties: { node: { type: 'string' }, cidrs: { type: 'array', items: { type: 'string' } } },
+        },
+      },
+    },
+    columns: [
+      { name: 'CIDRs', type: 'string', jsonPath: '.spec.cidrs' },
+      { name: 'Nodes', type: 'integer', jsonPath: '.status.nodes', description: 'That have blocks' },
+      { name: 'Selector', type: 'string', jsonPath: '.spec.nodeSelector.matchLabels', priority: 1 },
+      ...COLUMNS,
+    ],
+  },
+  {
     kind: 'EgressPool',
     plural: 'egresspools',
     shortName: 'epool',
@@ -69,7 +97,16 @@ export const DEFINITIONS: readonly Definition[] = [
 ];
 
 /** The CustomResourceDefinition (apiextensions.k8s.io/v1) of a kind. */
-export function describeKind({ kind, plural, shortName, description, spec, columns, rules }: Definition): object {
+export function describeKind({
+  kind,
+  plural,
+  shortName,
+  description,
+  spec,
+  status,
+  columns,
+  rules,
+}: Definition): object {
   const [group = '', version = ''] = API_VERSIONS[kind].split('/');
   const openAPIV3Schema = {
     description,
@@ -80,7 +117,7 @@ export function describeKind({ kind, plural, shortName, description, spec, colum
       kind: { type: 'string' },
       metadata: { type: 'object' },
       spec: structural(z.toJSONSchema(spec, { target: 'openapi-3.0', io: 'input' })),
-      status: STATUS,
+      status: { type: 'object', properties: { ...CONDITIONS, ...status } },
     },
     ...rules,
   };
@@ -143,25 +180,22 @@ function isSchema(value: unknown): value is JsonSchema {
 const text = (maxLength: number) => ({ type: 'string', maxLength });
 
 /** As every kind of Kubernetes that has conditions. */
-const STATUS: JsonSchema = {
-  type: 'object',
-  properties: {
-    observedGeneration: { type: 'integer', format: 'int64', description: 'Of the spec that the status is about.' },
-    conditions: {
-      type: 'array',
-      'x-kubernetes-list-type': 'map',
-      'x-kubernetes-list-map-keys': ['type'],
-      items: {
-        type: 'object',
-        required: ['type', 'status', 'reason', 'message', 'lastTransitionTime'],
-        properties: {
-          type: text(316),
-          status: { type: 'string', enum: ['True', 'False', 'Unknown'] },
-          reason: text(1024),
-          message: text(32768),
-          observedGeneration: { type: 'integer', format: 'int64', minimum: 0 },
-          lastTransitionTime: { type: 'string', format: 'date-time' },
-        },
+const CONDITIONS: JsonSchema = {
+  observedGeneration: { type: 'integer', format: 'int64', description: 'Of the spec that the status is about.' },
+  conditions: {
+    type: 'array',
+    'x-kubernetes-list-type': 'map',
+    'x-kubernetes-list-map-keys': ['type'],
+    items: {
+      type: 'object',
+      required: ['type', 'status', 'reason', 'message', 'lastTransitionTime'],
+      properties: {
+        type: text(316),
+        status: { type: 'string', enum: ['True', 'False', 'Unknown'] },
+        reason: text(1024),
+        message: text(32768),
+        observedGeneration: { type: 'integer', format: 'int64', minimum: 0 },
+        lastTransitionTime: { type: 'string', format: 'date-time' },
       },
     },
   },

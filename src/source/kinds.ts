@@ -1,17 +1,18 @@
 // Which kinds of objects are read, and which are Kubernetes' own that the datapath has no use for.
 
-export type Kind = 'ClusterNetwork' | 'EgressPool' | 'Node' | 'Service' | 'EndpointSlice';
+export type Kind = 'ClusterNetwork' | 'PodPool' | 'EgressPool' | 'Node' | 'Service' | 'EndpointSlice';
 
 /** The API version that each kind is read in. */
 export const API_VERSIONS: Readonly<Record<Kind, string>> = {
   ClusterNetwork: 'isthmus.dev/v1alpha1',
+  PodPool: 'isthmus.dev/v1alpha1',
   EgressPool: 'isthmus.dev/v1alpha1',
   Node: 'v1',
   Service: 'v1',
   EndpointSlice: 'discovery.k8s.io/v1',
 };
 
-export const CLUSTER_SCOPED: ReadonlySet<string> = new Set(['ClusterNetwork', 'EgressPool', 'Node']);
+export const CLUSTER_SCOPED: ReadonlySet<string> = new Set(['ClusterNetwork', 'PodPool', 'EgressPool', 'Node']);
 
 /** Manifests of an application come with these; saying so each time would hide what matters. */
 const UNUSED_KINDS = `

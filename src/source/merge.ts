@@ -81,6 +81,7 @@ function shareMaps(now: Unchecked, before: Unchecked | undefined): Unchecked {
   return {
     network: now.network,
     nodes: sameEntries(now.nodes, before.nodes) ? before.nodes : now.nodes,
+    podPools: sameEntries(now.podPools, before.podPools) ? before.podPools : now.podPools,
     egressPools: sameEntries(now.egressPools, before.egressPools) ? before.egressPools : now.egressPools,
     services: sameEntries(now.services, before.services) ? before.services : now.services,
     slices: sameEntries(now.slices, before.slices) ? before.slices : now.slices,
@@ -98,6 +99,7 @@ function toSnapshot(inForce: InForce): Unchecked {
   return {
     network: objects.find((converted) => converted.kind === 'ClusterNetwork')?.object,
     nodes: ofKind(objects, 'Node'),
+    podPools: ofKind(objects, 'PodPool'),
     egressPools: ofKind(objects, 'EgressPool'),
     services: ofKind(objects, 'Service'),
     slices: ofKind(objects, 'EndpointSlice'),

@@ -1,16 +1,20 @@
 // The agent's conversation with a real API server: conditions, Events, the Lease, and days on which it is away.
+import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { ClusterSource } from '../../src/agent/cluster/cluster-source.js';
 import type { ApiClient } from '../../src/kubernetes/api-client.js';
 import { connect } from '../../src/kubernetes/connect.js';
 import type { Snapshot } from '../../src/model/snapshot.js';
+import { run } from '../../src/testbed/command.js';
 import { ApiServer, findAssets, NO_ASSETS } from '../support/api-server.js';
 import { installDefinitions } from '../support/definitions.js';
 import { FAKETIME, SkewedSource } from '../support/skewed-source.js';
 
 const assets = findAssets();
 const NETWORK = '/apis/isthmus.dev/v1alpha1/clusternetworks';
+const POOLS = '/apis/isthmus.dev/v1alpha1/podpools';
+const NODES = '/api/v1/nodes';
 const SERVICES = '/api/v1/namespaces/default/services';
 const SLICES = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices';
 const LEASE = '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/isthmus-status';
@@ -39,6 +43,8 @@ describe.skipIf(assets === undefined)(`an agent and a real API server (${NO_ASSE
   const start = () => source.start((snapshot) => snapshots.push(snapshot));
   const last = () => snapshots.at(-1);
   const create = (path: string, body: object) => client.json({ method: 'POST', path, body });
+  const remove = (...names: string[]) =>
+    run([join(assets ?? '', 'kubectl'), '--kubeconfig', server.kubeconfig, 'delete', ...names]);
   const wait = (check: () => unknown, timeout = 20_000) => vi.waitFor(check, { timeout, interval: 100 });
 
   interface Status {
@@ -90,6 +96,39 @@ describe.skipIf(assets === undefined)(`an agent and a real API server (${NO_ASSE
     const lease = await client.json({ path: LEASE });
     expect(lease).toMatchObject({ spec: { holderIdentity: expect.stringMatching(/^n1_/), leaseDurationSeconds: 15 } });
   });
+
+  test('nodes without a pod CIDR get blocks of a pool, and keep them while they are away', async () => {
+    const addNode = (name: string, spec = {}) => create(NODES, { metadata: { name }, spec });
+    await addNode('bare-1');
+    await addNode('own', { podCIDR: '10.244.7.0/24', podCIDRs: ['10.244.7.0/24'] });
+    await start();
+    await create(POOLS, {
+      apiVersion: 'isthmus.dev/v1alpha1',
+      kind: 'PodPool',
+      metadata: { name: 'racks' },
+      spec: { cidrs: ['10.244.8.0/26', '10.244.200.0/26'], blockSize: { ipv4: 26 } },
+    });
+    const blocks = () => Object.fromEntries([...(last()?.nodes ?? [])].map(([name, node]) => [name, node.podCIDRs]));
+    await wait(() => expect(blocks()).toEqual({ 'bare-1': ['10.244.8.0/26'], own: ['10.244.7.0/24'] }));
+    await remove('node/bare-1');
+    await addNode('bare-2');
+    await wait(() => expect(blocks()).toMatchObject({ 'bare-2': ['10.244.200.0/26'] }));
+    await addNode('bare-1');
+    await wait(() => expect(blocks()).toMatchObject({ 'bare-1': ['10.244.8.0/26'], 'bare-2': ['10.244.200.0/26'] }));
+    await addNode('bare-3');
+    const pool = () => client.json({ path: `${POOLS}/racks` });
+    await wait(async () =>
+      expect(await pool()).toMatchObject({
+        status: { nodes: 2, conditions: [{ type: 'Accepted', status: 'False', reason: 'Exhausted' }] },
+      }),
+    );
+    await remove('node/bare-1');
+    await wait(() => expect(blocks()).toMatchObject({ 'bare-3': ['10.244.8.0/26'] }));
+    await wait(async () =>
+      expect(await pool()).toMatchObject({ status: { conditions: [{ type: 'Accepted', status: 'True' }] } }),
+    );
+    await remove('node/own', 'node/bare-2', 'node/bare-3', 'podpool/racks');
+  }, 60_000);
 
   test('K7: an API server that is gone and comes back flushes nothing, and what changed meanwhile arrives', async () => {
     await create(SERVICES, { metadata: { name: 'web' }, spec: { ports: [{ port: 80 }] } });

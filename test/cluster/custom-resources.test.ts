@@ -2,12 +2,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import type { ApiClient } from '../../src/kubernetes/api-client.js';
+import { DEFINITIONS } from '../../src/source/crd.js';
 import { ApiServer, findAssets, NO_ASSETS } from '../support/api-server.js';
 import { installDefinitions } from '../support/definitions.js';
 
 const assets = findAssets();
 const NETWORKS = '/apis/isthmus.dev/v1alpha1/clusternetworks';
 const POOLS = '/apis/isthmus.dev/v1alpha1/egresspools';
+const POD_POOLS = '/apis/isthmus.dev/v1alpha1/podpools';
 
 describe.skipIf(assets === undefined)(`definitions in a real API server (${NO_ASSETS})`, () => {
   let server: ApiServer;
@@ -31,12 +33,15 @@ describe.skipIf(assets === undefined)(`definitions in a real API server (${NO_AS
   const pool = (spec: string) =>
     create(POOLS, `{apiVersion: isthmus.dev/v1alpha1, kind: EgressPool, metadata: {name: web}, spec: ${spec}}`);
 
+  const podPool = (spec: string) =>
+    create(POD_POOLS, `{apiVersion: isthmus.dev/v1alpha1, kind: PodPool, metadata: {generateName: p}, spec: ${spec}}`);
+
   test('the definitions are structural, and their rules compile and are cheap enough', async () => {
     const { items } = (await client.json({
       path: '/apis/apiextensions.k8s.io/v1/customresourcedefinitions',
     })) as { items: { metadata: { name: string }; status: { conditions: { type: string; status: string }[] } }[] };
     const names = items.map(({ metadata }) => metadata.name);
-    expect(names.sort()).toEqual(['clusternetworks.isthmus.dev', 'egresspools.isthmus.dev']);
+    expect(names.sort()).toEqual(DEFINITIONS.map(({ plural }) => `${plural}.isthmus.dev`).sort());
     for (const { status } of items) {
       const bad = status.conditions.filter(({ type }) => type === 'NonStructuralSchema');
       expect(bad).toEqual([]);
@@ -96,6 +101,20 @@ describe.skipIf(assets === undefined)(`definitions in a real API server (${NO_AS
   ])('an EgressPool: %s', async (spec, reason) => {
     if (reason === undefined) expect(await pool(spec)).toMatchObject({ kind: 'EgressPool' });
     else await expect(pool(spec)).rejects.toThrow(reason);
+  });
+
+  test.each([
+    ['{cidrs: [10.244.8.0/22, 10.244.200.0/24, "fd00:10:244:f000::/56"]}', undefined],
+    ['{cidrs: [10.244.8.0/22], blockSize: {ipv4: 24}, nodeSelector: {matchLabels: {zone: a}}}', undefined],
+    ['{cidrs: []}', 'should have at least 1 items'],
+    ['{cidrs: [10.244.8.1]}', 'expected a CIDR'],
+    ['{cidrs: [10.244.8.0/22, 10.244.200.0/27]}', 'a CIDR has no room for a block'],
+    ['{cidrs: ["fd00:10:244:f000::/80"], blockSize: {ipv4: 24}}', 'a CIDR has no room for a block'],
+    ['{cidrs: [10.244.8.0/22], blockSize: {ipv4: 32}}', 'should be less than or equal to 30'],
+  ])('a PodPool: %s', async (spec, reason) => {
+    const made = podPool(spec);
+    if (reason === undefined) expect(await made).toMatchObject({ kind: 'PodPool' });
+    else await expect(made).rejects.toThrow(reason);
   });
 
   test('kubectl get has columns of use', async () => {

@@ -14,6 +14,7 @@ import {
   DEFAULT_TIMEOUTS,
 } from '../../src/model/network.js';
 import type { Node } from '../../src/model/node.js';
+import type { PodPool } from '../../src/model/pod-pool.js';
 import type { Backend, EndpointSlice, Service } from '../../src/model/service.js';
 import type { Snapshot } from '../../src/model/snapshot.js';
 
@@ -135,18 +136,27 @@ export function aPool(fields: Partial<EgressPool> = {}): EgressPool {
 
 interface Objects {
   readonly pools?: readonly EgressPool[];
+  readonly podPools?: readonly PodPool[];
   readonly network?: ClusterNetwork | undefined;
   readonly nodes?: readonly Node[];
   readonly services?: readonly Service[];
   readonly slices?: readonly EndpointSlice[];
 }
 
-export function aSnapshot({ network, nodes = [], services = [], slices = [], pools = [] }: Objects): Snapshot {
+export function aSnapshot({
+  network,
+  nodes = [],
+  services = [],
+  slices = [],
+  pools = [],
+  podPools = [],
+}: Objects): Snapshot {
   const named = <T extends { namespace: string; name: string }>(objects: readonly T[]) =>
     new Map(objects.map((object) => [`${object.namespace}/${object.name}`, object]));
   return {
     network,
     nodes: new Map(nodes.map((node) => [node.name, node])),
+    podPools: new Map(podPools.map((pool) => [pool.name, pool])),
     egressPools: new Map(pools.map((pool) => [pool.name, pool])),
     services: named(services),
     slices: named(slices),

@@ -8,6 +8,7 @@ import type { ApiRequest } from '../../src/kubernetes/api-client.js';
 import { ApiError } from '../../src/kubernetes/api-error.js';
 import type { Problem } from '../../src/model/snapshot.js';
 import { objectPath } from '../../src/source/kubernetes/object-path.js';
+import { aSnapshot } from '../support/objects.js';
 
 /** The machine may be busy. */
 const eventually = (check: () => unknown) => vi.waitFor(check, { timeout: 10_000, interval: 10 });
@@ -75,7 +76,9 @@ describe('conditions', () => {
       ['EgressPool b', own(1)],
     ] as const;
     const writer = new StatusWriter({ client, own: () => objects });
-    await expect(writer.write([problem('EgressPool b')])).rejects.toThrow('409: changed meanwhile');
+    await expect(writer.write({ ...aSnapshot({}), problems: [problem('EgressPool b')] })).rejects.toThrow(
+      '409: changed meanwhile',
+    );
     expect(requests.map(({ path }) => path)).toEqual([
       '/apis/isthmus.dev/v1alpha1/egresspools/a/status',
       '/apis/isthmus.dev/v1alpha1/egresspools/b/status',
@@ -166,19 +169,19 @@ describe('who speaks', () => {
       leader,
       log: { warn: (details: object) => warnings.push(JSON.stringify(details)) } as never,
       tasks: [
-        async (problems) => {
+        async ({ problems }) => {
           said.push(problems.map(({ object }) => object));
           if (failure !== undefined) throw failure;
         },
       ],
       timing: { pause: 10, repeat: 20 },
     });
-    spokesman.update({ problems: [problem('Node a')] });
+    spokesman.update({ ...aSnapshot({}), problems: [problem('Node a')] });
     await new Promise((resolve) => setTimeout(resolve, 40));
     expect(said).toEqual([]);
     leader.leading = true;
-    spokesman.update({ problems: [problem('Node b')] });
-    spokesman.update({ problems: [problem('Node c')] });
+    spokesman.update({ ...aSnapshot({}), problems: [problem('Node b')] });
+    spokesman.update({ ...aSnapshot({}), problems: [problem('Node c')] });
     await eventually(() => expect(said.length).toBeGreaterThan(0));
     expect(said[0]).toEqual(['Node c']);
     failure = new Error('403: forbidden');

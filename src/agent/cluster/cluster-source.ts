@@ -102,7 +102,7 @@ export class ClusterSource implements Source {
     return new Spokesman({
       leader: this.#leader,
       log: this.#log,
-      tasks: [(problems) => status.write(problems), (problems) => events.record(problems)],
+      tasks: [(snapshot) => status.write(snapshot), ({ problems }) => events.record(problems)],
     });
   }
 }

@@ -1,13 +1,13 @@
-// What one agent says for all of them: conditions of our kinds, and Events about refused objects.
+// What one agent says for all of them: conditions of our kinds, blocks of pools, and Events about refused objects.
 import type { Logger } from 'pino';
 import type { Leader } from '../../kubernetes/leader.js';
-import type { Problem, Snapshot } from '../../model/snapshot.js';
+import type { Snapshot } from '../../model/snapshot.js';
 
 export interface SpokesmanOptions {
   readonly leader: Pick<Leader, 'leading'>;
   readonly log: Pick<Logger, 'warn'>;
   /** What is to be said; each is tried, and tried again later. */
-  readonly tasks: readonly ((problems: readonly Problem[]) => Promise<void>)[];
+  readonly tasks: readonly ((snapshot: Snapshot) => Promise<void>)[];
   /** Milliseconds: until a change is told, and until all is looked at again. */
   readonly timing?: { readonly pause: number; readonly repeat: number };
 }
@@ -16,7 +16,7 @@ const TIMING = { pause: 500, repeat: 30_000 };
 
 export class Spokesman {
   readonly #options: SpokesmanOptions;
-  #problems: readonly Problem[] | undefined;
+  #snapshot: Snapshot | undefined;
   #timer: NodeJS.Timeout | undefined;
   #speaking: Promise<void> = Promise.resolve();
   #trouble = '';
@@ -27,8 +27,8 @@ export class Spokesman {
   }
 
   /** Something may be other than before. */
-  update({ problems }: Pick<Snapshot, 'problems'>): void {
-    this.#problems = problems;
+  update(snapshot: Snapshot): void {
+    this.#snapshot = snapshot;
     this.hurry();
   }
 
@@ -53,9 +53,9 @@ export class Spokesman {
 
   async #speak(): Promise<void> {
     const { leader, tasks, timing } = this.#options;
-    if (leader.leading && this.#problems !== undefined) {
-      const problems = this.#problems;
-      const failed = await Promise.all(tasks.map((task) => task(problems).catch((error: Error) => error)));
+    const snapshot = this.#snapshot;
+    if (leader.leading && snapshot !== undefined) {
+      const failed = await Promise.all(tasks.map((task) => task(snapshot).catch((error: Error) => error)));
       this.#note(failed.find((error) => error !== undefined));
     }
     this.#wait((timing ?? TIMING).repeat);

@@ -134,6 +134,7 @@ export class KubernetesSource implements Source {
     return {
       network: this.#objects('ClusterNetwork').get('default') as Snapshot['network'],
       nodes: this.#objects('Node') as Snapshot['nodes'],
+      podPools: this.#objects('PodPool') as Snapshot['podPools'],
       egressPools: this.#objects('EgressPool') as Snapshot['egressPools'],
       services: this.#objects('Service') as Snapshot['services'],
       slices: this.#objects('EndpointSlice') as Snapshot['slices'],

@@ -12,6 +12,7 @@ export interface Resource {
 
 const PLURALS: Readonly<Record<Kind, string>> = {
   ClusterNetwork: 'clusternetworks',
+  PodPool: 'podpools',
   EgressPool: 'egresspools',
   Node: 'nodes',
   Service: 'services',
