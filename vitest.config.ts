@@ -7,12 +7,13 @@ const TIMEOUT_MS = 60_000;
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 20_000 } },
+      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 20_000, maxWorkers: '100%' } },
       {
         // Run by scripts/isolated.sh: nothing of it is in the machine's own network namespace.
         test: {
           name: 'packet',
           include: ['test/packet/**/*.test.ts'],
+          maxWorkers: '100%',
           testTimeout: TIMEOUT_MS,
           hookTimeout: TIMEOUT_MS,
         },
