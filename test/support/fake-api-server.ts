@@ -116,10 +116,12 @@ export class FakeApiServer implements AsyncDisposable {
 
   /** Breaks the watches of a collection; `end`: politely. */
   drop(path: string, end = false): void {
-    for (const watch of this.#collection(path).watches) {
+    const { watches } = this.#collection(path);
+    for (const watch of watches) {
       if (end) watch.end();
       else watch.destroy();
     }
+    watches.clear(); // they close later, and are no longer to be written to
   }
 
   watchers(path: string): number {
