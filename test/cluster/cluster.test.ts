@@ -109,13 +109,7 @@ describe.skipIf(typeof programs === 'string')(`a cluster of three nodes${reason}
       expect(web).toHaveLength(WEB.replicas);
       expect(new Set(web.map(({ spec }) => spec.nodeName)).size).toBe(3);
       for (const { status } of web) expect(status.podIPs?.map(({ ip }) => familyOf(ip))).toEqual(FAMILIES);
-      const { clusterIPs } = (
-        await kubectl.list<KubernetesObject & { spec: { clusterIPs: string[] } }>(
-          'service',
-          `--field-selector=metadata.name=${WEB.name}`,
-        )
-      )[0]?.spec ?? { clusterIPs: [] };
-      service = { ipv4: clusterIPs[0] ?? '', ipv6: clusterIPs[1] ?? '' };
+      service = await kubectl.serviceAddresses(WEB.name);
       const cidrs = new Map((await nodes()).map(({ metadata, spec }) => [metadata.name, spec.podCIDRs[1] ?? '']));
       await routeToPods(cluster.plan, 'ipv6', cidrs);
     }, 90_000);

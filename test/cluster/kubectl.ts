@@ -1,7 +1,12 @@
 // kubectl on the control plane's machine, with the rights of an administrator.
+import type { Family } from '../../src/model/address.js';
 import type { CommandResult } from '../../src/testbed/command.js';
 import { capture, run } from '../../src/testbed/command.js';
 import type { ControlPlane } from './control-plane.js';
+
+interface ServiceObject extends KubernetesObject {
+  readonly spec: { readonly clusterIPs: readonly string[] };
+}
 
 export interface KubernetesObject {
   readonly metadata: {
@@ -50,5 +55,12 @@ export class Kubectl {
   /** The items of a list. */
   async list<T extends KubernetesObject>(...args: string[]): Promise<readonly T[]> {
     return (JSON.parse(await this.run('get', ...args, '-o', 'json')) as { items: readonly T[] }).items;
+  }
+
+  /** The cluster IPs of a Service, of the default namespace unless `more` names another. */
+  async serviceAddresses(name: string, ...more: string[]): Promise<Readonly<Record<Family, string>>> {
+    const found = await this.list<ServiceObject>('service', `--field-selector=metadata.name=${name}`, ...more);
+    const [ipv4 = '', ipv6 = ''] = found[0]?.spec.clusterIPs ?? [];
+    return { ipv4, ipv6 };
   }
 }

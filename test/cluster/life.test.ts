@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
+import { quantileOf } from '../../src/bench/statistics.js';
 import type { ProbeReport } from '../../src/lab/probe.js';
 import type { Family } from '../../src/model/address.js';
 import { FAMILIES } from '../../src/model/address.js';
@@ -13,15 +14,16 @@ import { agentPid, sandboxOf } from './containers.js';
 import { atServer, killApiServer, killEtcd, startApiServer, startEtcd, waitForApiServer } from './control-plane.js';
 import { type Holdings, holdingsOf } from './holdings.js';
 import { AGENT_IMAGE, TOOLS_IMAGE } from './images.js';
-import { install, NAMESPACE, waitUntilReady } from './installation.js';
+import { NAMESPACE, waitUntilReady } from './installation.js';
 import { Kubectl, type KubernetesObject } from './kubectl.js';
 import { killDaemon, runOn, startDaemon } from './machine.js';
 import { startKubelet } from './node.js';
 import type { ClusterNode } from './plan.js';
 import { POD_CIDRS, probeOf } from './plan.js';
 import { findPrograms } from './programs.js';
+import { Release } from './release.js';
 import { SERVER_PORT, serverManifest, serversManifest, serviceManifest } from './servers.js';
-import { quantile, StartupWatch } from './startup.js';
+import { StartupWatch } from './startup.js';
 import { type Pod, podAddress, probeFrom, probeFromPod, Requests, sawAddress } from './traffic.js';
 import { describeTrouble } from './trouble.js';
 import { describeVersions } from './versions.js';
@@ -54,6 +56,7 @@ interface Slice extends KubernetesObject {
 describe.skipIf(typeof programs === 'string')(`life of a cluster of three nodes${reason}`, () => {
   let cluster: Cluster;
   let kubectl: Kubectl;
+  let release: Release;
   let service: Readonly<Record<Family, string>>;
 
   const node = (index: number): ClusterNode => cluster.plan.nodes[index] as ClusterNode;
@@ -102,18 +105,13 @@ describe.skipIf(typeof programs === 'string')(`life of a cluster of three nodes$
     for (const machine of [...cluster.plan.nodes, cluster.plan.outside]) {
       startDaemon(machine, 'server', [probeOf(cluster.plan), 'serve', '--port', String(SERVER_PORT)]);
     }
-    await install(cluster, kubectl, 'island');
+    release = new Release(cluster);
+    await release.install();
     await waitUntilReady(kubectl);
     await kubectl.apply(serversManifest({ ...WEB, graceful: true }));
     await kubectl.apply(serviceManifest(WEB.name, { nodePort: WEB.nodePort }));
     await kubectl.run('rollout', 'status', `deployment/${WEB.name}`, '--timeout=60s');
-    const { clusterIPs } = (
-      await kubectl.list<KubernetesObject & { spec: { clusterIPs: string[] } }>(
-        'service',
-        `--field-selector=metadata.name=${WEB.name}`,
-      )
-    )[0]?.spec ?? { clusterIPs: [] };
-    service = { ipv4: clusterIPs[0] ?? '', ipv6: clusterIPs[1] ?? '' };
+    service = await kubectl.serviceAddresses(WEB.name);
     said(`up with the agent: ${await describeVersions(cluster.plane, kubectl)};`);
   }, UP_MS);
 
@@ -222,11 +220,10 @@ describe.skipIf(typeof programs === 'string')(`life of a cluster of three nodes$
         () => ask(node(0), service.ipv6, WEB.port),
       ],
     );
-    const containers = ['mount-bpffs', 'install-cni', 'agent'].map((name) => `${name}=${OTHER_IMAGE}`);
-    await kubectl.run('set', 'image', 'daemonset/isthmus', ...containers, '-n', NAMESPACE);
+    await release.upgrade(OTHER_IMAGE);
     await rolledOut();
     expect(await imagesOfAgents()).toEqual([OTHER_IMAGE]);
-    await kubectl.run('rollout', 'undo', 'daemonset/isthmus', '-n', NAMESPACE);
+    await release.rollback();
     await rolledOut();
     expect(await imagesOfAgents()).toEqual([AGENT_IMAGE]);
     const { sent, lost, asked, failures } = await traffic.stop();
@@ -414,7 +411,7 @@ describe.skipIf(typeof programs === 'string')(`life of a cluster of three nodes$
       await kubectl.apply(serversManifest({ name: 'churn', namespace: 'churn', replicas: BURST }));
       const times = await watch.wait(BURST, 90_000);
       expect(times).toHaveLength(BURST);
-      const [p50, p99] = [quantile(times, 0.5), quantile(times, 0.99)].map((ms) => (ms / 1000).toFixed(1));
+      const [p50, p99] = [quantileOf(times, 0.5), quantileOf(times, 0.99)].map((ms) => (ms / 1000).toFixed(1));
       console.log(`life: burst of ${BURST} pods: startup p50 ${p50} s, p99 ${p99} s (goal: p99 of 5 s)`);
       await kubectl.run('scale', 'deployment/churn', '-n', 'churn', `--replicas=${CHURN}`);
       expect(await watch.wait(CHURN, 120_000)).toHaveLength(CHURN);

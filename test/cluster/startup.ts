@@ -23,10 +23,10 @@ export class StartupWatch implements Disposable {
     });
   }
 
-  /** Milliseconds of each pod, ascending, once so many are ready; of as many as there are when that takes too long. */
+  /** Milliseconds of each pod once so many are ready; of as many as there are when that takes too long. */
   async wait(count: number, milliseconds: number): Promise<number[]> {
     await until(() => this.#ready.size >= count, milliseconds);
-    return [...this.#ready.values()].sort((a, b) => a - b);
+    return [...this.#ready.values()];
   }
 
   [Symbol.dispose](): void {
@@ -40,9 +40,4 @@ export class StartupWatch implements Disposable {
     this.#seen.set(name, since);
     if (ready === 'True' && !this.#ready.has(name)) this.#ready.set(name, now - since);
   }
-}
-
-/** Of an ascending list; `share` from 0 to 1. */
-export function quantile(sorted: readonly number[], share: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;
 }

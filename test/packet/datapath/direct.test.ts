@@ -3,6 +3,7 @@ import { expect, it } from 'vitest';
 import { FLOW_FLAGS, SERVICE_FLAGS } from '../../../src/datapath/types.gen.js';
 import { ANSWER, icmpAnswer, resetAnswer } from '../../support/answers.js';
 import { aFrontend, type TestDatapath } from '../../support/datapath.js';
+import { changeFlows } from '../../support/flow-state.js';
 import { ip, type Packet } from '../../support/packet.js';
 import { describeDatapath, expectOutcome } from '../../support/packet-case.js';
 import { ETHERNET_BYTES } from '../../support/packet-layer.js';
@@ -295,7 +296,7 @@ function testHandingOver(name: string, world: World, get: () => TestDatapath): v
   it(`${name}: a way that has become narrower counts`, () => {
     given();
     send();
-    for (const [key, flow] of [...get().maps.flows.scan()]) get().maps.flows.set(key, { ...flow, mtu: 1400 });
+    changeFlows(get().maps.flows, () => ({ mtu: 1400 }));
     const of = { flags: 'A', payload: 1400, dontFragment: true };
     const packet = sent(from('uplink'), { ...asked, ...of });
     const answer = icmpAnswer('uplink', packet, { kind: 'tooBig', from: w.node, mtu: 1400 });

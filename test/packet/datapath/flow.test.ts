@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { expect, it } from 'vitest';
 import { icmpAnswer } from '../../support/answers.js';
+import { ageFlows, changeFlows } from '../../support/flow-state.js';
 import { egressPair } from '../../support/flow-text.js';
 import { describeDatapath, expectOutcome } from '../../support/packet-case.js';
 import { FAMILIES, from, into, PORTS } from '../../support/world.js';
@@ -21,10 +22,7 @@ describeDatapath({ name: 'flow', file: import.meta.filename }, (get) => {
     const defaultRoute = (...more: string[]) =>
       execFileSync('ip', [family === 'IPv4' ? '-4' : '-6', 'route', 'replace', 'default', ...more]);
 
-    const age = (seconds: number) => {
-      const { flows } = get().maps;
-      for (const [each, flow] of [...flows.scan()]) flows.set(each, { ...flow, seen: (flow.seen - seconds) >>> 0 });
-    };
+    const age = (seconds: number) => ageFlows(get().maps.flows, seconds);
 
     it(`${family}: counts packets and bytes of each direction, and the time of the last`, () => {
       const size = mine('A').bytes().length - 14;
@@ -60,7 +58,7 @@ describeDatapath({ name: 'flow', file: import.meta.filename }, (get) => {
     it(`${family}: a connection that opens again is created again`, () => {
       for (const flags of ['S', 'R']) get().run('a', mine(flags));
       const { flows } = get().maps;
-      for (const [each, flow] of [...flows.scan()]) flows.set(each, { ...flow, created: 7 });
+      changeFlows(flows, () => ({ created: 7 }));
       get().run('a', mine('S'));
       const times = [...flows.scan()].map(([, { created }]) => Math.abs(created - now()));
       expect(times.every((seconds) => seconds < 2)).toBe(true);

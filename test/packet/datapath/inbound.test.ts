@@ -2,6 +2,7 @@
 import { expect, it } from 'vitest';
 import { runWalk } from '../../../src/datapath/walk.js';
 import { DEFAULT_TIMEOUTS } from '../../../src/model/network.js';
+import { ageFlows } from '../../support/flow-state.js';
 import { describeDatapath } from '../../support/packet-case.js';
 import { from, PORTS, V4 } from '../../support/world.js';
 
@@ -18,11 +19,7 @@ describeDatapath({ name: 'inbound', file: import.meta.filename, setups }, (get) 
   const outbound = (destination: string, port: number) =>
     get().run('a', from('a').ip({ source: V4.a, destination }).udp({ source: CLIENT, destination: port }));
 
-  function age(seconds: number): void {
-    const { flows } = get().maps;
-    for (const [key, flow] of [...flows.scan()]) flows.set(key, { ...flow, seen: (flow.seen - seconds) >>> 0 });
-  }
-
+  const age = (seconds: number) => ageFlows(get().maps.flows, seconds);
   const ofStranger = () =>
     get()
       .flows()

@@ -3,6 +3,7 @@ import { expect, it } from 'vitest';
 import { icmpAnswer, resetAnswer } from '../../support/answers.js';
 import type { TestDatapath } from '../../support/datapath.js';
 import { blocks, routeKey } from '../../support/datapath.js';
+import { ageFlows } from '../../support/flow-state.js';
 import { egressPair } from '../../support/flow-text.js';
 import { describeDatapath, expectOutcome, type PacketCase, testCases } from '../../support/packet-case.js';
 import { parseFrame, parseTransport } from '../../support/packet-text.js';
@@ -322,7 +323,7 @@ describeDatapath({ name: 'nat', file: import.meta.filename }, (get) => {
         from('a').ip({ source: w.a, destination: w.remote }).udp({ source, destination: 53 });
       get().run('a', udp(40_000));
       const { flows } = get().maps;
-      for (const [key, flow] of [...flows.scan()]) flows.set(key, { ...flow, seen: (flow.seen - 121) >>> 0 });
+      ageFlows(flows, 121);
       const wanted = from('a')
         .ip({ source: w.node, destination: w.remote, ttl: 63 })
         .udp({ source: PORT, destination: 53 });

@@ -2,12 +2,12 @@
 import { spawnSync } from 'node:child_process';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import type { Flow } from '../../../src/datapath/types.gen.js';
 import { FLOW_FLAGS } from '../../../src/datapath/types.gen.js';
 import { runWalk } from '../../../src/datapath/walk.js';
 import { DEFAULT_TIMEOUTS } from '../../../src/model/network.js';
 import { abortAnswer, icmpAnswer } from '../../support/answers.js';
 import { blocks } from '../../support/datapath.js';
+import { ageFlows, CONNECTION_STATE, connectionState } from '../../support/flow-state.js';
 import { fragmentsOf } from '../../support/fragments.js';
 import { ip, type Packet } from '../../support/packet.js';
 import { describeDatapath, expectOutcome, testCases } from '../../support/packet-case.js';
@@ -23,8 +23,7 @@ const MINE = 0xaaaa0001;
 const THEIRS = 0xbbbb0002;
 const FORGED = 0xdddd0003;
 const { tcpOpening, tcpEstablished, tcpClosing } = DEFAULT_TIMEOUTS;
-const { FLOW_SEEN_REPLY, FLOW_FIN_ORIGINAL, FLOW_FIN_REPLY, FLOW_RESET, FLOW_RESET_VALID } = FLOW_FLAGS;
-const STATE = FLOW_SEEN_REPLY | FLOW_FIN_ORIGINAL | FLOW_FIN_REPLY | FLOW_RESET | FLOW_RESET_VALID;
+const { FLOW_SEEN_REPLY, FLOW_RESET, FLOW_RESET_VALID } = FLOW_FLAGS;
 /** `SCTP_GSO_SEGMENT` */
 const GSO_BY_FRAGMENTS = 0xffff;
 /** Bytes of payload that the MTU lets through in either family. */
@@ -189,20 +188,8 @@ describeDatapath({ name: 'sctp', file: import.meta.filename, setups }, (get, set
         ? { source: w.a, source_port: CLIENT, destination: w.remote, destination_port: SERVER, protocol: 132 }
         : { source: w.remote, source_port: SERVER, destination: w.node, destination_port: PORT, protocol: 132 };
 
-    /** The state in both entries, which must agree. */
-    function state(): string {
-      const flags = (['pod', 'remote'] as const).map((of) => (get().maps.flows.get(key(of))?.flags ?? 0) & STATE);
-      expect(flags[0]).toBe(flags[1]);
-      const names = Object.entries(FLOW_FLAGS).filter(([, bit]) => bit & (flags[0] ?? 0));
-      return names.map(([name]) => name.replace('FLOW_', '').toLowerCase()).join(' ');
-    }
-
-    function change(fields: (flow: Flow) => Partial<Flow>): void {
-      const { flows } = get().maps;
-      for (const [at, flow] of [...flows.scan()]) flows.set(at, { ...flow, ...fields(flow) });
-    }
-
-    const age = (seconds: number) => change(({ seen }) => ({ seen: (seen - seconds) >>> 0 }));
+    const state = () => connectionState(get().maps.flows, key('pod'), key('remote'));
+    const age = (seconds: number) => ageFlows(get().maps.flows, seconds);
 
     async function lives(): Promise<boolean> {
       await runWalk(get().program('sweep_flows'));
@@ -369,7 +356,7 @@ describeDatapath({ name: 'sctp', file: import.meta.filename, setups }, (get, set
         from('b').ip({ source: w.b, destination: w.remote }).sctp({ source: SERVER, destination: 7, chunks, tag });
       const flags = () => {
         const [, flow] = [...get().maps.flows.scan()].find(([, { flags: bits }]) => bits & FLOW_FLAGS.FLOW_REPLY) ?? [];
-        return (flow?.flags ?? 0) & STATE;
+        return (flow?.flags ?? 0) & CONNECTION_STATE;
       };
       get().run('uplink', asks([{ type: 'INIT', initiateTag: THEIRS }], 0));
       get().run('b', says([{ type: 'INIT ACK', initiateTag: MINE }], THEIRS));
@@ -443,6 +430,14 @@ describeDatapath({ name: 'sctp', file: import.meta.filename, setups }, (get, set
         drops: { DROP_TRUNCATED: 1 },
       },
     ]);
+    it(`${family}: no ABORT has a tag that the packet does not have, only its frame`, () => {
+      get().setService([{ address: w.vip, port: 80, protocol: 132 }], []);
+      const to = (bytes: Buffer) => raw({ ...w, remote: w.vip }, bytes);
+      const refuse = (packet: Packet | Buffer) => get().run('a', packet).verdict;
+      expect(refuse(to(Buffer.concat([TAGLESS, Buffer.alloc(16, 0xa5)])))).toBe('redirect');
+      expect(refuse(Buffer.concat([to(TAGLESS).bytes(), Buffer.alloc(16, 0xa5)]))).toBe('drop');
+      expect(get().drops()).toEqual({ DROP_NO_BACKEND: 2 });
+    });
   }
 
   function testErrors(family: string, w: Addresses): void {

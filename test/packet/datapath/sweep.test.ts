@@ -2,6 +2,7 @@
 import { expect, it } from 'vitest';
 import { runWalk } from '../../../src/datapath/walk.js';
 import { DEFAULT_TIMEOUTS } from '../../../src/model/network.js';
+import { ageFlows } from '../../support/flow-state.js';
 import { describeDatapath } from '../../support/packet-case.js';
 import { from, NODE_PORT, PORTS, V4, V6 } from '../../support/world.js';
 
@@ -21,13 +22,7 @@ describeDatapath({ name: 'sweep', file: import.meta.filename }, (get) => {
     }
   }
 
-  /** As if nothing had come for so many seconds, in all entries or in those of one source. */
-  function age(seconds: number, source?: string): void {
-    const { flows } = get().maps;
-    for (const [key, flow] of [...flows.scan()]) {
-      if (source === undefined || key.source === source) flows.set(key, { ...flow, seen: (flow.seen - seconds) >>> 0 });
-    }
-  }
+  const age = (seconds: number, source?: string) => ageFlows(get().maps.flows, seconds, source);
 
   async function sweep(): Promise<void> {
     await runWalk(get().program('sweep_flows'));

@@ -1,10 +1,10 @@
 // The state of connections (RFC 7857 section 2): who may end one, what keeps it alive, and for how long.
 import { expect, it } from 'vitest';
-import type { Flow } from '../../../src/datapath/types.gen.js';
 import { FLOW_FLAGS } from '../../../src/datapath/types.gen.js';
 import { runWalk } from '../../../src/datapath/walk.js';
 import { DEFAULT_TIMEOUTS } from '../../../src/model/network.js';
 import { blocks } from '../../support/datapath.js';
+import { ageFlows, connectionState } from '../../support/flow-state.js';
 import { ip, type Packet } from '../../support/packet.js';
 import { describeDatapath, expectOutcome } from '../../support/packet-case.js';
 import { BLOCK, FAMILIES, from, into, NODE_PORT, PORTS, V4 } from '../../support/world.js';
@@ -15,8 +15,7 @@ const PORT = PORTS.a + 64;
 const MINE = 1000;
 const THEIRS = 70_000;
 const { tcpOpening, tcpEstablished, tcpClosing, udpOneWay, udpTwoWay } = DEFAULT_TIMEOUTS;
-const { FLOW_SEEN_REPLY, FLOW_FIN_ORIGINAL, FLOW_FIN_REPLY, FLOW_RESET, FLOW_RESET_VALID } = FLOW_FLAGS;
-const STATE = FLOW_SEEN_REPLY | FLOW_FIN_ORIGINAL | FLOW_FIN_REPLY | FLOW_RESET | FLOW_RESET_VALID;
+const { FLOW_RESET, FLOW_RESET_VALID } = FLOW_FLAGS;
 
 /** One step: whose segment, its flags, and numbers that are not those of a connection without payload. */
 type Step = readonly [who: 'pod' | 'remote', flags: string, numbers?: { seq?: number; ack?: number }];
@@ -57,20 +56,8 @@ describeDatapath({ name: 'tracking', file: import.meta.filename }, (get) => {
       return { device: 'uplink' as const, packet, out: arrives.tcp({ ...tcp, destination: CLIENT }) };
     }
 
-    /** The connection state in both entries, which must agree. */
-    function state(): string {
-      const flags = (['pod', 'remote'] as const).map((of) => (get().maps.flows.get(entry(of))?.flags ?? 0) & STATE);
-      expect(flags[0]).toBe(flags[1]);
-      const names = Object.entries(FLOW_FLAGS).filter(([, bit]) => bit & (flags[0] ?? 0));
-      return names.map(([name]) => name.replace('FLOW_', '').toLowerCase()).join(' ');
-    }
-
-    function change(fields: (flow: Flow) => Partial<Flow>): void {
-      const { flows } = get().maps;
-      for (const [key, flow] of [...flows.scan()]) flows.set(key, { ...flow, ...fields(flow) });
-    }
-
-    const age = (seconds: number) => change(({ seen }) => ({ seen: (seen - seconds) >>> 0 }));
+    const state = () => connectionState(get().maps.flows, entry('pod'), entry('remote'));
+    const age = (seconds: number) => ageFlows(get().maps.flows, seconds);
 
     async function lives(): Promise<boolean> {
       await runWalk(get().program('sweep_flows'));

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { beforeEach, expect, it } from 'vitest';
 import { FLOW_FLAGS } from '../../../src/datapath/types.gen.js';
+import { ageFlows } from '../../support/flow-state.js';
 import { fragmentsOf } from '../../support/fragments.js';
 import { aService, aSlice, backends } from '../../support/objects.js';
 import { eth, type Packet } from '../../support/packet.js';
@@ -250,7 +251,7 @@ describeDatapath({ name: 'xdp', file: import.meta.filename }, (get) => {
     const { execFileSync } = await import('node:child_process');
     const route = ['route', 'replace', w.far.replace(/5$/, family === 'IPv4' ? '0/24' : '/64'), 'via', w.otherNode];
     execFileSync('ip', [...route, 'mtu', 'lock', '1300']);
-    for (const [key, flow] of [...get().maps.flows.scan()]) get().maps.flows.set(key, { ...flow, seen: flow.seen - 2 });
+    ageFlows(get().maps.flows, 2);
     isLeft(request(talk, { payload: 1350 }));
     isSent(request(talk, { payload: 1200 }), NODE_MAC);
     execFileSync('ip', route);
