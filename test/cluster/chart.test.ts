@@ -148,6 +148,7 @@ describe.skipIf(missing !== '')(`the Helm chart${reason}`, () => {
     expect(definitions.map(({ metadata }) => metadata.name).sort()).toEqual([
       'clusternetworks.isthmus.dev',
       'egresspools.isthmus.dev',
+      'podpools.isthmus.dev',
     ]);
   });
 

@@ -54,7 +54,7 @@ describe.skipIf(assets === undefined)(`a real API server (${NO_ASSETS})`, () => 
       names.map((name) => `pages/${name}`),
     );
     expect(last()?.nodes.get('n1')).toMatchObject({ podCIDRs: ['10.244.1.0/24', 'fd00:10:244:1::/64'], zone: 'a' });
-    expect(absent.sort()).toEqual(['ClusterNetwork', 'EgressPool']);
+    expect(absent.sort()).toEqual(['ClusterNetwork', 'EgressPool', 'PodPool']);
     expect(troubles).toEqual([]);
   });
 

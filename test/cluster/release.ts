@@ -20,38 +20,34 @@ export class Release {
   /** With the chart's own values, but for what is of this machine; returns when the API server has all objects. */
   install(): Promise<string> {
     const values = {
-      ...imageValues(AGENT_IMAGE),
-      'apiServer.host': this.#cluster.plan.controlPlane.addresses.ipv4,
-      'apiServer.port': API_PORT,
+      image: imageOf(AGENT_IMAGE),
+      apiServer: { host: this.#cluster.plan.controlPlane.addresses.ipv4, port: API_PORT },
       cgroup: '/host/cgroup/unified',
     };
-    return this.#helm('install', NAME, CHART, '--create-namespace', ...setAll(values));
+    return this.#helm(['install', NAME, CHART, '--create-namespace'], values);
   }
 
   upgrade(image: string): Promise<string> {
-    return this.#helm('upgrade', NAME, CHART, '--reuse-values', ...setAll(imageValues(image)));
+    return this.#helm(['upgrade', NAME, CHART, '--reuse-values'], { image: imageOf(image) });
   }
 
   /** To the revision before. */
   rollback(): Promise<string> {
-    return this.#helm('rollback', NAME);
+    return this.#helm(['rollback', NAME]);
   }
 
-  #helm(...args: string[]): Promise<string> {
+  #helm(args: readonly string[], values?: object): Promise<string> {
     const { machine, programs, certificates } = this.#cluster.plane;
     const home = `${this.#cluster.plan.directory}/helm`;
     const homes = ['CACHE', 'CONFIG', 'DATA'].map((kind) => `HELM_${kind}_HOME=${home}`);
     const where = [`--kubeconfig=${certificates.directory}/admin.kubeconfig`, '--namespace', NAMESPACE];
-    const options = { netns: machine.netns, timeout: TIMEOUT_MS };
-    return run(['env', ...homes, `${programs}/helm`, ...args, ...where], options);
+    const given = values === undefined ? [] : ['--values', '-'];
+    const options = { netns: machine.netns, timeout: TIMEOUT_MS, input: JSON.stringify(values ?? '') };
+    return run(['env', ...homes, `${programs}/helm`, ...args, ...given, ...where], options);
   }
 }
 
-function imageValues(image: string) {
-  const [repository, tag] = image.split(':');
-  return { 'image.repository': repository, 'image.tag': tag };
-}
-
-function setAll(values: Readonly<Record<string, unknown>>): string[] {
-  return Object.entries(values).flatMap(([name, value]) => ['--set', `${name}=${value}`]);
+function imageOf(name: string) {
+  const [repository, tag] = name.split(':');
+  return { repository, tag };
 }

@@ -21,6 +21,7 @@ const own = { apiVersion: 'isthmus.dev/v1alpha1', make: network };
 const COLLECTIONS: Readonly<Record<string, Collection>> = {
   '/apis/isthmus.dev/v1alpha1/clusternetworks': { ...own, kind: 'ClusterNetwork', count: 1 },
   '/apis/isthmus.dev/v1alpha1/egresspools': { ...own, kind: 'EgressPool', count: 0 },
+  '/apis/isthmus.dev/v1alpha1/podpools': { ...own, kind: 'PodPool', count: 0 },
   '/api/v1/nodes': { kind: 'Node', apiVersion: 'v1', count: nodes, make: node },
   '/api/v1/services': { kind: 'Service', apiVersion: 'v1', count: services, make: service },
   '/api/v1/pods': { kind: 'Pod', apiVersion: 'v1', count: pods, make: (index) => pod(index, nodes) },
