@@ -43,6 +43,8 @@ const WEB = { name: 'web', replicas: 6, port: 80, nodePort: 30081 } as const;
 const OTHER_IMAGE = 'isthmus.test/isthmus:2';
 /** Longer than a Lease, and than the agents' first pauses between two attempts; each further second is two of waiting. */
 const AWAY_MS = 17_000;
+/** More than twice an agent's longest pause between two attempts to reach the API server. */
+const RETRY_MS = 75_000;
 const BURST = 50;
 const CHURN = 100;
 
@@ -283,7 +285,7 @@ describe.skipIf(typeof programs === 'string')(`life of a cluster of three nodes$
     expect(await until(listed, 60_000), 'the controllers are back, too').toBe(true);
     for (const one of cluster.plan.nodes) {
       const answers = async (): Promise<boolean> => (await ask(one, one.addresses.ipv4, 30_082)).ok;
-      expect(await until(answers, 40_000), `${one.name} serves a Service that is new`).toBe(true);
+      expect(await until(answers, RETRY_MS), `${one.name} serves a Service that is new`).toBe(true);
     }
     await waitUntilReady(kubectl);
     const lease = ['get', 'lease', 'isthmus-status', '-n', NAMESPACE, '-o', 'jsonpath={.spec.holderIdentity}'];
