@@ -51,6 +51,7 @@ export class PluginChain {
   /** Namespace, and the ADD of the other plugin. Returns its result. */
   async addFirst(pod: string): Promise<object> {
     await this.#node.addNamespace(pod);
+    await this.#node.ip(pod, 'link set lo up'); // runtimes do, by a plugin for that
     const { status, stdout } = await this.runFirst('ADD', pod);
     if (status !== 0) throw new Error(`ADD of ${pod} by ${this.#first.type}: ${stdout}`);
     return JSON.parse(stdout) as object;
