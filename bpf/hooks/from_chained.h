@@ -13,10 +13,20 @@ static __always_inline bool chained_is_local(const struct packet *pkt)
 	return packet_is_not_routable(pkt) || address_is_link_local(&pkt->key.source);
 }
 
+/* Of a fragment without its first one nobody knows the ports. Where only services translate, it is
+ * taken for one that goes on as it is. */
+static __always_inline int chained_fragment(struct packet *pkt)
+{
+	int rc = container_fragment(pkt);
+	bool passes = rc == -DROP_FRAGMENT_MISS && !config.island[pkt->family & 1];
+
+	return passes ? VERDICT_TO_HOST : rc;
+}
+
 /* What belongs to a flow, is for a frontend, or leaves the island. */
 static __always_inline int chained_to_outside(struct packet *pkt)
 {
-	int rc = container_fragment(pkt);
+	int rc = chained_fragment(pkt);
 
 	rc = rc ?: flow_lookup(pkt);
 	rc = rc ?: icmp_error_translate(pkt);

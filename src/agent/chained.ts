@@ -76,8 +76,10 @@ export function join(wiring: Wiring, endpoint: Endpoint): number {
 export function leave({ net, node, datapath }: Wiring, endpoint: Endpoint): boolean {
   const { hostInterface, netns } = endpoint;
   const link = node.link(hostInterface);
+  // Who has the name by now has a program of its own.
+  if (link !== undefined && endpoint.ifindex !== 0 && endpoint.ifindex !== link.ifindex) return false;
   datapath.detachContainer(hostInterface);
-  if (link === undefined || (endpoint.ifindex !== 0 && endpoint.ifindex !== link.ifindex)) return false;
+  if (link === undefined) return false;
   if (endpoint.bandwidth === undefined) return true;
   const limited = { node, endpoint: { ...endpoint, ifindex: link.ifindex } };
   if (namespaceCookie(net, netns) === undefined) removeLimits(limited);

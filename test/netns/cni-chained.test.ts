@@ -1,4 +1,5 @@
 // Our plugin behind others, which make the interface and give the addresses: bridge and ptp, with host-local.
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { until } from '../../src/testbed/command.js';
@@ -179,6 +180,19 @@ describe.runIf(PLUGINS !== undefined)(`behind another plugin${without}`, () => {
     await bridge.delete('gone');
   });
 
+  test('C4 C10: what a dead agent left of an ADD is taken off by the next one, and DEL is fine', async () => {
+    await bridge.add('half');
+    const device = await bridge.deviceOf('half');
+    await node.endAgent('SIGKILL');
+    const path = join(node.stateDir, 'endpoints', 'container-half-eth0.json');
+    writeFileSync(path, JSON.stringify({ ...(JSON.parse(readFileSync(path, 'utf8')) as object), ifindex: 0 }));
+    await node.startAgent();
+    expect(await programsOf(device)).toEqual([]);
+    expect(node.records()).toEqual(['container-a-eth0.json', 'container-b-eth0.json']);
+    expect(await bridge.deviceOf('half')).toBe(device);
+    await bridge.delete('half');
+  });
+
   test('C7 C10: GC takes off what nobody lists', async () => {
     await bridge.add('stale');
     const device = await bridge.deviceOf('stale');
@@ -271,6 +285,19 @@ describe.runIf(PLUGINS !== undefined)(`behind another plugin${without}`, () => {
     expect(sawOf(await ask('far', OUTSIDE.ipv4)).address).toBe(NODE.ipv4);
     await ptp.delete('far');
     await node.deletePod('own');
+  });
+
+  test('C10 K2: in a flat network it leaves by its own address, and is reached by it, by the stack of the host', async () => {
+    const serviceCIDRs = ['10.96.0.0/16', 'fd00:96::/112'];
+    node.writeNetwork({ ipv4: { mode: 'Flat' }, ipv6: { mode: 'Flat' }, serviceCIDRs });
+    await node.waitFor(({ state }) => state.modes.ipv4 === 'Flat' && state.modes.ipv6 === 'Flat');
+    for (const family of FAMILIES) {
+      expect(sawOf(await ask('a', OUTSIDE[family])).address).toBe(a[family]);
+      expect(sawOf(await ask('outside', b[family])).address).toBe(OUTSIDE[family]);
+      expect(sawOf(await ask('outside', NODE[family], NODE_PORT)).address).toBe(OUTSIDE[family]);
+    }
+    node.writeNetwork({ serviceCIDRs });
+    await node.waitFor(({ state }) => state.modes.ipv4 === 'Island' && state.modes.ipv6 === 'Island');
   });
 
   test('C5 C10: with filters in place of links, DEL takes ours off, too', async () => {

@@ -2,6 +2,7 @@
 import { beforeEach, expect, it } from 'vitest';
 import { ENDPOINT_FLAGS } from '../../../src/datapath/types.gen.js';
 import type { TestDatapath } from '../../support/datapath.js';
+import { fragmentsOf } from '../../support/fragments.js';
 import { arp } from '../../support/neighbour.js';
 import { eth, type Packet } from '../../support/packet.js';
 import { describeDatapath, expectOutcome } from '../../support/packet-case.js';
@@ -19,7 +20,7 @@ const BRIDGE_MAC = '02:00:00:00:cc:01';
 const leaving = () => eth({ source: MAC.a, destination: BRIDGE_MAC });
 
 /** A packet through the program of chained pods. */
-const run = (datapath: TestDatapath, packet: Packet) => datapath.run('a', packet, { program: 'from_chained' });
+const run = (datapath: TestDatapath, packet: Packet | Buffer) => datapath.run('a', packet, { program: 'from_chained' });
 
 function chain(datapath: TestDatapath, address: string): void {
   const entry = datapath.maps.endpoints.get(address);
@@ -132,6 +133,20 @@ describeDatapath({ name: 'chained', file: import.meta.filename, setups: SETUPS }
       expectOutcome(run(get(), syn(w.remote)), 'redirect', outside);
       expect(get().flows()).toHaveLength(2);
       return expectAnswered(w);
+    });
+
+    it(`C10: ${family}: fragments ${setup === 'flat' ? 'as they are, in any order' : 'by the ports of the first'}`, () => {
+      const datagram = (destination: string, id: number) => {
+        const packet = leaving().ip({ source: w.a, destination }).udp({ source: 1, destination: 2 });
+        return fragmentsOf(packet.payload(1200).bytes(), { id, bytes: 800 });
+      };
+      const verdicts = (...frames: Buffer[]) => frames.map((frame) => run(get(), frame).verdict);
+      expect(verdicts(...datagram(w.b, 1).toReversed())).toEqual(['next', 'next']);
+      const passed = setup === 'flat' ? 'next' : 'redirect';
+      expect(verdicts(...datagram(w.remote, 2))).toEqual([passed, passed]);
+      const [, later] = datagram(w.remote, 3);
+      expect(verdicts(later ?? Buffer.alloc(0))).toEqual([setup === 'flat' ? 'next' : 'drop']);
+      expect(get().drops()).toEqual(setup === 'flat' ? {} : { DROP_FRAGMENT_MISS: 1 });
     });
 
     function expectAnswered(w: Addresses): void {
