@@ -55,6 +55,7 @@
 
 /* ... at the hooks, in the order a pod's packet meets them; a socket meets its own before. */
 #include "hooks/from_container.h"
+#include "hooks/from_chained.h"
 #include "hooks/from_netdev.h"
 #include "hooks/from_detour.h"
 #include "hooks/from_host.h"

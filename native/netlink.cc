@@ -101,6 +101,7 @@ Napi::Function Netlink::Define(Napi::Env env)
 				   InstanceMethod<&Netlink::DeleteNeighbour>("deleteNeighbour"),
 				   InstanceMethod<&Netlink::LimitRate>("limitRate"),
 				   InstanceMethod<&Netlink::RootQdisc>("rootQdisc"),
+				   InstanceMethod<&Netlink::RemoveRootQdisc>("removeRootQdisc"),
 				   InstanceAccessor<&Netlink::Cookie>("cookie"),
 				   InstanceMethod<&Netlink::WriteSysctl>("writeSysctl"),
 				   InstanceMethod<&Netlink::ReadSysctl>("readSysctl"),

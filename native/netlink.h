@@ -39,6 +39,7 @@ public:
 	Napi::Value DeleteNeighbour(const Napi::CallbackInfo &info);
 	void LimitRate(const Napi::CallbackInfo &info);
 	Napi::Value RootQdisc(const Napi::CallbackInfo &info);
+	Napi::Value RemoveRootQdisc(const Napi::CallbackInfo &info);
 	Napi::Value Cookie(const Napi::CallbackInfo &info);
 	void WriteSysctl(const Napi::CallbackInfo &info);
 	Napi::Value ReadSysctl(const Napi::CallbackInfo &info);

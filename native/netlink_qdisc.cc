@@ -56,6 +56,16 @@ int PutOptions(nl_msg *message, const Bucket &bucket)
 	return rc ? rc : nla_nest_end(message, options);
 }
 
+/* Handle 0: whatever the root has. */
+int PutRoot(nl_msg *message, int ifindex, uint32_t handle)
+{
+	tcmsg root = {};
+	root.tcm_ifindex = ifindex;
+	root.tcm_parent = TC_H_ROOT;
+	root.tcm_handle = handle;
+	return nlmsg_append(message, &root, sizeof(root), NLMSG_ALIGNTO);
+}
+
 } // namespace
 
 void Netlink::LimitRate(const Napi::CallbackInfo &info)
@@ -68,11 +78,7 @@ void Netlink::LimitRate(const Napi::CallbackInfo &info)
 	const MessageHandle message(nlmsg_alloc_simple(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE));
 	if (!message)
 		throw MakeError(info.Env(), {ENOMEM, "limit rate of", subject, "", ""});
-	tcmsg root = {};
-	root.tcm_ifindex = ifindex;
-	root.tcm_parent = TC_H_ROOT;
-	root.tcm_handle = TC_H_MAKE(1U << 16, 0);
-	int rc = nlmsg_append(message.get(), &root, sizeof(root), NLMSG_ALIGNTO);
+	int rc = PutRoot(message.get(), ifindex, TC_H_MAKE(1U << 16, 0));
 	if (!rc)
 		rc = nla_put_string(message.get(), TCA_KIND, "tbf");
 	if (!rc)
@@ -96,6 +102,21 @@ Napi::Value Netlink::RootQdisc(const Napi::CallbackInfo &info)
 			return Napi::String::New(info.Env(), rtnl_tc_get_kind(qdisc));
 	}
 	return info.Env().Undefined();
+}
+
+Napi::Value Netlink::RemoveRootQdisc(const Napi::CallbackInfo &info)
+{
+	const int ifindex = info[0].As<Napi::Number>().Int32Value();
+	const std::string subject = "link " + std::to_string(ifindex);
+	const MessageHandle message(nlmsg_alloc_simple(RTM_DELQDISC, 0));
+	if (!message)
+		throw MakeError(info.Env(), {ENOMEM, "remove root qdisc of", subject, "", ""});
+	Check(PutRoot(message.get(), ifindex, 0), "remove root qdisc of", subject);
+	nl_sock *socket = Socket();
+	int rc = nl_send_auto(socket, message.get());
+	if (rc >= 0)
+		rc = nl_wait_for_ack(socket);
+	return Napi::Boolean::New(info.Env(), CheckFound(rc, "remove root qdisc of", subject));
 }
 
 } // namespace isthmus

@@ -107,13 +107,11 @@ static __always_inline void packet_increment_ttl(struct packet *pkt)
 /* Whether the namespace would forward it; and from a pod, whether it may send it at all. */
 static __always_inline int detour_check(struct packet *pkt)
 {
-	const __u8 *from = pkt->key.source.bytes;
-
 	if (!detour_ifindex(pkt) || packet_is_not_routable(pkt))
 		return -DROP_FRAGMENT_MISS;
 	if (pkt->direction == DIRECTION_FROM_CONTAINER)
 		return endpoint_check_source(pkt);
-	if (pkt->family == FAMILY_IPV6 && from[0] == 0xfe && (from[1] & 0xc0) == 0x80)
+	if (address_is_link_local(&pkt->key.source))
 		return -DROP_FRAGMENT_MISS;
 	return 0;
 }

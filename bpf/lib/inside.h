@@ -39,6 +39,12 @@ static __always_inline int inside_to_nobody(struct packet *pkt)
 	return answer_unreachable(pkt, DROP_NO_ENDPOINT);
 }
 
+/* To a pod of this node. How a chained one is reached, the host's stack knows. */
+static __always_inline int inside_to_endpoint(struct packet *pkt, const struct endpoint *to)
+{
+	return to->flags & ENDPOINT_CHAINED ? VERDICT_TO_HOST : forward_to_endpoint(pkt, to);
+}
+
 /* One lookup for a pod of this node. Goes on (0) with a destination outside the cluster. */
 static __always_inline int inside_forward(struct packet *pkt)
 {
@@ -49,7 +55,7 @@ static __always_inline int inside_forward(struct packet *pkt)
 		return 0;
 	endpoint = bpf_map_lookup_elem(&endpoints, &pkt->key.destination);
 	if (endpoint)
-		return forward_to_endpoint(pkt, endpoint);
+		return inside_to_endpoint(pkt, endpoint);
 	route = route_lookup(&pkt->key.destination);
 	if (!route || route->type != ROUTE_NODE)
 		return inside_to_nobody(pkt);

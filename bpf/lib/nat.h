@@ -207,6 +207,15 @@ static __always_inline int nat_translate(struct packet *pkt, struct nat_request 
 	return flow_begin(pkt);
 }
 
+/* Out of the node by the pod's own address. How that of a chained one leaves, the host's stack
+ * knows. */
+static __always_inline int nat_leave_untranslated(struct packet *pkt)
+{
+	bool chained = pkt->source && pkt->source->flags & ENDPOINT_CHAINED;
+
+	return chained ? VERDICT_TO_HOST : way_begin(pkt);
+}
+
 /* A pod's packet to the world outside the cluster: translated in island mode. */
 static __noinline int nat_egress(struct packet *pkt)
 {
@@ -221,7 +230,7 @@ static __noinline int nat_egress(struct packet *pkt)
 	if (route && route->type == ROUTE_UNREACHABLE)
 		return answer_no_route(pkt, DROP_NO_ROUTE);
 	if ((route && route->type == ROUTE_NATIVE) || !config.island[pkt->family & 1])
-		return way_begin(pkt);
+		return nat_leave_untranslated(pkt);
 	return nat_translate(pkt, &request);
 }
 

@@ -408,6 +408,12 @@ static __always_inline int packet_parse(struct packet *pkt)
 	}
 }
 
+/* fe80::/10 (RFC 4291). An IPv4 address is written in another range. */
+static __always_inline bool address_is_link_local(const ip_addr *address)
+{
+	return address->bytes[0] == 0xfe && (address->bytes[1] & 0xc0) == 0x80;
+}
+
 /* What no router forwards: multicast, broadcast, loopback and link-local (RFC 1122, 4291). */
 static __always_inline bool packet_is_not_routable(const struct packet *pkt)
 {
@@ -416,7 +422,7 @@ static __always_inline bool packet_is_not_routable(const struct packet *pkt)
 	if (pkt->family == FAMILY_IPV4)
 		return to[12] >= 224 || to[12] == 127 || to[12] == 0 ||
 		       (to[12] == 169 && to[13] == 254);
-	return to[0] == 0xff || (to[0] == 0xfe && (to[1] & 0xc0) == 0x80) ||
+	return to[0] == 0xff || address_is_link_local(&pkt->key.destination) ||
 	       (!pkt->key.destination.halves[0] && !pkt->key.destination.words[2]);
 }
 

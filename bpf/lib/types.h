@@ -82,6 +82,8 @@ enum endpoint_flags {
 	ENDPOINT_HOST = 1, /* the node itself: its packets go to the host's network stack */
 	ENDPOINT_MAY_GROW = 2, /* gets another port block when it asks for one */
 	ENDPOINT_LIMITED = 4, /* what it receives waits in the queue of its device */
+	/* Its device is another plugin's: what is not translated goes by the host's stack. */
+	ENDPOINT_CHAINED = 8,
 };
 
 enum endpoint_limits {

@@ -7,6 +7,8 @@ const LATENCY = 50;
 /** Bytes; the largest packet that a stack hands over in one piece. */
 const LARGEST_PACKET = 65_536;
 const FRAME_OVERHEAD = 18;
+/** Kind of the qdisc. */
+const LIMITER = 'tbf';
 
 export interface BandwidthTarget {
   readonly node: Netlink;
@@ -28,14 +30,27 @@ export function limitBandwidth({ node, pod, endpoint }: BandwidthTarget): void {
   }
 }
 
+/** Takes the limits off again, where the devices outlive what is known of the pod. `pod`: absent when it is gone. */
+export function removeLimits({ node, pod, endpoint }: Omit<BandwidthTarget, 'pod'> & { pod?: Netlink }): void {
+  const { bandwidth, ifindex, interfaceName } = endpoint;
+  if (bandwidth?.ingress !== undefined) removeLimit(node, ifindex);
+  const own = bandwidth?.egress === undefined ? undefined : pod?.link(interfaceName);
+  if (pod !== undefined && own !== undefined) removeLimit(pod, own.ifindex);
+}
+
+function removeLimit(netlink: Netlink, ifindex: number): void {
+  if (netlink.rootQdisc(ifindex) === LIMITER) netlink.removeRootQdisc(ifindex);
+}
+
 /** What says that a limit is not there any more, or undefined. */
 export function missingLimit({ node, pod, endpoint }: BandwidthTarget): string | undefined {
   const { bandwidth, ifindex, interfaceName, hostInterface } = endpoint;
-  if (bandwidth?.ingress !== undefined && node.rootQdisc(ifindex) !== 'tbf') {
+  if (bandwidth?.ingress !== undefined && node.rootQdisc(ifindex) !== LIMITER) {
     return `${hostInterface} has lost the limit of what the pod receives`;
   }
   const own = pod.link(interfaceName);
-  if (bandwidth?.egress === undefined || (own !== undefined && pod.rootQdisc(own.ifindex) === 'tbf')) return undefined;
+  if (bandwidth?.egress === undefined || (own !== undefined && pod.rootQdisc(own.ifindex) === LIMITER))
+    return undefined;
   return `${interfaceName} in the pod has lost the limit of what the pod sends`;
 }
 

@@ -67,7 +67,12 @@ export function listLeftovers(options: CleanupOptions): Leftover[] {
   ];
 }
 
-const UPLINK_SIDES: Readonly<Record<string, string>> = { from_netdev: 'ingress', from_host: 'egress' };
+/** By program, of those whose device stays. */
+const FILTER_SIDES: Readonly<Record<string, string>> = {
+  from_netdev: 'ingress',
+  from_chained: 'ingress',
+  from_host: 'egress',
+};
 
 function entriesOf(directory: string): string[] {
   return existsSync(directory) ? readdirSync(directory).sort() : [];
@@ -82,10 +87,10 @@ function links({ native, state: { bpffs } }: CleanupOptions): Leftover[] {
   }));
 }
 
-/** Only where there is no tcx: a filter has no pin. That of a pod's device goes with the device. */
+/** Only where there is no tcx: a filter has no pin. That of a pod's device goes with the device, when that is ours. */
 function filters({ node, state }: CleanupOptions): Leftover[] {
   return state.attachments.flatMap(({ kind, program, target }): Leftover[] => {
-    const side = UPLINK_SIDES[program];
+    const side = FILTER_SIDES[program];
     if (kind !== 'clsact' || side === undefined || node.link(target) === undefined) return [];
     if (!tc(['-j', 'filter', 'show', 'dev', target, side]).includes(program)) return [];
     const remove = () => void tc(['filter', 'del', 'dev', target, side, 'prio', '1']);
@@ -107,9 +112,13 @@ function detour({ native, net, node, state }: CleanupOptions): Leftover[] {
   return there.map((name) => ({ kind: 'namespace', name, remove }));
 }
 
-/** Its other end, in the pod, goes too: the pod has no network any more, and without programs it had none. */
+/**
+ * Its other end, in the pod, goes too: the pod has no network any more, and without programs it had none. A device of
+ * another CNI plugin stays.
+ */
 function podDevices({ node, endpoints }: CleanupOptions): Leftover[] {
   return endpoints
+    .filter(({ chained }) => chained !== true)
     .filter(({ hostInterface, ifindex }) => node.link(hostInterface)?.ifindex === ifindex)
     .map(({ hostInterface, ifindex, namespace, pod }) => ({
       kind: 'device',

@@ -46,9 +46,6 @@ const Args = z.looseObject({
   cni: z.looseObject({ ips: z.array(z.string()).nullish(), mac: z.string().nullish() }).nullish(),
 });
 
-const KnownAddress = z.looseObject({ address: z.string() });
-const OldAddress = z.looseObject({ ip: z.string() });
-
 /** What a plugin may be called: it is looked for in the directories of CNI_PATH. */
 const PLUGIN_TYPE = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
 
@@ -59,10 +56,10 @@ const Configuration = z.looseObject({
   dns: z.looseObject({}).optional(),
   runtimeConfig: z.unknown().optional(),
   args: z.unknown().optional(),
-  prevResult: z
-    .looseObject({ ips: z.array(KnownAddress).nullish(), ip4: OldAddress.nullish(), ip6: OldAddress.nullish() })
-    .transform(({ ips, ip4, ip6 }) => ({ ips: ips ?? [], ip4: ip4 ?? undefined, ip6: ip6 ?? undefined }))
-    .optional(),
+  /** Read where it counts: a pod must be able to go whatever it says. */
+  prevResult: z.unknown().optional(),
+  /** Our own: another plugin makes the interface, and gives the addresses. */
+  chained: z.boolean().optional(),
   'cni.dev/valid-attachments': z.array(z.looseObject({ containerID: z.string(), ifname: z.string() })).nullish(),
 });
 
@@ -80,45 +77,51 @@ export function parseConfiguration(text: string): NetworkConfiguration {
     throw new CniError(CNI_CODES.decodeFailure, 'the network configuration is not JSON', (error as Error).message);
   }
   const parsed = Configuration.safeParse(json);
-  if (parsed.success) return checkIpam(parsed.data);
+  if (parsed.success) return parsed.data;
   const version = parsed.error.issues.some(({ path }) => path[0] === 'cniVersion');
   const code = version ? CNI_CODES.incompatibleVersion : CNI_CODES.invalidConfig;
   const what = version ? `cniVersion is none of ${CNI_VERSIONS.join(', ')}` : 'the network configuration is invalid';
   throw new CniError(code, what, z.prettifyError(parsed.error));
 }
 
-/** Its lease would come from a link that pods share; each of ours has a link of its own, with the node. */
-function checkIpam(config: NetworkConfiguration): NetworkConfiguration {
-  if (config.ipam?.type !== 'dhcp') return config;
-  const what = 'ipam.type dhcp: no DHCP server can be on a link that has one pod and its node';
-  throw new CniError(
-    CNI_CODES.invalidConfig,
-    what,
-    'nothing was changed; leave ipam out, or take host-local or static',
-  );
+/** Whether other plugins have a result already: on ADD, one before this one has made the interface. */
+export function hasResult({ prevResult }: NetworkConfiguration): boolean {
+  return prevResult != null;
 }
 
 /** Throws CniError. Runtime configuration counts before `args`, and that before CNI_ARGS. */
 export function parseWishes(config: NetworkConfiguration, args: CniArguments): Wishes {
   const runtime = parseRuntimeConfig(config);
-  const cni = Args.safeParse(config.args ?? {}).data?.cni;
-  const addresses = runtime.ips ?? cni?.ips ?? (args.IP === undefined ? [] : args.IP.split(','));
-  const mac = runtime.mac ?? cni?.mac ?? args.MAC;
   const bandwidth = bandwidthOf(runtime.bandwidth ?? undefined);
   return {
-    addresses: oneOfEachFamily(addresses.map((text) => addressIn(text, 'a requested address'))),
-    ...(mac === undefined || mac === '' ? {} : { mac: checkMac(mac) }),
+    ...(hasResult(config) ? { addresses: [] } : parseIdentity(runtime, config, args)),
     hostPorts: (runtime.portMappings ?? []).map(hostPortOf),
     ...(bandwidth === undefined ? {} : { bandwidth }),
     dns: { ...config.dns, ...dnsOf(runtime.dns ?? {}) },
   };
 }
 
-function parseRuntimeConfig({ runtimeConfig, ipam }: NetworkConfiguration): z.infer<typeof RuntimeConfig> {
-  const parsed = RuntimeConfig.safeParse(withSmallInitials(runtimeConfig ?? {}));
+/** What only who makes the interface can give. */
+function parseIdentity(
+  runtime: z.infer<typeof RuntimeConfig>,
+  config: NetworkConfiguration,
+  args: CniArguments,
+): Pick<Wishes, 'addresses' | 'mac'> {
+  const cni = Args.safeParse(config.args ?? {}).data?.cni;
+  const addresses = runtime.ips ?? cni?.ips ?? (args.IP === undefined ? [] : args.IP.split(','));
+  const mac = runtime.mac ?? cni?.mac ?? args.MAC;
+  return {
+    addresses: oneOfEachFamily(addresses.map((text) => addressIn(text, 'a requested address'))),
+    ...(mac === undefined || mac === '' ? {} : { mac: checkMac(mac) }),
+  };
+}
+
+function parseRuntimeConfig(config: NetworkConfiguration): z.infer<typeof RuntimeConfig> {
+  const parsed = RuntimeConfig.safeParse(withSmallInitials(config.runtimeConfig ?? {}));
   if (!parsed.success) throw invalid('runtimeConfig is invalid', z.prettifyError(parsed.error));
   // Ranges are for whoever chooses the addresses.
-  const field = UNSUPPORTED.find((name) => parsed.data[name] != null && !(name === 'ipRanges' && ipam?.type));
+  const othersChoose = config.ipam?.type !== undefined || hasResult(config);
+  const field = UNSUPPORTED.find((name) => parsed.data[name] != null && !(name === 'ipRanges' && othersChoose));
   if (field === undefined) return parsed.data;
   const what = `runtimeConfig.${field} is not supported`;
   throw new CniError(CNI_CODES.unsupportedField, what, `nothing was changed; take ${field} from capabilities`);

@@ -1,7 +1,15 @@
 // The CNI plugin's requests (specification 1.1.0): ADD, DEL, CHECK, STATUS and GC. The shim answers VERSION itself.
+import { z } from 'zod';
 import type { IpAddress } from '../model/address.js';
+import { addressesIn, CniResult } from './cni-addresses.js';
 import { type CniArguments, parseArguments } from './cni-arguments.js';
-import { type NetworkConfiguration, parseConfiguration, parseWishes, type Wishes } from './cni-configuration.js';
+import {
+  hasResult,
+  type NetworkConfiguration,
+  parseConfiguration,
+  parseWishes,
+  type Wishes,
+} from './cni-configuration.js';
 import { CNI_CODES, CNI_VERSIONS, CniError, type CniVersion, isOlder } from './cni-error.js';
 
 export { CNI_CODES, CNI_VERSIONS, CniError } from './cni-error.js';
@@ -43,6 +51,10 @@ export interface CniCall {
   readonly ipam?: IpamOutcome;
   /** CHECK: the addresses that the runtime knows of the interface; undefined: it told none. */
   readonly known?: readonly IpAddress[];
+  /** ADD: what the plugins before this one made, the interface among it; absent: this one is to make it. */
+  readonly previous?: CniResult;
+  /** STATUS: whether another plugin gives the addresses. */
+  readonly chained: boolean;
   /** GC: the attachments that still exist; undefined: nobody says. */
   readonly attachments?: readonly { readonly containerID: string; readonly ifname: string }[];
 }
@@ -75,9 +87,9 @@ export function parseCniRequest(request: CniRequest): CniCall {
     pod: args.K8S_POD_NAME ?? containerID,
     podUID: args.K8S_POD_UID ?? '',
     wishes: command === 'ADD' ? wishesOf(config, args) : NO_WISHES,
-    ...(config.ipam?.type === undefined ? {} : { ipamType: config.ipam.type }),
-    ...(request.ipam === undefined ? {} : { ipam: request.ipam }),
-    ...(command === 'CHECK' ? { known: knownAddresses(config) } : {}),
+    chained: config.chained ?? false,
+    ...ipamOf(config, request),
+    ...previousOf(command, config),
     ...(command === 'GC' ? attachmentsOf(config) : {}),
   };
 }
@@ -88,8 +100,37 @@ function checkCommand(command: CniCall['command'], config: NetworkConfiguration)
     const what = `cniVersion ${config.cniVersion} has no ${command}, which came with ${since}`;
     throw new CniError(CNI_CODES.incompatibleVersion, what, `versions here: ${CNI_VERSIONS.join(', ')}`);
   }
-  if (command === 'ADD' && config.prevResult !== undefined) throw chainedBehind();
-  if (command === 'CHECK' && config.prevResult === undefined) throw missingResult();
+  if (!isRemoval(command)) checkIpam(config);
+  if (command === 'ADD') checkPlace(config);
+  if (command === 'CHECK' && !hasResult(config)) throw missingResult();
+}
+
+/** Of what an ADD has made, or has failed to make. */
+function isRemoval(command: CniCall['command']): boolean {
+  return command === 'DEL' || command === 'GC';
+}
+
+/** A lease is asked for, and renewed, on a link that pods share with a server; each of ours has one with its node. */
+function checkIpam({ ipam }: NetworkConfiguration): void {
+  if (ipam?.type !== 'dhcp') return;
+  const what = 'ipam.type dhcp: no DHCP server can be on a link that has one pod and its node';
+  throw invalid(what, 'leave ipam out, or take host-local or static');
+}
+
+/** First in the list, or behind the plugin that makes the interface. */
+function checkPlace(config: NetworkConfiguration): void {
+  const { chained = false, ipam } = config;
+  if (chained && !hasResult(config)) {
+    const what = 'chained is true, but the configuration has no prevResult: no plugin made the interface before';
+    throw invalid(what, 'put isthmus-cni behind that plugin, or leave chained out');
+  }
+  if (!hasResult(config) || ipam?.type === undefined) return;
+  const what = `ipam.type ${ipam.type} behind another plugin: the interface has its addresses already`;
+  throw invalid(what, 'give ipam to the plugin that makes the interface');
+}
+
+function invalid(what: string, next: string): CniError {
+  return new CniError(CNI_CODES.invalidConfig, what, `nothing was changed; ${next}`);
 }
 
 function wishesOf(config: NetworkConfiguration, args: CniArguments): Wishes {
@@ -98,31 +139,31 @@ function wishesOf(config: NetworkConfiguration, args: CniArguments): Wishes {
   return { ...wishes, addresses: [] }; // the IPAM plugin sees the same configuration and environment
 }
 
+/** A plugin that could not give anything has nothing to take back. */
+function ipamOf({ ipam }: NetworkConfiguration, request: CniRequest): Pick<CniCall, 'ipamType' | 'ipam'> {
+  return {
+    ...(ipam?.type === undefined || ipam.type === 'dhcp' ? {} : { ipamType: ipam.type }),
+    ...(request.ipam === undefined ? {} : { ipam: request.ipam }),
+  };
+}
+
+/** Of CHECK all addresses: those of other plugins' interfaces are sorted out by who compares. */
+function previousOf(command: CniCall['command'], config: NetworkConfiguration): Pick<CniCall, 'known' | 'previous'> {
+  if (!hasResult(config) || (command !== 'ADD' && command !== 'CHECK')) return {};
+  const parsed = CniResult.safeParse(config.prevResult);
+  if (!parsed.success) throw invalid('prevResult is no result of a plugin', z.prettifyError(parsed.error));
+  return command === 'ADD' ? { previous: parsed.data } : { known: addressesIn(parsed.data) };
+}
+
 /** A list without entries is null when a client is written in Go. */
 function attachmentsOf(config: NetworkConfiguration): Pick<CniCall, 'attachments'> {
   const attachments = config['cni.dev/valid-attachments'];
   return attachments === undefined ? {} : { attachments: attachments ?? [] };
 }
 
-function chainedBehind(): CniError {
-  const what = 'the configuration has a prevResult: another plugin made the interface already';
-  return new CniError(
-    CNI_CODES.invalidConfig,
-    what,
-    'nothing was changed; isthmus-cni has to be the first in its list',
-  );
-}
-
 function missingResult(): CniError {
   const what = 'CHECK without prevResult: there is nothing to compare the pod with';
   return new CniError(CNI_CODES.invalidConfig, what, 'the runtime has to pass the result of ADD');
-}
-
-/** All addresses of the result: those of other plugins' interfaces are sorted out by who compares. */
-function knownAddresses({ prevResult }: NetworkConfiguration): IpAddress[] {
-  const { ips = [], ip4, ip6 } = prevResult ?? {};
-  const texts = [...ips.map(({ address }) => address), ip4?.ip, ip6?.ip];
-  return texts.flatMap((text) => text?.split('/')[0] ?? []);
 }
 
 /** Names become parts of paths and of interface names, so only what the specification allows gets through. */

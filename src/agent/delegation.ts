@@ -1,8 +1,9 @@
 // Delegated IPAM: another plugin chooses the addresses. The shim runs it, for it stands where the plugins are.
 import { z } from 'zod';
-import { contains, type IpAddress, parseAddress } from '../model/address.js';
+import { contains, type IpAddress } from '../model/address.js';
 import type { Node } from '../model/node.js';
 import type { CniCall, IpamOutcome } from './cni.js';
+import { addressesIn, CniResult } from './cni-addresses.js';
 import { CNI_CODES, CniError } from './cni-error.js';
 
 /** Instead of an answer: run this plugin with the same input and environment, then ask again with its outcome. */
@@ -22,15 +23,6 @@ export interface IpamGrant {
   readonly dns: Readonly<Record<string, unknown>>;
 }
 
-const OldAddress = z.looseObject({ ip: z.string() });
-
-const Result = z.looseObject({
-  ips: z.array(z.looseObject({ address: z.string() })).nullish(),
-  ip4: OldAddress.nullish(),
-  ip6: OldAddress.nullish(),
-  dns: z.looseObject({}).nullish(),
-});
-
 const Refusal = z.looseObject({ code: z.int(), msg: z.string(), details: z.string().optional() });
 
 /** undefined when nothing is delegated or it is done; throws the plugin's own error. */
@@ -47,20 +39,25 @@ export function delegationOf({ command, ipamType, ipam }: CniCall): Delegation |
 /** The addresses of a result. Throws CniError when the pod cannot have them. */
 export function grantOf({ ipamType = '', ipam }: CniCall, node: Node): IpamGrant | undefined {
   if (ipam === undefined) return undefined;
-  const result = Result.safeParse(parseJson(ipam));
-  if (!result.success) throw unusable(ipamType, 'its result is not one', ipam.output.slice(0, 1000));
-  const { ips, ip4, ip6, dns } = result.data;
-  const texts = [...(ips ?? []).map(({ address }) => address), ...[ip4, ip6].flatMap((old) => old?.ip ?? [])];
-  if (texts.length === 0) throw unusable(ipamType, 'its result has no address', ipam.output.slice(0, 1000));
-  const addresses = texts.map((text) => parseAddress(text.split('/')[0] ?? ''));
-  const stray = addresses.find((address) => !node.podCIDRs.some((cidr) => contains(cidr, address)));
-  if (stray === undefined) return { addresses, dns: dns ?? {} };
-  const why = `other nodes look for ${node.podCIDRs.join(', ') || 'no address'} here`;
-  throw unusable(ipamType, `its address ${stray} lies outside the pod CIDRs of node ${node.name}`, why);
+  const result = CniResult.safeParse(parseJson(ipam));
+  const giver = `the IPAM plugin ${ipamType}`;
+  if (!result.success) throw unusable(giver, 'its result is not one', ipam.output.slice(0, 1000));
+  const addresses = addressesIn(result.data);
+  if (addresses.length === 0) throw unusable(giver, 'its result has no address', ipam.output.slice(0, 1000));
+  checkInside(addresses, node, giver);
+  return { addresses, dns: result.data.dns ?? {} };
 }
 
-function unusable(type: string, reason: string, details: string): CniError {
-  return new CniError(CNI_CODES.invalidConfig, `the IPAM plugin ${type}: ${reason}`, details);
+/** Throws CniError with the first address, of whoever gave it, that no other node would look for here. */
+export function checkInside(addresses: readonly IpAddress[], node: Node, giver: string): void {
+  const stray = addresses.find((address) => !node.podCIDRs.some((cidr) => contains(cidr, address)));
+  if (stray === undefined) return;
+  const why = `other nodes look for ${node.podCIDRs.join(', ') || 'no address'} here`;
+  throw unusable(giver, `its address ${stray} lies outside the pod CIDRs of node ${node.name}`, why);
+}
+
+function unusable(giver: string, reason: string, details: string): CniError {
+  return new CniError(CNI_CODES.invalidConfig, `${giver}: ${reason}`, details);
 }
 
 function parseJson({ output }: IpamOutcome): unknown {

@@ -110,6 +110,7 @@ const EndpointRecord = z.object({
     )
     .optional(),
   bandwidth: z.object({ ingress: Limit.optional(), egress: Limit.optional() }).optional(),
+  chained: z.boolean().optional(),
   created: z.string(),
 }) satisfies z.ZodType<Endpoint>;
 

@@ -6,16 +6,19 @@ import type { Node } from '../model/node.js';
 import type { Service } from '../model/service.js';
 import { namespaceCookie } from '../net/netns.js';
 import type { BlockContext, Blocks } from './blocks.js';
+import { type ChainedDevice, findChained } from './chained.js';
 import type { CniCall } from './cni.js';
+import type { CniResult } from './cni-addresses.js';
 import { CNI_CODES, CniError } from './cni-error.js';
 import { type Dns, formatResult, hostInterfaceName, randomMac } from './cni-result.js';
-import { delegationOf, grantOf } from './delegation.js';
+import { attachProgram, checkConnection, connect, deviceOf, disconnect } from './connection.js';
+import { checkInside, delegationOf, grantOf } from './delegation.js';
 import type { EndpointId, EndpointStore } from './endpoint-store.js';
 import { ExhaustedError } from './exhausted.js';
 import { checkHostPorts } from './host-port-claims.js';
 import { allocateAddresses, checkFree } from './ipam.js';
 import { Turns } from './turns.js';
-import { checkWiring, unwire, type Wiring, wire } from './wiring.js';
+import type { Wiring } from './wiring.js';
 
 /** What pods are added to. */
 export interface Current extends BlockContext {
@@ -74,7 +77,7 @@ export class Pods {
     const { store, wiring } = this.#options;
     const gone = store.list().filter((endpoint) => this.#isGone(endpoint));
     for (const endpoint of gone) {
-      unwire(wiring, endpoint);
+      disconnect(wiring, endpoint);
       if (endpoint.ifindex !== 0) await wiring.datapath.removeFlows(endpoint.ifindex);
       store.remove(endpoint);
     }
@@ -83,23 +86,19 @@ export class Pods {
 
   /** Programs on the pods that are there, or newer ones in place of what an earlier agent attached. */
   attach(): void {
-    const { datapath } = this.#options.wiring;
-    for (const { name, ifindex } of this.devices()) datapath.attachContainer(name, ifindex);
+    const { store, wiring } = this.#options;
+    for (const endpoint of store.list()) attachProgram(wiring, endpoint);
   }
 
   /** The node's side of each pod's veth; of a pod whose device is gone, there is none. */
   devices(): Device[] {
     const { store, wiring } = this.#options;
-    return store.list().flatMap(({ hostInterface: name }) => {
-      const link = wiring.node.link(name);
-      return link === undefined ? [] : { name, ifindex: link.ifindex };
-    });
+    return store.list().flatMap((endpoint) => deviceOf(wiring, endpoint) ?? []);
   }
 
-  #isGone({ ifindex, hostInterface, netns }: Endpoint): boolean {
-    if (ifindex === 0) return true;
-    const { node } = this.#options.wiring;
-    return node.link(hostInterface) === undefined && !this.#isNamespace(netns);
+  #isGone(endpoint: Endpoint): boolean {
+    if (endpoint.ifindex === 0) return true;
+    return deviceOf(this.#options.wiring, endpoint) === undefined && !this.#isNamespace(endpoint.netns);
   }
 
   #isNamespace(path: string): boolean {
@@ -130,19 +129,29 @@ export class Pods {
       services: current.services.values(),
       endpoints: this.#options.store.list(),
     });
+    if (call.previous !== undefined) return this.#addChained(call, current, call.previous);
     const delegation = delegationOf(call);
     if (delegation !== undefined) return delegation;
     const grant = grantOf(call, current.node);
-    const endpoint = await this.#create(this.#draft(call, current, grant?.addresses));
+    const given = grant === undefined ? {} : { addresses: grant.addresses };
+    const endpoint = await this.#create(this.#draft(call, current, given));
     const dns: Dns = { ...grant?.dns, ...call.wishes.dns };
     return formatResult(endpoint, call.cniVersion, dns);
+  }
+
+  /** The answer is what the plugins before have said. */
+  async #addChained(call: CniCall, current: Current, previous: CniResult): Promise<unknown> {
+    const device = findChained(this.#options.wiring, { ...call, previous });
+    checkInside(device.addresses, current.node, 'the plugin before isthmus-cni');
+    await this.#create(this.#draft(call, current, device));
+    return { ...previous, cniVersion: call.cniVersion };
   }
 
   async #create(draft: Endpoint): Promise<Endpoint> {
     const { store, wiring, reconcile } = this.#options;
     store.put(draft);
     try {
-      const endpoint = { ...draft, ifindex: wire(wiring, draft) };
+      const endpoint = { ...draft, ifindex: connect(wiring, draft) };
       store.put(endpoint);
       await reconcile();
       return endpoint;
@@ -167,11 +176,12 @@ export class Pods {
     throw new CniError(CNI_CODES.unknownContainer, `${netns} is no network namespace`, 'nothing was changed');
   }
 
-  #draft(call: CniCall, current: Current, granted: readonly string[] | undefined): Endpoint {
+  /** `given`: what other plugins have decided. */
+  #draft(call: CniCall, current: Current, given: Partial<ChainedDevice>): Endpoint {
     const { store, mtu } = this.#options;
     const { containerID, interfaceName, wishes } = call;
     const endpoints = store.list();
-    if (granted !== undefined) checkFree(granted, { ...current, endpoints });
+    if (given.addresses !== undefined) checkFree(given.addresses, { ...current, endpoints });
     return exhaustible(() => {
       const draft = {
         containerID,
@@ -180,7 +190,7 @@ export class Pods {
         namespace: call.namespace,
         pod: call.pod,
         podUID: call.podUID,
-        addresses: granted ?? this.#allocate(current, wishes.addresses),
+        addresses: given.addresses ?? this.#allocate(current, wishes.addresses),
         mac: wishes.mac ?? randomMac(),
         hostInterface: hostInterfaceName(containerID, interfaceName),
         ifindex: 0,
@@ -189,6 +199,7 @@ export class Pods {
         network: call.network,
         ...(wishes.hostPorts.length === 0 ? {} : { hostPorts: wishes.hostPorts }),
         ...(wishes.bandwidth === undefined ? {} : { bandwidth: wishes.bandwidth }),
+        ...given,
         created: new Date().toISOString(),
       };
       return { ...draft, nat: this.#options.blocks.plan(current, endpoints).place(draft) };
@@ -223,14 +234,14 @@ export class Pods {
   async #undo(endpoint: Endpoint): Promise<void> {
     const { store, wiring, reconcile } = this.#options;
     try {
-      unwire(wiring, endpoint);
+      disconnect(wiring, endpoint);
     } catch (error) {
       throw ioError(`could not remove ${endpoint.hostInterface} of ${describe(endpoint)}`, error);
     }
     if (endpoint.ifindex !== 0) await wiring.datapath.removeFlows(endpoint.ifindex);
     store.remove(endpoint);
     this.#options.onRemoved(endpoint);
-    // The veth is gone, so what the maps still say about it leads nowhere; the next reconcile says it again.
+    // The veth is gone, or none of ours, so what the maps still say about it leads nowhere; the next reconcile says it again.
     await reconcile().catch(() => undefined);
   }
 
@@ -248,7 +259,7 @@ export class Pods {
     const untold = endpoint.addresses.find((address) => !known.includes(address));
     if (untold !== undefined) return `the result of ADD does not name its address ${untold}`;
     try {
-      checkWiring(this.#options.wiring, endpoint);
+      checkConnection(this.#options.wiring, endpoint);
       return undefined;
     } catch (error) {
       return (error as Error).message;
@@ -281,7 +292,8 @@ export class Pods {
     }
     if (fault() !== '') throw new CniError(CNI_CODES.limited, 'what is wanted is not in force on this node', fault());
     try {
-      const free = call.ipamType === undefined ? this.#allocate(current, [], new Map(this.#cursors)) : [];
+      const othersChoose = call.chained || call.ipamType !== undefined;
+      const free = othersChoose ? [] : this.#allocate(current, [], new Map(this.#cursors));
       const tenant = { containerID: '', interfaceName: '', namespace: '', addresses: free, nat: [] };
       blocks.plan(current, store.list()).place(tenant);
     } catch (error) {

@@ -97,17 +97,23 @@ export function checkWiring({ net, node, datapath }: Wiring, endpoint: Endpoint)
   }
 }
 
-function checkHostSide(node: Netlink, { hostInterface, ifindex, addresses }: Endpoint): void {
-  const link = node.link(hostInterface);
-  if (link?.ifindex !== ifindex) throw new WiringError(`the host side ${hostInterface} is missing or was made anew`);
-  if (!link.up) throw new WiringError(`the host side ${hostInterface} is down`);
+function checkHostSide(node: Netlink, endpoint: Endpoint): void {
+  const { ifindex, addresses } = endpoint;
+  checkHostDevice(node, endpoint);
   const routes = new Set(node.routes().flatMap((route) => (route.ifindex === ifindex ? route.destination : [])));
   const missing = addresses.map(hostPrefix).find((prefix) => !routes.has(prefix));
   if (missing !== undefined) throw new WiringError(`the node has lost its route to ${missing}`);
 }
 
-/** Nothing of the pod passes without its program, nor to it without an entry. */
-function checkDatapath(datapath: Datapath, { hostInterface, ifindex, addresses }: Endpoint): void {
+/** Throws WiringError when the pod's device in the node's namespace is not the one that there was. */
+export function checkHostDevice(node: Netlink, { hostInterface, ifindex }: Endpoint): void {
+  const link = node.link(hostInterface);
+  if (link?.ifindex !== ifindex) throw new WiringError(`the host side ${hostInterface} is missing or was made anew`);
+  if (!link.up) throw new WiringError(`the host side ${hostInterface} is down`);
+}
+
+/** Nothing of the pod passes without its program, nor to it without an entry. Throws WiringError. */
+export function checkDatapath(datapath: Datapath, { hostInterface, ifindex, addresses }: Endpoint): void {
   if (!datapath.attachments.some(({ target }) => target === hostInterface)) {
     throw new WiringError(`no program is attached to ${hostInterface}`);
   }
@@ -116,6 +122,15 @@ function checkDatapath(datapath: Datapath, { hostInterface, ifindex, addresses }
 }
 
 function checkPod(pod: Netlink, endpoint: Endpoint): void {
+  checkPodDevice(pod, endpoint);
+  const gateways = new Set(pod.routes().map(({ gateway }) => gateway));
+  for (const address of endpoint.addresses) {
+    if (!gateways.has(gatewayOf(address))) throw new WiringError(`the pod has lost its route by ${gatewayOf(address)}`);
+  }
+}
+
+/** Throws WiringError when the pod's own device is not there, not up, or without one of the addresses. */
+export function checkPodDevice(pod: Netlink, endpoint: Endpoint): void {
   const link = pod.link(endpoint.interfaceName);
   if (link === undefined) throw new WiringError(`the pod has no interface ${endpoint.interfaceName}`);
   if (!link.up) throw new WiringError(`${endpoint.interfaceName} in the pod is down`);
@@ -123,10 +138,6 @@ function checkPod(pod: Netlink, endpoint: Endpoint): void {
   const missing = endpoint.addresses.find((address) => !addresses.includes(address));
   if (missing !== undefined)
     throw new WiringError(`${endpoint.interfaceName} in the pod has lost its address ${missing}`);
-  const gateways = new Set(pod.routes().map(({ gateway }) => gateway));
-  for (const address of endpoint.addresses) {
-    if (!gateways.has(gatewayOf(address))) throw new WiringError(`the pod has lost its route by ${gatewayOf(address)}`);
-  }
 }
 
 /** The kernel's own forwarding is what bpf_fib_lookup asks, so it must be on. */

@@ -48,6 +48,7 @@ export const ENDPOINT_LIST: Noun = {
     { header: 'UID', path: 'podUID', wide: true },
     { header: 'CONTAINER', path: 'containerID', wide: true },
     { header: 'NETNS', path: 'netns', wide: true },
+    { header: 'CHAINED', path: 'chained', as: 'yes', wide: true },
   ],
 };
 

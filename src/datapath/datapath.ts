@@ -73,6 +73,7 @@ export type ShortageHandler = (event: ShortageEvent) => void;
 /** Programs on devices that others may remove at any time, and whose those are. */
 const REMOVABLE: Readonly<Record<string, string>> = {
   from_container: 'a pod',
+  from_chained: 'a pod',
   from_host: 'a pod',
   from_detour: 'the detour',
 };
@@ -157,7 +158,16 @@ export class Datapath {
   }
 
   attachContainer(device: string, ifindex: number): void {
-    this.#attachDevice('from_container', device, ifindex);
+    this.#attachPod('from_container', device, ifindex);
+  }
+
+  /** The node's side of a veth that another CNI plugin made. */
+  attachChained(device: string, ifindex: number): void {
+    this.#attachPod('from_chained', device, ifindex);
+  }
+
+  #attachPod(program: string, device: string, ifindex: number): void {
+    this.#attachDevice(program, device, ifindex);
     if (this.#answersForHost || this.hadHostAnswers(device)) this.#attachDevice(FROM_HOST, device, ifindex);
   }
 
@@ -185,11 +195,15 @@ export class Datapath {
 
   /** Forgets a device that is gone; one that is not loses its programs. */
   detachContainer(device: string): void {
-    for (const program of ['from_container', FROM_HOST]) this.#detach(`${program}-${device}`);
+    for (const program of ['from_container', 'from_chained', FROM_HOST]) this.#detach(`${program}-${device}`);
   }
 
   #detach(name: string): void {
-    this.#targets.get(name)?.link.close();
+    const target = this.#targets.get(name);
+    // A filter has no pin, and goes with its device only.
+    const isFilter = target?.attachment.kind === 'clsact' && this.#options.hasDevice(target.attachment.target);
+    if (isFilter) target?.link.detach();
+    target?.link.close();
     this.#targets.delete(name);
     detachPinned(this.#options.native, this.#pin(name));
   }

@@ -56,7 +56,8 @@ function compilePod(
   const binding = nat.find((one) => carried.includes(one.address));
   const flags =
     (growable?.has(address) === true ? ENDPOINT_FLAGS.ENDPOINT_MAY_GROW : 0) |
-    (endpoint.bandwidth?.ingress === undefined ? 0 : ENDPOINT_FLAGS.ENDPOINT_LIMITED);
+    (endpoint.bandwidth?.ingress === undefined ? 0 : ENDPOINT_FLAGS.ENDPOINT_LIMITED) |
+    (endpoint.chained === true ? ENDPOINT_FLAGS.ENDPOINT_CHAINED : 0);
   const ports = portFields(network, binding ?? { address: carried[0] ?? UNSPECIFIED, blocks: [] });
   const entry = { ifindex, flags, mac: endpoint.mac.toLowerCase(), mtu, ...ports };
   return ports.block_count > 0 || carried.length === 0 ? { entry } : { entry, problem: noBlock(endpoint, address) };

@@ -240,11 +240,12 @@ export interface Endpoint {
 }
 
 /** enum endpoint_flags */
-export type EndpointFlags = 'ENDPOINT_HOST' | 'ENDPOINT_MAY_GROW' | 'ENDPOINT_LIMITED';
+export type EndpointFlags = 'ENDPOINT_HOST' | 'ENDPOINT_MAY_GROW' | 'ENDPOINT_LIMITED' | 'ENDPOINT_CHAINED';
 export const ENDPOINT_FLAGS = {
   ENDPOINT_HOST: 1,
   ENDPOINT_MAY_GROW: 2,
   ENDPOINT_LIMITED: 4,
+  ENDPOINT_CHAINED: 8,
 } as const;
 
 /** enum endpoint_limits */

@@ -41,7 +41,7 @@ export interface Endpoint {
   readonly podUID: string;
   readonly addresses: readonly IpAddress[];
   readonly mac: string;
-  /** Host side of the veth: name, and index in the node's namespace (0 before it exists). */
+  /** Host side of the veth: name, and index in the node's namespace (0 until the pod is wired). */
   readonly hostInterface: string;
   readonly ifindex: number;
   readonly mtu: number;
@@ -51,6 +51,8 @@ export interface Endpoint {
   readonly network?: string | undefined;
   readonly hostPorts?: readonly HostPort[] | undefined;
   readonly bandwidth?: Bandwidth | undefined;
+  /** Another CNI plugin made the veth, gave the addresses, and removes both. */
+  readonly chained?: boolean | undefined;
   /** RFC 3339. */
   readonly created: string;
 }

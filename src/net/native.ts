@@ -85,6 +85,8 @@ export interface Netlink {
   limitRate(ifindex: number, limit: RateLimit): void;
   /** Kind of the link's root qdisc, e.g. `tbf` or `noqueue`; undefined when the link is not up or gone. */
   rootQdisc(ifindex: number): string | undefined;
+  /** Gives the link the root qdisc back that the kernel chooses. false when there is none to remove. */
+  removeRootQdisc(ifindex: number): boolean;
   /** Cookie of the namespace (SO_NETNS_COOKIE, 5.14). */
   readonly cookie: bigint;
   /** Runs a file write inside the namespace, e.g. a sysctl below /proc/sys/net. */

@@ -8,7 +8,7 @@ import { findPlugins, findProgram, OWN_PLUGINS } from '../support/cni-clients.js
 import { NODE, OUTSIDE, PORT } from '../support/node-world.js';
 
 const CNITOOL = findProgram('cnitool');
-const PLUGINS = findPlugins('tuning', 'bandwidth', 'firewall', 'host-local', 'static');
+const PLUGINS = findPlugins('tuning', 'bandwidth', 'firewall', 'host-local', 'static', 'bridge');
 const BOTH = CNITOOL !== undefined && PLUGINS !== undefined;
 const missing = [
   ...(CNITOOL === undefined ? ['cnitool (run scripts/cni-programs.sh)'] : []),
@@ -24,10 +24,18 @@ interface Plugin {
   readonly [field: string]: unknown;
 }
 
-/** Writes a list of plugins, ours first, as an administrator does. */
-function writeList(name: string, list: { cniVersion?: string; own?: object; behind?: Plugin[]; more?: object }): void {
-  const { cniVersion = '1.0.0', own = {}, behind = [], more = {} } = list;
-  const plugins = [{ type: 'isthmus-cni', ...own }, ...behind];
+interface List {
+  readonly cniVersion?: string;
+  readonly before?: readonly Plugin[];
+  readonly own?: object;
+  readonly behind?: readonly Plugin[];
+  readonly more?: object;
+}
+
+/** Writes a list of plugins, as an administrator does. */
+function writeList(name: string, list: List): void {
+  const { cniVersion = '1.0.0', before = [], own = {}, behind = [], more = {} } = list;
+  const plugins = [...before, { type: 'isthmus-cni', ...own }, ...behind];
   mkdirSync(join(node.directory, 'net.d'), { recursive: true });
   const text = JSON.stringify({ cniVersion, name, ...more, plugins });
   writeFileSync(join(node.directory, 'net.d', `${name}.conflist`), text);
@@ -162,6 +170,27 @@ describe.runIf(BOTH)(`plugins behind ours${without}`, () => {
     expect(stdout.trim()).toBe('1');
     expect(await cnitool('check', 'chain', 'chain')).toMatchObject({ status: 0, stderr: '' });
     expect(await cnitool('del', 'chain', 'chain')).toMatchObject({ status: 0 });
+    expect(node.records()).toEqual([]);
+  });
+});
+
+describe.runIf(BOTH)(`plugins before ours${without}`, () => {
+  test('C10: ours and tuning behind bridge: ADD, CHECK and DEL go through all, and the result is that of bridge', async () => {
+    await node.addNamespace('chain');
+    const ranges = [[{ subnet: '10.244.1.0/24' }], [{ subnet: 'fd00:244:1::/112' }]];
+    const ipam = { type: 'host-local', dataDir: join(node.directory, 'behind'), ranges };
+    writeList('before', {
+      before: [{ type: 'bridge', bridge: 'cni0', isGateway: true, ipam }],
+      own: { chained: true },
+      behind: [{ type: 'tuning', sysctl: { 'net.ipv4.conf.eth0.log_martians': '1' } }],
+    });
+    const added = await cnitool('add', 'before', 'chain');
+    expect(added).toMatchObject({ status: 0 });
+    const { interfaces } = JSON.parse(added.stdout) as { interfaces: { name: string }[] };
+    expect(interfaces.map(({ name }) => name)).toEqual(['cni0', expect.stringMatching(/^veth/), 'eth0']);
+    expect(node.records()).toHaveLength(1);
+    expect(await cnitool('check', 'before', 'chain')).toMatchObject({ status: 0, stderr: '' });
+    expect(await cnitool('del', 'before', 'chain')).toMatchObject({ status: 0 });
     expect(node.records()).toEqual([]);
   });
 });

@@ -43,6 +43,8 @@ export interface RunOptions {
   readonly gsoSize?: number;
   /** As if the device had summed the whole packet: the kernel checks that the sum stays true (CHECKSUM_COMPLETE). */
   readonly summed?: boolean;
+  /** Another program than the device has in this world. */
+  readonly program?: string;
 }
 
 type DatapathObject = BpfObject<Maps, Config>;
@@ -125,13 +127,14 @@ export class TestDatapath implements Disposable {
   }
 
   /** Runs a packet through the hook of the device that it comes in from. */
-  run(device: Device, packet: Packet | Buffer, { gsoSize = 0, summed = false }: RunOptions = {}): Outcome {
+  run(device: Device, packet: Packet | Buffer, options: RunOptions = {}): Outcome {
+    const { gsoSize = 0, summed = false, program = HOOKS[device] } = options;
     const { data, context } = this.testRunOf(device, packet);
     context.writeUInt32LE(gsoSize, SKB.gsoSize);
     context.writeUInt32LE(gsoSize === 0 ? 0 : 2, SKB.gsoSegments);
-    const result = this.program(HOOKS[device]).testRun({ data, context, flags: summed ? CHECKSUM_COMPLETE : 0 });
+    const result = this.program(program).testRun({ data, context, flags: summed ? CHECKSUM_COMPLETE : 0 });
     const verdict = VERDICTS[result.retval];
-    if (verdict === undefined) throw new Error(`${HOOKS[device]} returned ${result.retval}`);
+    if (verdict === undefined) throw new Error(`${program} returned ${result.retval}`);
     return { verdict, bytes: result.data };
   }
 

@@ -41,6 +41,7 @@ test('C1 C12: a request of a Kubernetes runtime is understood', () => {
     podUID: 'u1',
     network: 'isthmus',
     wishes: { addresses: [], hostPorts: [], dns: {} },
+    chained: false,
   });
 });
 
@@ -79,10 +80,11 @@ test.each<[string, Partial<CniRequest>, object, number, RegExp]>([
   ['STATUS before it was there', { command: 'STATUS' }, { cniVersion: '1.0.0' }, 1, /has no STATUS.*1\.1\.0/],
   ['GC before it was there', { command: 'GC' }, { cniVersion: '1.0.0' }, 1, /has no GC.*1\.1\.0/],
   ['CHECK without a result', { command: 'CHECK' }, {}, 7, /CHECK without prevResult/],
-  ['ADD behind another plugin', {}, { prevResult: { ips: [] } }, 7, /another plugin made the interface/],
+  ['ADD first in the list, where that is said to be another', {}, { chained: true }, 7, /chained is true/],
+  ['IPAM behind another plugin', {}, { prevResult: {}, ipam: { type: 'static' } }, 7, /ipam.type static behind/],
+  ['a result that is none', {}, { prevResult: { ips: [{}] } }, 7, /prevResult is no result/],
   ['a network whose name is a path', {}, { name: '../x' }, 7, /invalid/],
   ['an IPAM plugin whose type is a path', {}, { ipam: { type: '../sh' } }, 7, /invalid/],
-  ['dhcp', {}, { ipam: { type: 'dhcp' } }, 7, /no DHCP server/],
   ['a version that is a number', {}, { cniVersion: 1 }, 1, /cniVersion/],
   ['a network without a name', {}, { name: '' }, 7, /invalid/],
   ['an empty container id', { containerID: '' }, {}, 4, /CNI_CONTAINERID ''/],
@@ -215,6 +217,51 @@ test('C13: who delegates IPAM leaves addresses and ranges to that plugin', () =>
   const call = parseCniRequest(request({ ipam: { status: 0, output: '{}' } }, config));
   expect(call).toMatchObject({ ipamType: 'host-local', ipam: { status: 0, output: '{}' }, wishes: { addresses: [] } });
   expect(parseCniRequest(request({}, { ipam: {} })).ipamType).toBeUndefined();
+});
+
+test.each(['ADD', 'CHECK', 'STATUS'])(
+  'C13: dhcp is refused by %s, with the reason and what to take instead',
+  (command) => {
+    const error = refusal({ command }, { ipam: { type: 'dhcp' }, ...(command === 'CHECK' ? { prevResult: {} } : {}) });
+    expect(error).toMatchObject({
+      code: 7,
+      message: 'ipam.type dhcp: no DHCP server can be on a link that has one pod and its node',
+      details: 'nothing was changed; leave ipam out, or take host-local or static',
+    });
+  },
+);
+
+test.each(['DEL', 'GC'])('C5 C7 C13: %s after a refused ADD succeeds, and asks no dhcp daemon', (command) => {
+  const call = parseCniRequest(request({ command }, { ipam: { type: 'dhcp' } }));
+  expect(call.command).toBe(command);
+  expect(call.ipamType).toBeUndefined();
+});
+
+test('C10: behind another plugin, its result is passed on, and what only that one can give is not asked of us', () => {
+  const prevResult = { cniVersion: '1.1.0', ips: [{ address: '10.1.0.1/24', interface: 0 }], vendor: { x: 1 } };
+  const runtimeConfig = {
+    ips: ['no address'],
+    mac: 'no MAC',
+    ipRanges: [[{ subnet: '10.0.0.0/8' }]],
+    portMappings: [{ hostPort: 80, containerPort: 8080 }],
+    bandwidth: { ingressRate: 8, ingressBurst: 8 },
+  };
+  const call = parseCniRequest(request({}, { prevResult, runtimeConfig, args: { cni: { ips: ['x'], mac: 'y' } } }));
+  expect(call.previous).toEqual(prevResult);
+  expect(call.wishes).toEqual({
+    addresses: [],
+    hostPorts: [{ hostPort: 80, containerPort: 8080, protocol: 'TCP', hostIP: '' }],
+    bandwidth: { ingress: { rate: 8, burst: 8 } },
+    dns: {},
+  });
+});
+
+test('C5 C8 C10: STATUS hears from the configuration that another plugin gives addresses; DEL looks at no result', () => {
+  const status = request({ command: 'STATUS', containerID: '', interfaceName: '', netns: '' }, { chained: true });
+  expect(parseCniRequest(status).chained).toBe(true);
+  const call = parseCniRequest(request({ command: 'DEL' }, { chained: true, prevResult: 'gone bad' }));
+  expect([call.previous, call.known]).toEqual([undefined, undefined]);
+  expect(parseCniRequest(request({}, { prevResult: null })).previous).toBeUndefined();
 });
 
 test.each(['0.1.0', '0.2.0'] as const)('C2: the result of version %s has one address of each family', (cniVersion) => {

@@ -45,6 +45,13 @@ function open(): EndpointStore {
 
 const write = (name: string, text: string) => writeFileSync(join(directory, name), text);
 
+test('C10: whose veth it is, what it may send and its host ports are there after a restart', () => {
+  const hostPorts = [{ protocol: 'TCP' as const, hostPort: 80, containerPort: 8080, hostIP: '' }];
+  const more = { chained: true, network: 'pods', hostPorts, bandwidth: { egress: { rate: 8, burst: 8 } } };
+  open().put({ ...endpoint('a'), ...more });
+  expect(open().get({ containerID: 'a', interfaceName: 'eth0' })).toEqual({ ...endpoint('a'), ...more });
+});
+
 test('what was put is there after a restart; what was removed is not', () => {
   const store = open();
   store.put(endpoint('a'));

@@ -45,6 +45,8 @@ export interface EndpointItem {
   readonly containerID: string;
   readonly interfaceName: string;
   readonly netns: string;
+  /** Whether another CNI plugin made the veth and gave the addresses. */
+  readonly chained: boolean;
   /** RFC 3339. */
   readonly created: string;
 }
@@ -79,6 +81,7 @@ export function viewEndpoint(
     hostInterface,
     ready: rows.every((row) => row !== undefined),
     ageSeconds: Math.max(0, Math.floor((now - Date.parse(created)) / 1000)),
+    chained: record.chained === true,
     ...{ mac, mtu, ifindex, podUID, containerID, interfaceName, netns, created },
   };
 }
