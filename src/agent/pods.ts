@@ -1,5 +1,6 @@
 // Pods of this node: what a CNI request does to records, wiring and maps. Whatever is decided by what there is, is carried
 // out in the same turn of the event loop; only what waits for the kernel or the maps lets other pods' requests in between.
+import type { Logger } from 'pino';
 import type { Device } from '../datapath/datapath.js';
 import type { Endpoint } from '../model/endpoint.js';
 import type { Node } from '../model/node.js';
@@ -15,7 +16,7 @@ import { ExhaustedError } from './exhausted.js';
 import { checkHostPorts } from './host-port-claims.js';
 import { allocateAddresses, checkFree } from './ipam.js';
 import { Turns } from './turns.js';
-import { checkWiring, unwire, type Wiring, wire } from './wiring.js';
+import { checkWiring, renewWiring, unwire, type Wiring, wire } from './wiring.js';
 
 /** What pods are added to. */
 export interface Current extends BlockContext {
@@ -26,6 +27,7 @@ export interface Current extends BlockContext {
 export interface PodsOptions {
   readonly store: EndpointStore;
   readonly wiring: Wiring;
+  readonly log: Logger;
   /** Which port blocks are free; grants are recorded where they are put in force. */
   readonly blocks: Pick<Blocks, 'plan'>;
   /** Bytes, of every pod's device. */
@@ -83,8 +85,18 @@ export class Pods {
 
   /** Programs on the pods that are there, or newer ones in place of what an earlier agent attached. */
   attach(): void {
-    const { datapath } = this.#options.wiring;
-    for (const { name, ifindex } of this.devices()) datapath.attachContainer(name, ifindex);
+    const { store, wiring } = this.#options;
+    for (const { name, ifindex } of this.devices()) wiring.datapath.attachContainer(name, ifindex);
+    for (const endpoint of store.list()) this.#renew(endpoint);
+  }
+
+  /** A pod works without it: its streams are slower, or CHECK tells what is missing. */
+  #renew(endpoint: Endpoint): void {
+    try {
+      renewWiring(this.#options.wiring, endpoint);
+    } catch (error) {
+      this.#options.log.warn({ pod: describe(endpoint), reason: (error as Error).message }, 'wiring not renewed');
+    }
   }
 
   /** The node's side of each pod's veth; of a pod whose device is gone, there is none. */
