@@ -146,9 +146,9 @@ uint32_t Netlink::Ethtool(int ifindex, uint32_t command, uint32_t data)
 		throw MakeError(Env(), {errno, "find link", subject, "", ""});
 	request.ifr_data = reinterpret_cast<char *>(&value);
 	if (ioctl(fd, SIOCETHTOOL, &request))
-		throw MakeError(Env(), {errno,
-					command == ETHTOOL_SGRO ? "set GRO of" : "read GRO of",
-					subject, "", ""});
+		throw MakeError(Env(),
+				{errno, command == ETHTOOL_SGRO ? "set GRO of" : "read GRO of",
+				 subject, "", ""});
 	return value.data;
 }
 
