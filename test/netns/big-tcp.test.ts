@@ -1,25 +1,20 @@
 // Packets beyond 64 KiB through a real node: what pods' devices take, what becomes of the packets on every way, and that
 // the data is whole. And pods without TSO, whose segments the node joins.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { loadNativeNet, type Netlink } from '../../src/net/native.js';
+import { BIG, largest, resize, SMALL, seen, sizesOf, withNetlink } from '../support/large-packets.js';
 import { type Family, NODE, OUT, openSmallNode, type SmallNode } from '../support/small-node.js';
 
 const FAMILIES = ['ipv4', 'ipv6'] as const;
 const SERVER_PORT = 9000;
 const SERVICE = { port: 90, ipv4: '10.96.0.90', ipv6: 'fd00:96::90' } as const;
 const BYTES = 40_000_000;
-const SMALL = 65_536;
-const BIG = 196_608;
-/** Of an Ethernet header: lengths of frames have it. */
-const ETHERNET = 14;
 
-const net = loadNativeNet();
 let node: SmallNode;
 const pods: Record<string, Readonly<Record<Family, string>>> = {};
 
 beforeAll(async () => {
   node = await openSmallNode('a', 'b');
-  for (const place of ['out', 'node']) resize(place, 'eth0', BIG);
+  for (const place of ['out', 'node']) resize(node.namespaces, place, BIG, 'eth0');
   await node.startAgent();
   for (const short of ['a', 'b']) pods[short] = node.addPod(short);
   for (const short of ['a', 'b', 'out']) await node.start(short, 'serve', '--port', String(SERVER_PORT));
@@ -27,26 +22,6 @@ beforeAll(async () => {
 }, 60_000);
 
 afterAll(() => node?.[Symbol.asyncDispose](), 30_000);
-
-function inside<T>(place: string, work: (netlink: Netlink) => T): T {
-  const netlink = net.openNetlink(node.namespaces.path(place));
-  try {
-    return work(netlink);
-  } finally {
-    netlink.close();
-  }
-}
-
-function resize(place: string, device: string, bytes: number): void {
-  inside(place, (netlink) => {
-    const sizes = { gso: bytes, gro: bytes, gsoIpv4: bytes, groIpv4: bytes };
-    netlink.setPacketSizes(netlink.link(device)?.ifindex ?? 0, sizes);
-  });
-}
-
-function sizesOf(place: string, device: string) {
-  return inside(place, (netlink) => netlink.packetSizes(netlink.link(device)?.ifindex ?? 0));
-}
 
 async function hostSideOf(short: string): Promise<string> {
   const { endpoints } = await node.status();
@@ -74,53 +49,6 @@ async function serveAt(short: string): Promise<void> {
   throw new Error(`the backends did not appear:\n${node.log()}`);
 }
 
-/** Bytes of the IP packets with this destination port that come into or leave a device while something is done. */
-async function seen(place: string, device: string, action: () => Promise<void>): Promise<readonly Frame[]> {
-  const filter = [
-    'tcp',
-    'and',
-    'port',
-    String(SERVER_PORT),
-    'or',
-    'port',
-    String(SERVICE.port),
-    'or',
-    'ip6',
-    'proto',
-    '0',
-  ];
-  const capture = node.namespaces.start(place, [
-    'tcpdump',
-    '-nlqei',
-    device,
-    '-s',
-    '120',
-    '--immediate-mode',
-    ...filter,
-  ]);
-  let said = '';
-  capture.stdout?.setEncoding('utf8').on('data', (text: string) => (said += text));
-  await new Promise((resolve) => capture.stderr?.once('data', resolve));
-  await action();
-  await new Promise((resolve) => setTimeout(resolve, 300));
-  const ended = new Promise((resolve) => capture.once('close', resolve));
-  capture.kill('SIGINT');
-  await ended;
-  return said.split('\n').flatMap((line) => {
-    const [, length, from] = /length (\d+): (?:HBH .*?)?(\S+)\.\d+ > /.exec(line) ?? [];
-    return length === undefined ? [] : [{ bytes: Number(length) - ETHERNET, from: from ?? '' }];
-  });
-}
-
-interface Frame {
-  readonly bytes: number;
-  readonly from: string;
-}
-
-function largest(frames: readonly Frame[], from: string): number {
-  return Math.max(0, ...frames.filter((frame) => frame.from === from).map(({ bytes }) => bytes));
-}
-
 /** There and back, compared byte by byte. */
 async function transfer(short: string, address: string, port = SERVER_PORT): Promise<void> {
   const words = ['transfer', '--bytes', String(BYTES), '--cc', 'cubic', '--timeout', '20000'];
@@ -131,9 +59,11 @@ test('pods take what the uplink takes, on both ends, and the status says so', as
   const sizes = { gso: BIG, gro: BIG, gsoIpv4: BIG, groIpv4: BIG };
   for (const short of ['a', 'b']) {
     const device = await hostSideOf(short);
-    expect(sizesOf('node', device)).toMatchObject(sizes);
-    expect(sizesOf(short, 'eth0')).toMatchObject(sizes);
-    expect(inside('node', (netlink) => netlink.receiveOffload(netlink.link(device)?.ifindex ?? 0))).toBe(true);
+    expect(sizesOf(node.namespaces, 'node', device)).toMatchObject(sizes);
+    expect(sizesOf(node.namespaces, short, 'eth0')).toMatchObject(sizes);
+    expect(
+      withNetlink(node.namespaces, 'node', (netlink) => netlink.receiveOffload(netlink.link(device)?.ifindex ?? 0)),
+    ).toBe(true);
   }
   expect((await node.status()).state.offloads).toEqual({ packetBytes: { ipv4: BIG, ipv6: BIG }, gro: true });
 });
@@ -142,31 +72,31 @@ describe.each(FAMILIES)('%s', (family: Family) => {
   const address = (short: string): string => pods[short]?.[family] ?? '';
 
   test('from pod to pod packets beyond 64 KiB pass, and the data is whole', async () => {
-    const frames = await seen('node', await hostSideOf('a'), () => transfer('a', address('b')));
+    const frames = await seen(node.namespaces, ['node', await hostSideOf('a')], () => transfer('a', address('b')));
     expect(largest(frames, address('a'))).toBeGreaterThan(SMALL);
     expect(largest(frames, address('a'))).toBeLessThanOrEqual(BIG);
   }, 60_000);
 
   test('through a Service they are translated there and back', async () => {
-    const frames = await seen('b', 'eth0', () => transfer('a', SERVICE[family], SERVICE.port));
+    const frames = await seen(node.namespaces, ['b', 'eth0'], () => transfer('a', SERVICE[family], SERVICE.port));
     expect(largest(frames, address('a'))).toBeGreaterThan(SMALL);
   }, 60_000);
 
   test('from an island to the outside they leave translated, as large as they were', async () => {
-    const frames = await seen('out', 'eth0', () => transfer('a', OUT[family]));
+    const frames = await seen(node.namespaces, ['out', 'eth0'], () => transfer('a', OUT[family]));
     expect(largest(frames, NODE[family])).toBeGreaterThan(SMALL);
     expect(largest(frames, OUT[family])).toBeGreaterThan(SMALL);
     expect(largest(frames, address('a'))).toBe(0);
   }, 60_000);
 
   test('an uplink that takes no more than 64 KiB has the kernel cut them: nothing is lost', async () => {
-    resize('node', 'eth0', SMALL);
+    resize(node.namespaces, 'node', SMALL, 'eth0');
     try {
-      const frames = await seen('out', 'eth0', () => transfer('a', OUT[family]));
+      const frames = await seen(node.namespaces, ['out', 'eth0'], () => transfer('a', OUT[family]));
       expect(largest(frames, NODE[family])).toBeGreaterThan(1000);
       expect(largest(frames, NODE[family])).toBeLessThanOrEqual(SMALL);
     } finally {
-      resize('node', 'eth0', BIG);
+      resize(node.namespaces, 'node', BIG, 'eth0');
     }
   }, 60_000);
 });
@@ -178,7 +108,7 @@ describe('a pod without TSO', () => {
   test.each(FAMILIES)(
     '%s: what it sends in segments is joined before the programs see it',
     async (family) => {
-      const frames = await seen('b', 'eth0', () => transfer('a', pods.b?.[family] ?? ''));
+      const frames = await seen(node.namespaces, ['b', 'eth0'], () => transfer('a', pods.b?.[family] ?? ''));
       expect(largest(frames, pods.a?.[family] ?? '')).toBeGreaterThan(1500);
     },
     60_000,
@@ -194,8 +124,9 @@ describe('switched off', () => {
   test('pods that are there go back to 64 KiB, and nothing larger is seen', async () => {
     const sizes = { gso: SMALL, gro: SMALL, gsoIpv4: SMALL, groIpv4: SMALL };
     const device = await hostSideOf('a');
-    for (const has of [sizesOf('node', device), sizesOf('a', 'eth0')]) expect(has).toMatchObject(sizes);
-    const frames = await seen('node', device, () => transfer('a', pods.b?.ipv4 ?? ''));
+    for (const has of [sizesOf(node.namespaces, 'node', device), sizesOf(node.namespaces, 'a', 'eth0')])
+      expect(has).toMatchObject(sizes);
+    const frames = await seen(node.namespaces, ['node', device], () => transfer('a', pods.b?.ipv4 ?? ''));
     expect(largest(frames, pods.a?.ipv4 ?? '')).toBeGreaterThan(1500);
     expect(largest(frames, pods.a?.ipv4 ?? '')).toBeLessThanOrEqual(SMALL);
     expect((await node.status()).state.offloads).toEqual({ packetBytes: { ipv4: SMALL, ipv6: SMALL }, gro: false });
@@ -203,7 +134,7 @@ describe('switched off', () => {
 
   test('segments of a pod without TSO stay segments', async () => {
     node.namespaces.run('a', ['ethtool', '-K', 'eth0', 'tso', 'off']);
-    const frames = await seen('b', 'eth0', () => transfer('a', pods.b?.ipv4 ?? ''));
+    const frames = await seen(node.namespaces, ['b', 'eth0'], () => transfer('a', pods.b?.ipv4 ?? ''));
     node.namespaces.run('a', ['ethtool', '-K', 'eth0', 'tso', 'on']);
     expect(largest(frames, pods.a?.ipv4 ?? '')).toBeLessThanOrEqual(1500);
   }, 60_000);
