@@ -9,10 +9,10 @@ export const BIG = 196_608;
 /** Of an Ethernet header: lengths of frames have it. */
 const ETHERNET = 14;
 
-export interface Frame {
-  /** Of the IP packet. */
-  readonly bytes: number;
-  /** Address of its sender. */
+export interface Watched {
+  readonly place: string;
+  readonly device: string;
+  /** Address of the sender. */
   readonly from: string;
 }
 
@@ -38,14 +38,17 @@ export function sizesOf(namespaces: TestNamespaces, place: string, device: strin
   return withNetlink(namespaces, place, (netlink) => netlink.packetSizes(netlink.link(device)?.ifindex ?? 0));
 }
 
-/** TCP packets, and those by IPv6 with options, that come into or leave a device while something is done. */
-export async function seen(
+/**
+ * Bytes of the largest IP packet from an address that comes into or leaves a device while something is done; 0 when there
+ * was none. tcpdump cannot read the length of IPv4 packets beyond 64 KiB, but says that of the frame.
+ */
+export async function largestSeen(
   { start }: TestNamespaces,
-  [place, device]: readonly [string, string],
+  { place, device, from }: Watched,
   action: () => Promise<void>,
-): Promise<readonly Frame[]> {
-  const argv = ['tcpdump', '-nlqei', device, '-s', '120', '-B', '8192', '--immediate-mode', 'tcp or ip6 proto 0'];
-  const capture = start(place, argv);
+): Promise<number> {
+  const filter = ['src', 'host', from];
+  const capture = start(place, ['tcpdump', '-nlqei', device, '-s', '120', '-B', '8192', '--immediate-mode', ...filter]);
   let said = '';
   capture.stdout?.setEncoding('utf8').on('data', (text: string) => (said += text));
   await new Promise((resolve) => capture.stderr?.once('data', resolve));
@@ -54,15 +57,5 @@ export async function seen(
   const ended = new Promise((resolve) => capture.once('close', resolve));
   capture.kill('SIGINT');
   await ended;
-  return said.split('\n').flatMap(parseLine);
-}
-
-function parseLine(line: string): Frame[] {
-  const [, length, from] = /length (\d+): (?:IP6? )?(\S+?)(?:\.\d+)? > /.exec(line) ?? [];
-  return length === undefined || from === undefined ? [] : [{ bytes: Number(length) - ETHERNET, from }];
-}
-
-/** Bytes of the largest packet from an address; 0 when there was none. */
-export function largest(frames: readonly Frame[], from: string): number {
-  return Math.max(0, ...frames.filter((frame) => frame.from === from).map(({ bytes }) => bytes));
+  return Math.max(0, ...[...said.matchAll(/, IPv[46], length (\d+): /g)].map(([, bytes]) => Number(bytes) - ETHERNET));
 }
