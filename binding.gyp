@@ -54,6 +54,7 @@
         'native/netlink_handle.cc',
         'native/netlink_link.cc',
         'native/netlink_neighbour.cc',
+        'native/netlink_offload.cc',
         'native/netlink_qdisc.cc',
         'native/netlink_route.cc',
         'native/netlink_sysctl.cc',

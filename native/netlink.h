@@ -29,6 +29,10 @@ public:
 	Napi::Value DeleteLink(const Napi::CallbackInfo &info);
 	void SetUp(const Napi::CallbackInfo &info);
 	void SetMtu(const Napi::CallbackInfo &info);
+	Napi::Value PacketSizes(const Napi::CallbackInfo &info);
+	void SetPacketSizes(const Napi::CallbackInfo &info);
+	Napi::Value ReceiveOffload(const Napi::CallbackInfo &info);
+	void SetReceiveOffload(const Napi::CallbackInfo &info);
 	Napi::Value Addresses(const Napi::CallbackInfo &info);
 	void AddAddress(const Napi::CallbackInfo &info);
 	Napi::Value DeleteAddress(const Napi::CallbackInfo &info);
@@ -71,6 +75,8 @@ private:
 	/* Null when there is none. */
 	[[nodiscard]] LinkHandle FindLink(int ifindex, const std::string &name);
 	void ChangeLink(int ifindex, rtnl_link *changes, const char *operation);
+	/* One of ethtool's calls that carry a number; the answer's. */
+	uint32_t Ethtool(int ifindex, uint32_t command, uint32_t data);
 
 	Descriptor namespace_;
 	SocketHandle socket_;

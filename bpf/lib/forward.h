@@ -13,7 +13,35 @@ enum fib_result {
 	FIB_ASK_MTU = 1, /* as length: asks for the MTU, checks no packet against it (5.12) */
 	FIB_AF_INET = 2,
 	FIB_AF_INET6 = 10,
+	IPV6_JUMBO = 0xc2,
 };
+
+/* A header of hop-by-hop options with one option, the length of a jumbogram (RFC 2675). */
+struct jumbo_option {
+	__u8 next;
+	__u8 length; /* in units of 8 bytes, less one */
+	__u8 type;
+	__u8 bytes;
+	__be32 payload;
+};
+
+/*
+ * Bytes of the option that a kernel puts into IPv6 packets beyond 64 KiB (BIG TCP, 5.19), and takes
+ * out again before it cuts them to segments.
+ */
+static __always_inline __u32 packet_jumbo_bytes(const struct packet *pkt)
+{
+	const struct jumbo_option *jumbo;
+	const struct ipv6hdr *ip;
+
+	if (pkt->family != FAMILY_IPV6 || pkt->transport <= ETHERNET_BYTES + IPV6_BYTES)
+		return 0;
+	ip = packet_at(pkt, ETHERNET_BYTES, IPV6_BYTES + sizeof(*jumbo));
+	if (!ip || ip->payload_len || ip->nexthdr != IPPROTO_HOPOPTS)
+		return 0;
+	jumbo = (const struct jumbo_option *)(ip + 1);
+	return !jumbo->length && jumbo->type == IPV6_JUMBO ? sizeof(*jumbo) : 0;
+}
 
 /* Bytes of the largest IP packet that will be on the wire: a GSO packet is cut to segments. */
 static __always_inline __u32 packet_wire_length(const struct packet *pkt)
@@ -24,7 +52,8 @@ static __always_inline __u32 packet_wire_length(const struct packet *pkt)
 		return pkt->length;
 	if (segment == SCTP_GSO_SEGMENT)
 		return 0; /* no larger than the way of its sender allows */
-	return segment + pkt->transport - ETHERNET_BYTES + pkt->transport_bytes;
+	return segment + pkt->transport - ETHERNET_BYTES + pkt->transport_bytes -
+	       packet_jumbo_bytes(pkt);
 }
 
 /* Hop limit and MTU of a packet that is going to be forwarded (RFC 1812, RFC 8200). */

@@ -21,6 +21,7 @@ import { readMapFill } from './map-fill.js';
 import type { MeasuredSource } from './measured-source.js';
 import { NodePrograms, type NodeProgramsOptions } from './node-programs.js';
 import { prepareNode } from './node-setup.js';
+import { Offloads } from './offloads.js';
 import { type Current, Pods } from './pods.js';
 import { Reporting } from './reporting.js';
 import { type Handlers, serve } from './server.js';
@@ -52,6 +53,7 @@ export class Agent {
   readonly #blocks: Blocks;
   readonly #pods: Pods;
   readonly #growth: Growth;
+  readonly #offloads: Offloads;
   readonly #programs: NodePrograms;
   readonly #flowWatch: FlowWatch;
   readonly #staleSockets: StaleSockets;
@@ -84,10 +86,12 @@ export class Agent {
     this.#ready.promise.catch(() => undefined); // nobody may be waiting
     this.#blocks = new Blocks(settings, log);
     this.#staleSockets = new StaleSockets({ datapath, log, endpoints: () => this.#store.list() });
+    this.#offloads = new Offloads({ node, uplink, wanted: settings, log });
     this.#pods = new Pods({
       store: this.#store,
       blocks: this.#blocks,
-      wiring: { net, node, datapath },
+      wiring: { net, node, datapath, offloads: this.#offloads },
+      log,
       mtu: uplink.mtu,
       current: () => this.#current(),
       fault: () => this.#fault,
@@ -283,7 +287,14 @@ export class Agent {
     const routeFailures = reconcileHostRoutes({ node, uplink, nodeName: settings.node, snapshot });
     const listenFailures = await this.#reporting.listen(want);
     const failures = { routeFailures, addressFailures, listenFailures };
-    this.#describe({ ...this.#options, ...this.#programs.states, snapshot, desired: want, ...failures });
+    this.#describe({
+      ...this.#options,
+      ...this.#programs.states,
+      offloads: this.#offloads.state,
+      snapshot,
+      desired: want,
+      ...failures,
+    });
     this.#report(report);
     this.#retryFailures(failures);
     if (unreleased !== undefined) this.#retryLater(unreleased);

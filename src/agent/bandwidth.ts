@@ -4,8 +4,8 @@ import type { Netlink, RateLimit } from '../net/native.js';
 
 /** Milliseconds that a byte waits at most: a longer queue would only make TCP slower to notice. */
 const LATENCY = 50;
-/** Bytes; the largest packet that a stack hands over in one piece. */
-const LARGEST_PACKET = 65_536;
+/** Bytes; room for the largest packet of a stack (BIG TCP), and for what comes while it waits. */
+const LEAST_QUEUE = 262_144;
 const FRAME_OVERHEAD = 18;
 /** Kind of the qdisc. */
 const LIMITER = 'tbf';
@@ -60,6 +60,6 @@ export function tokenBucket({ rate, burst }: Limit, mtu: number): RateLimit {
   return {
     rate: bytes,
     burst: Math.max(Math.floor(burst / 8), mtu + FRAME_OVERHEAD),
-    limit: Math.max(Math.floor((bytes * LATENCY) / 1000), 2 * LARGEST_PACKET),
+    limit: Math.max(Math.floor((bytes * LATENCY) / 1000), LEAST_QUEUE),
   };
 }

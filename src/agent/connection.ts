@@ -2,7 +2,7 @@
 import type { Device } from '../datapath/datapath.js';
 import type { Endpoint } from '../model/endpoint.js';
 import { checkChained, join, leave } from './chained.js';
-import { checkWiring, unwire, type Wiring, wire } from './wiring.js';
+import { checkWiring, renewWiring, unwire, type Wiring, wire } from './wiring.js';
 
 /** Returns the index of the node's end. Throws with nothing left behind. */
 export function connect(wiring: Wiring, endpoint: Endpoint): number {
@@ -18,6 +18,11 @@ export function disconnect(wiring: Wiring, endpoint: Endpoint): boolean {
 export function checkConnection(wiring: Wiring, endpoint: Endpoint): void {
   if (endpoint.chained === true) checkChained(wiring, endpoint);
   else checkWiring(wiring, endpoint);
+}
+
+/** What an earlier agent did in its own way. The devices of a chained pod are the other plugin's. Throws. */
+export function renewConnection(wiring: Wiring, endpoint: Endpoint): void {
+  if (endpoint.chained !== true) renewWiring(wiring, endpoint);
 }
 
 /** The node's end; undefined when it is gone. A name that is not ours may be another device's by now. */

@@ -1,5 +1,6 @@
 // Pods of this node: what a CNI request does to records, wiring and maps. Whatever is decided by what there is, is carried
 // out in the same turn of the event loop; only what waits for the kernel or the maps lets other pods' requests in between.
+import type { Logger } from 'pino';
 import type { Device } from '../datapath/datapath.js';
 import type { Endpoint } from '../model/endpoint.js';
 import type { Node } from '../model/node.js';
@@ -11,7 +12,7 @@ import type { CniCall } from './cni.js';
 import type { CniResult } from './cni-addresses.js';
 import { CNI_CODES, CniError } from './cni-error.js';
 import { type Dns, formatResult, hostInterfaceName, randomMac } from './cni-result.js';
-import { attachProgram, checkConnection, connect, deviceOf, disconnect } from './connection.js';
+import { attachProgram, checkConnection, connect, deviceOf, disconnect, renewConnection } from './connection.js';
 import { checkInside, delegationOf, grantOf } from './delegation.js';
 import type { EndpointId, EndpointStore } from './endpoint-store.js';
 import { ExhaustedError } from './exhausted.js';
@@ -29,6 +30,7 @@ export interface Current extends BlockContext {
 export interface PodsOptions {
   readonly store: EndpointStore;
   readonly wiring: Wiring;
+  readonly log: Logger;
   /** Which port blocks are free; grants are recorded where they are put in force. */
   readonly blocks: Pick<Blocks, 'plan'>;
   /** Bytes, of every pod's device. */
@@ -88,6 +90,16 @@ export class Pods {
   attach(): void {
     const { store, wiring } = this.#options;
     for (const endpoint of store.list()) attachProgram(wiring, endpoint);
+    for (const endpoint of store.list()) this.#renew(endpoint);
+  }
+
+  /** A pod works without it: its streams are slower, or CHECK tells what is missing. */
+  #renew(endpoint: Endpoint): void {
+    try {
+      renewConnection(this.#options.wiring, endpoint);
+    } catch (error) {
+      this.#options.log.warn({ pod: describe(endpoint), reason: (error as Error).message }, 'wiring not renewed');
+    }
   }
 
   /** The node's side of each pod's veth; of a pod whose device is gone, there is none. */

@@ -21,6 +21,8 @@ export interface AgentFlags {
   readonly fragments?: string;
   readonly sockets?: string;
   readonly xdp?: string;
+  readonly bigTcp?: string;
+  readonly gro?: string;
   readonly journalDir?: string;
   readonly journalMaxBytes?: string;
   readonly journalMaxAgeDays?: string;
@@ -54,6 +56,10 @@ export interface Settings {
   readonly sockets: 'auto' | 'never';
   /** Whether packets that go back to the wire are handled before the stack: `auto` where that harms nothing else. */
   readonly xdp: 'auto' | 'native' | 'generic' | 'never';
+  /** Whether pods send packets beyond 64 KiB where the uplink takes them. */
+  readonly bigTcp: 'auto' | 'never';
+  /** Whether the node joins what pods send without TSO. */
+  readonly gro: 'auto' | 'never';
   /** Who had which ports when. */
   readonly journalDir: string;
   /** The oldest part of the journal is removed when it grows larger, or older. */
@@ -94,6 +100,8 @@ const DEFAULTS: Readonly<Record<keyof AgentFlags, string>> = {
   fragments: 'auto',
   sockets: 'auto',
   xdp: 'auto',
+  bigTcp: 'auto',
+  gro: 'auto',
   // Below the state directory, wherever that is.
   journalDir: '',
   journalMaxBytes: '67108864',
@@ -163,6 +171,8 @@ function check(values: Record<keyof AgentFlags, string>): Settings {
     fragments: oneOf('fragments', values.fragments, ['auto', 'cache'] as const),
     sockets: oneOf('sockets', values.sockets, ['auto', 'never'] as const),
     xdp: oneOf('xdp', values.xdp, ['auto', 'native', 'generic', 'never'] as const),
+    bigTcp: oneOf('bigTcp', values.bigTcp, ['auto', 'never'] as const),
+    gro: oneOf('gro', values.gro, ['auto', 'never'] as const),
     flowEntries: integer('flowEntries', values.flowEntries, { least: 2, most: FLOW_ENTRIES_MAX }),
     journalMaxBytes: integer('journalMaxBytes', values.journalMaxBytes, { least: 1 << 20, most: 2 ** 40 }),
     journalMaxAgeDays: integer('journalMaxAgeDays', values.journalMaxAgeDays, { least: 1, most: 36_500 }),

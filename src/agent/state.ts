@@ -1,5 +1,5 @@
 // What the agent leaves on disk for readers: src/api/protocol.ts AgentState.
-import type { AgentState, ServiceName } from '../api/protocol.js';
+import type { AgentState, OffloadState, ServiceName } from '../api/protocol.js';
 import type { Desired } from '../datapath/compile.js';
 import type { Datapath } from '../datapath/datapath.js';
 import type { CompiledService } from '../datapath/service-entries.js';
@@ -20,6 +20,7 @@ export interface DescribeStateInput extends ProgramStates {
   readonly origins: readonly Origin[];
   readonly version: string;
   readonly uplink: LinkInfo;
+  readonly offloads: OffloadState;
   readonly datapath: Datapath;
   readonly snapshot: Snapshot;
   readonly desired: Desired;
@@ -48,7 +49,7 @@ function sameItems<T>(a: readonly T[], b: readonly T[]): boolean {
 }
 
 export function describeState(input: DescribeStateInput): AgentState {
-  const { settings, origins, version, uplink, datapath, fragments, sockets, xdp, snapshot, desired } = input;
+  const { settings, origins, version, uplink, datapath, fragments, sockets, xdp, offloads, snapshot, desired } = input;
   const { network } = snapshot;
   const modes: { ipv4?: Mode; ipv6?: Mode } = {};
   for (const family of FAMILIES) {
@@ -73,6 +74,7 @@ export function describeState(input: DescribeStateInput): AgentState {
     fragments,
     sockets,
     xdp,
+    offloads,
     sourceHash: datapath.sourceHash,
     problems: problemsOf(input),
     settings: origins,

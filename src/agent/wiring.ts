@@ -7,6 +7,7 @@ import type { Endpoint } from '../model/endpoint.js';
 import type { NativeNet, Netlink } from '../net/native.js';
 import { limitBandwidth, missingLimit } from './bandwidth.js';
 import { writeSetting } from './node-setup.js';
+import type { Offloads } from './offloads.js';
 
 /** MAC of the host side of every pod's veth: the gateway that the datapath answers for. */
 export const GATEWAY_MAC = '02:69:73:74:00:01';
@@ -16,6 +17,7 @@ export interface Wiring {
   /** In the node's namespace. */
   readonly node: Netlink;
   readonly datapath: Datapath;
+  readonly offloads: Pick<Offloads, 'apply'>;
 }
 
 /** Something of a pod's wiring is missing or different. */
@@ -43,6 +45,7 @@ export function wire(wiring: Wiring, endpoint: Endpoint): number {
     });
     ifindex = link.ifindex;
     prepareHostSide(wiring.node, endpoint);
+    wiring.offloads.apply({ ...endpoint, pod, ifindex });
     wiring.datapath.attachContainer(endpoint.hostInterface, ifindex);
     wiring.node.setUp(ifindex);
     configurePod(pod, endpoint);
@@ -81,6 +84,21 @@ export function unwire({ node, datapath }: Wiring, endpoint: Endpoint): boolean 
   const deleted = link !== undefined && node.deleteLink(link.ifindex);
   datapath.detachContainer(endpoint.hostInterface);
   return deleted;
+}
+
+/**
+ * Brings what an agent with other settings, or with another uplink, has left up to date: offloads, and the queues of
+ * limits, which must hold the largest packet. Throws when the pod's namespace is gone, or a limit is refused.
+ */
+export function renewWiring({ net, node, offloads }: Wiring, endpoint: Endpoint): void {
+  if (node.link(endpoint.hostInterface)?.ifindex !== endpoint.ifindex) return;
+  const pod = net.openNetlink(endpoint.netns);
+  try {
+    offloads.apply({ ...endpoint, pod });
+    limitBandwidth({ node, pod, endpoint });
+  } finally {
+    pod.close();
+  }
 }
 
 /** Throws WiringError with the first thing that is not as wire() left it. */

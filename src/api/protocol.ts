@@ -110,6 +110,16 @@ export interface XdpState {
   readonly reason?: string;
 }
 
+/** What the devices of pods do for streams. */
+export interface OffloadState {
+  /** Bytes of the largest TCP packet that pods hand over in one piece; beyond 65536 it is BIG TCP. */
+  readonly packetBytes: Readonly<Record<Family, number>>;
+  /** Why it is less than pods could, when more was wanted. */
+  readonly reason?: string;
+  /** Whether the node joins segments that come from pods without TSO. */
+  readonly gro: boolean;
+}
+
 /** What the agent has put in force; enough to read the pinned maps without it. */
 export interface AgentState {
   readonly apiVersion: 'isthmus.dev/v1';
@@ -134,6 +144,8 @@ export interface AgentState {
   readonly sockets?: SocketState;
   /** Agents before it had this said nothing. */
   readonly xdp?: XdpState;
+  /** Agents before it had this said nothing. */
+  readonly offloads?: OffloadState;
   /** Hash of the C sources the loaded object was made from. */
   readonly sourceHash: string;
   readonly problems: readonly Problem[];

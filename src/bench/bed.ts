@@ -12,6 +12,7 @@ import { planCniBench } from './cni/plan.js';
 import { writeManifests } from './manifests.js';
 import { setUpMasquerade } from './masquerade.js';
 import { planNatBench } from './nat/plan.js';
+import { setUpWithoutTso } from './offloads.js';
 import type { Peer } from './peers.js';
 import { listPeers } from './peers.js';
 import type { BenchPlan } from './plan.js';
@@ -46,6 +47,7 @@ export async function buildBed(cpu: number, signal: AbortSignal): Promise<Bed> {
   const missing = [
     ...('missing' in masquerade ? [{ name: 'masquerade', reason: masquerade.missing }] : []),
     ...(await openBarePaths(plan, cpu)),
+    ...(await setUpWithoutTso(plan)),
   ];
   const peers = listPeers(plan, pods).filter((peer) => missing.every(({ name }) => name !== peer.name));
   await startServers(

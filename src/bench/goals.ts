@@ -9,6 +9,7 @@ export const SECTIONS = [
   'island',
   'masquerade',
   'ipv6',
+  'stream',
   'packets',
   'programs',
   'memory',
@@ -53,10 +54,21 @@ export const COMPARISONS: readonly Comparison[] = [
   { section: 'ipv6', subject: 'island-ipv6', reference: 'flat-ipv6', test: 'crr' },
   { section: 'ipv6', subject: 'island-ipv6', reference: 'island', test: 'rr' },
   { section: 'ipv6', subject: 'island-ipv6', reference: 'island', test: 'crr' },
+  { section: 'stream', subject: 'no-tso', reference: 'no-tso-ungrouped', test: 'rr' },
 ];
 
 /** One peer against itself: what differs here is noise. */
 export const SELF_CHECK = { subject: 'raw-again', reference: 'raw' } as const;
+
+/** Bytes a second of one connection on one CPU, as ratios. The node of `same-node` and `cross-node` has BIG TCP. */
+export const STREAM_COMPARISONS: readonly Omit<Comparison, 'section' | 'test'>[] = [
+  { subject: 'same-node', reference: 'raw', goal: 1.25 },
+  { subject: 'same-node-ipv6', reference: 'raw-ipv6', goal: 1.25 },
+  { subject: 'cross-node', reference: 'host-host' },
+  { subject: 'no-tso', reference: 'no-tso-ungrouped', goal: 1.9 },
+  { subject: 'island', reference: 'flat' },
+  { subject: 'island', reference: 'masquerade' },
+];
 
 /** Packets a second on one CPU, as ratios of speeds. */
 export const PACKET_COMPARISONS: readonly Omit<Comparison, 'section' | 'test'>[] = [

@@ -21,6 +21,8 @@ export type PeerName =
   | 'bare-cross'
   | 'same-node'
   | 'cross-node'
+  | 'no-tso'
+  | 'no-tso-ungrouped'
   | 'flat'
   | 'island'
   | 'routed'
@@ -56,6 +58,13 @@ export function listPeers(plan: BenchPlan, pods: Readonly<Record<string, Address
     ),
     { name: 'same-node', title: 'ours: pod to pod, same node', client: pod('n1/a'), server: server('n1/b') },
     { name: 'cross-node', title: 'ours: pod to pod, other node', client: pod('n1/a'), server: server('n2/c') },
+    { name: 'no-tso', title: 'ours: from a pod without TSO, same node', client: pod('n1/f'), server: server('n1/b') },
+    {
+      name: 'no-tso-ungrouped',
+      title: "the same without GRO on the node's side",
+      client: pod('n1/g'),
+      server: server('n1/b'),
+    },
     { name: 'flat', title: 'ours: pod to outside, flat', client: pod('flat/e'), server: outside('flat') },
     { name: 'island', title: 'ours: pod to outside, island', client: pod('island/d'), server: outside('island') },
     ...plan.kernelNodes.map(

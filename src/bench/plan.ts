@@ -16,6 +16,8 @@ export interface Wire {
   readonly left: Station;
   readonly right: Station;
   readonly prefix: CidrPair;
+  /** Of the largest packet that its ends take, for BIG TCP; the kernel's default when absent. */
+  readonly packetBytes?: number;
 }
 
 /** A node with an agent of ours. */
@@ -30,6 +32,8 @@ export interface BenchNode extends TestNode {
 
 export interface BenchPod extends TestPod {
   readonly node: string;
+  /** The peer that it is for, when it is to be without TSO. */
+  readonly offload?: 'no-tso' | 'no-tso-ungrouped';
 }
 
 export interface KernelPod {
@@ -73,6 +77,8 @@ export interface BenchPlan {
 export const BENCH_DIR = '/run/isthmus/bench';
 export const SERVER_PORT = 8080;
 export const PREFIX = 'ist-bench-';
+/** Bytes; what the agent gives pods at most. */
+const BIG_PACKET = 196_608;
 
 /** Left and right of every wire. RFC 2544's range for benchmarks gives the addresses. */
 const WIRES = [
@@ -87,7 +93,7 @@ const WIRES = [
 ] as const;
 
 export function planBench(): BenchPlan {
-  const wires = planWires(WIRES);
+  const wires = planWires(WIRES).map((wire) => (wire.left.name === 'n1' ? { ...wire, packetBytes: BIG_PACKET } : wire));
   const station = (name: string): Station => stationOf({ wires }, name);
   return {
     wires,
@@ -97,7 +103,15 @@ export function planBench(): BenchPlan {
       planNode(station('island'), { cluster: 'island', mode: 'Island', number: 1 }),
       planNode(station('flat'), { cluster: 'flat', mode: 'Flat', number: 1 }),
     ],
-    pods: [planPod('n1', 'a'), planPod('n1', 'b'), planPod('n2', 'c'), planPod('island', 'd'), planPod('flat', 'e')],
+    pods: [
+      planPod('n1', 'a'),
+      planPod('n1', 'b'),
+      { ...planPod('n1', 'f'), offload: 'no-tso' },
+      { ...planPod('n1', 'g'), offload: 'no-tso-ungrouped' },
+      planPod('n2', 'c'),
+      planPod('island', 'd'),
+      planPod('flat', 'e'),
+    ],
     kernelNodes: [
       planKernelNode(station('routed'), { pods: 1 }),
       planKernelNode(station('masq'), { masquerade: true }),

@@ -2,7 +2,14 @@
 
 import { TESTS } from './clients.js';
 import type { Comparison, Section } from './goals.js';
-import { COMPARISONS, MEMORY_GOAL, PACKET_COMPARISONS, PROGRAM_GOALS, SELF_CHECK } from './goals.js';
+import {
+  COMPARISONS,
+  MEMORY_GOAL,
+  PACKET_COMPARISONS,
+  PROGRAM_GOALS,
+  SELF_CHECK,
+  STREAM_COMPARISONS,
+} from './goals.js';
 import type { Result } from './report.js';
 import type { PathResult, Samples } from './samples.js';
 import type { Spread } from './statistics.js';
@@ -18,6 +25,7 @@ export function judge(samples: Samples, sections: readonly Section[]): PathResul
     ...(wanted.length > 0 ? TESTS.map((test) => selfCheck(samples, test)) : []),
     ...wanted.map((comparison) => compareLatency(samples, comparison)),
   ];
+  if (sections.includes('stream')) results.push(...STREAM_COMPARISONS.map((one) => compareStreams(samples, one)));
   if (sections.includes('packets')) {
     results.push(...PACKET_COMPARISONS.map((one) => comparePackets(samples, one)), ...listPacketTimes(samples));
   }
@@ -81,6 +89,28 @@ function failureOf({ latency }: Samples, peer: string, test: Comparison['test'])
   const runs = latency.filter((sample) => sample.peer === peer && sample.test === test);
   if (runs.length === 0) return [`${peer} is missing`];
   return runs.every(({ p50 }) => Number.isNaN(p50)) ? [`${peer}: ${runs[0]?.error ?? 'no transaction'}`] : [];
+}
+
+function compareStreams({ streams }: Samples, comparison: (typeof STREAM_COMPARISONS)[number]): PathResult {
+  const times = streams.map(({ peer, round, gigabitsPerSecond }) => ({ peer, round, time: 1 / gigabitsPerSecond }));
+  const both = [comparison.subject, comparison.reference].map((name) => streams.filter(({ peer }) => peer === name));
+  const reasons = both.flatMap((runs, index) => {
+    const name = index === 0 ? comparison.subject : comparison.reference;
+    if (runs.length === 0) return [`${name} is missing`];
+    return runs.every(({ gigabitsPerSecond }) => Number.isNaN(gigabitsPerSecond)) ? [`${name}: ${runs[0]?.error}`] : [];
+  });
+  const result = ratio({
+    ...comparison,
+    section: 'stream',
+    what: 'stream',
+    ratios: pairedRatios(times, comparison),
+    reasons,
+  });
+  const speeds = both.map(
+    (runs) => summarize(runs.map(({ gigabitsPerSecond }) => gigabitsPerSecond).filter(Number.isFinite))?.median,
+  );
+  const note = `${speeds.map((speed) => speed?.toFixed(1)).join(' / ')} Gb/s`;
+  return result.spread === undefined ? result : { ...result, note };
 }
 
 function comparePackets({ packets }: Samples, comparison: (typeof PACKET_COMPARISONS)[number]): PathResult {

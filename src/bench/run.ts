@@ -5,7 +5,7 @@ import { buildBed } from './bed.js';
 import { ALL_TESTS, TESTS, type Test } from './clients.js';
 import { measureCost } from './cost.js';
 import type { Section } from './goals.js';
-import { COMPARISONS, SECTIONS, SELF_CHECK } from './goals.js';
+import { COMPARISONS, SECTIONS, SELF_CHECK, STREAM_COMPARISONS } from './goals.js';
 import { type LatencyRun, measureLatency, timesOf } from './latency.js';
 import { measureMemory } from './memory.js';
 import { ownBench } from './owned.js';
@@ -16,6 +16,7 @@ import type { BenchReport } from './report.js';
 import { judge } from './results.js';
 import type { Samples } from './samples.js';
 import { begin, chooseSections, head, measureSections } from './sections.js';
+import { measureStreams } from './stream.js';
 import { measureThroughput } from './throughput.js';
 import { listVersions } from './versions.js';
 
@@ -42,7 +43,7 @@ async function work(options: BenchOptions, signal: AbortSignal): Promise<BenchRe
   const begun = begin(availableParallelism() - 1);
   const effort = { ...(options.quick ? QUICK : THOROUGH), ...(options.rounds ? { rounds: options.rounds } : {}) };
   const sections = chooseSections(SECTIONS, options.only);
-  options.narrate('building: 4 agents, 11 pods, 16 nodes and hosts');
+  options.narrate('building: 4 agents, 13 pods, 16 nodes and hosts');
   const bed = await buildBed(begun.machine.cpu, signal);
   const measuring = { bed, effort, sections, signal, narrate: options.narrate };
   const { samples, missing } = await measureSections({
@@ -74,18 +75,20 @@ interface Measuring {
 
 type Part = keyof Samples;
 
-const EMPTY: Samples = { latency: [], packets: [], programs: [], memory: [] };
+const EMPTY: Samples = { latency: [], streams: [], packets: [], programs: [], memory: [] };
 
 /** What is measured for the sections: one run of `latency` serves all that compare its times. */
 function partsOf(sections: readonly Section[]): Part[] {
   const compared = COMPARISONS.some(({ section }) => sections.includes(section));
   const others = (['packets', 'programs', 'memory'] as const).filter((part) => sections.includes(part));
-  return compared ? ['latency', ...others] : others;
+  const streams = sections.includes('stream') ? (['streams'] as const) : [];
+  return [...(compared ? (['latency'] as const) : []), ...streams, ...others];
 }
 
 async function measurePart(part: Part, measuring: Measuring): Promise<Partial<Samples>> {
   const measures: Readonly<Record<Part, () => Promise<Samples[Part]>>> = {
     latency: () => latency(measuring),
+    streams: () => streams(measuring),
     packets: () => packets(measuring),
     programs: () => programs(measuring),
     memory: () => measureMemory(measuring.bed.plan, measuring.signal),
@@ -106,6 +109,12 @@ function comparedRuns(peers: readonly Peer[], sections: readonly Section[]): Lat
   const isWanted = (name: PeerName, test: Test): boolean =>
     wanted.some((one) => one.test === test && (one.subject === name || one.reference === name));
   return ALL_TESTS.flatMap((test) => peers.filter(({ name }) => isWanted(name, test)).map((peer) => ({ peer, test })));
+}
+
+function streams({ bed, effort, signal }: Measuring): Promise<Samples['streams'][number][]> {
+  const wanted = new Set(STREAM_COMPARISONS.flatMap(({ subject, reference }) => [subject, reference]));
+  const peers = bed.peers.filter(({ name }) => wanted.has(name));
+  return measureStreams({ peers, rounds: effort.rounds, seconds: effort.runSeconds, cpu: bed.cpu, signal });
 }
 
 async function packets({ bed, effort, signal }: Measuring): Promise<Samples['packets'][number][]> {

@@ -2,6 +2,7 @@
 import { FAMILIES } from '../model/address.js';
 import { batch, setSysctls } from '../testbed/namespaces.js';
 import { UPLINK } from '../testbed/node.js';
+import { enlargePackets } from './offloads.js';
 import type { BenchPlan, KernelNode, KernelPod, Station, Wire } from './plan.js';
 import { allNamespaces } from './plan.js';
 
@@ -19,6 +20,7 @@ export async function buildTopology(plan: BenchPlan): Promise<void> {
   const settings = [...SETTINGS, `net/ipv4/tcp_max_tw_buckets=${plan.timeWaits}`];
   for (const netns of names) await setSysctls(netns, settings);
   await batch(undefined, plan.wires.map(wireLine));
+  for (const wire of plan.wires) enlargePackets(wire);
   for (const netns of names) await batch(netns, ['link set lo up']);
   for (const wire of plan.wires) {
     await batch(wire.left.netns, stationLines(wire.left, wire.right, wire));

@@ -28,6 +28,10 @@ export const STATUS_LIST: Noun = {
     { header: 'BPFFS', path: 'bpffs', wide: true },
     { header: 'XDP', path: 'xdp.mode', wide: true },
     { header: 'XDP REASON', path: 'xdp.reason', wide: true },
+    { header: 'IPV4 PACKETS', path: 'offloads.packetBytes.ipv4', as: 'number', wide: true },
+    { header: 'IPV6 PACKETS', path: 'offloads.packetBytes.ipv6', as: 'number', wide: true },
+    { header: 'PACKETS REASON', path: 'offloads.reason', wide: true },
+    { header: 'GRO', path: 'offloads.gro', as: 'yes', wide: true },
   ],
 };
 

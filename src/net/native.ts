@@ -56,6 +56,19 @@ export interface RateLimit {
   readonly limit: number;
 }
 
+/**
+ * Bytes of the largest packet that a link takes (`gso`) or makes (`gro`) in one piece; `gso` and `gro` are for IPv6, and
+ * for IPv4 too in kernels that do not tell them apart (before 6.3).
+ */
+export interface PacketSizes {
+  readonly gso?: number;
+  /** Since 5.17. */
+  readonly gro?: number;
+  /** Since 6.3. */
+  readonly gsoIpv4?: number;
+  readonly groIpv4?: number;
+}
+
 /** A netlink socket that lives in one network namespace. Every call is one round trip; errors are NativeError shaped. */
 export interface Netlink {
   links(): LinkInfo[];
@@ -67,6 +80,13 @@ export interface Netlink {
   deleteLink(ifindex: number): boolean;
   setUp(ifindex: number): void;
   setMtu(ifindex: number, mtu: number): void;
+  /** `tso` is what the device allows at most (5.19). Only what the kernel tells; undefined when there is no such link. */
+  packetSizes(ifindex: number): (PacketSizes & { readonly tso?: number }) | undefined;
+  /** What the kernel does not know yet it ignores; what the device does not allow throws. */
+  setPacketSizes(ifindex: number, sizes: PacketSizes): void;
+  /** Whether the link joins packets that it receives (GRO). */
+  receiveOffload(ifindex: number): boolean;
+  setReceiveOffload(ifindex: number, on: boolean): void;
   addresses(ifindex: number): AddressInfo[];
   /**
    * An address that exists already is not an error. IPv6 addresses are added without duplicate address detection. One

@@ -118,6 +118,47 @@ describe('links', () => {
     expect(a.link('veth0')).toMatchObject({ mtu: 1300, up: true });
   });
 
+  test('packet sizes are what ip shows, and what is set, each by itself', () => {
+    const { host } = addPair();
+    const before = a.packetSizes(host.ifindex);
+    const shown = () => rows(A, 'link', 'show', 'veth0')[0];
+    expect(shown()).toMatchObject({ gso_max_size: before?.gso, gro_max_size: before?.gro, tso_max_size: before?.tso });
+    a.setPacketSizes(host.ifindex, { gso: 100_000 });
+    expect(a.packetSizes(host.ifindex)).toEqual({ ...before, gso: 100_000 });
+    a.setPacketSizes(host.ifindex, { gro: 110_000, gsoIpv4: 120_000, groIpv4: 130_000 });
+    const after = { ...before, gso: 100_000, gro: 110_000, gsoIpv4: 120_000, groIpv4: 130_000 };
+    expect(a.packetSizes(host.ifindex)).toEqual(after);
+    expect(shown()).toMatchObject({ gso_max_size: 100_000, gro_max_size: 110_000, mtu: 1400, operstate: 'UP' });
+  });
+
+  test('a packet size above what the device allows is refused with the reason of the kernel', () => {
+    const { host } = addPair();
+    const before = a.packetSizes(host.ifindex);
+    const error = errorOf(() => a.setPacketSizes(host.ifindex, { gso: (before?.tso ?? 0) + 1 }));
+    expect(error).toMatchObject({ code: 'EINVAL', operation: 'set packet sizes of' });
+    expect(a.packetSizes(host.ifindex)).toEqual(before);
+  });
+
+  test('GRO is what ethtool shows, before and after', () => {
+    const { host } = addPair();
+    const shown = () =>
+      execFileSync('nsenter', [`--net=/run/netns/${A}`, 'ethtool', '-k', 'veth0'], {
+        encoding: 'utf8',
+        env: { ...process.env, LD_PRELOAD: '' },
+      }).match(/^generic-receive-offload: (\w+)/m)?.[1];
+    for (const on of [true, false]) {
+      a.setReceiveOffload(host.ifindex, on);
+      expect([a.receiveOffload(host.ifindex), shown()]).toEqual([on, on ? 'on' : 'off']);
+    }
+  });
+
+  test('a link that is not there has no sizes, and setting anything of it is ENODEV', () => {
+    expect(a.packetSizes(9999)).toBeUndefined();
+    expect(errorOf(() => a.setPacketSizes(9999, { gso: 65_536 })).code).toBe('ENODEV');
+    expect(errorOf(() => a.receiveOffload(9999)).code).toBe('ENODEV');
+    expect(errorOf(() => a.setReceiveOffload(9999, true)).code).toBe('ENODEV');
+  });
+
   test('deleting one end deletes both; a second time it is not there', () => {
     const { host } = addPair();
     expect(a.deleteLink(host.ifindex)).toBe(true);

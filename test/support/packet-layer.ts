@@ -176,6 +176,18 @@ export function extensionLayer(protocol: number, bytes: number): Layer {
   };
 }
 
+/** The option that the kernel puts into IPv6 packets beyond 64 KiB. */
+export function jumboLayer(): Layer {
+  return {
+    protocol: 0,
+    encode(body, { next }) {
+      const head = Buffer.from([next?.protocol ?? PROTOCOL.none, 0, 0xc2, 4, 0, 0, 0, 0]);
+      head.writeUInt32BE(head.length + body.length, 4);
+      return Buffer.concat([head, body]);
+    },
+  };
+}
+
 export function fragmentLayer(fields: FragmentFields): Layer {
   return {
     protocol: PROTOCOL.fragment,

@@ -42,6 +42,13 @@ export class Packet {
     return this.ipv4({ source, destination, ttl });
   }
 
+  /** As the kernel writes a packet beyond 64 KiB (BIG TCP): without a length, by IPv6 with the option of a jumbogram. */
+  big(fields: IpFields): Packet {
+    if (!fields.source.includes(':')) return this.#with(layers.ipv4Layer({ ...fields, length: 0 }));
+    const { source, destination, ttl = 64 } = fields;
+    return this.#with(layers.ipv6Layer({ source, destination, hopLimit: ttl, length: 0 })).#with(layers.jumboLayer());
+  }
+
   /** An IPv6 extension header: hop-by-hop 0, routing 43, destination options 60; padded to 8 bytes. */
   extension(protocol: number, bytes = 8): Packet {
     return this.#with(layers.extensionLayer(protocol, bytes));

@@ -23,6 +23,8 @@ test('everything has a default, and says so', () => {
     fragments: 'auto',
     sockets: 'auto',
     xdp: 'auto',
+    bigTcp: 'auto',
+    gro: 'auto',
     journalDir: '/run/isthmus/journal',
     journalMaxBytes: 67_108_864,
     journalMaxAgeDays: 90,
@@ -31,7 +33,7 @@ test('everything has a default, and says so', () => {
     healthTimeoutSeconds: 60,
     logLevel: 'info',
   });
-  expect(origins.map(({ origin }) => origin)).toEqual(Array(21).fill('default'));
+  expect(origins.map(({ origin }) => origin)).toEqual(Array(23).fill('default'));
 });
 
 test('the name of the node is what the downward API says by convention, when nothing nearer says it', () => {
@@ -68,6 +70,8 @@ test.each<[AgentFlags, string]>([
   [{ compile: 'sometimes' }, "compile 'sometimes' is none of auto, always, never"],
   [{ sockets: 'always' }, "sockets 'always' is none of auto, never"],
   [{ xdp: 'offload' }, "xdp 'offload' is none of auto, native, generic, never"],
+  [{ bigTcp: 'always' }, "big-tcp 'always' is none of auto, never"],
+  [{ gro: '' }, "gro '' is none of auto, never"],
   [{ attach: 'xdp' }, "attach 'xdp' is none of auto, tcx, clsact"],
   [{ logLevel: 'loud' }, "log-level 'loud' is none of trace, debug, info, warn, error, fatal"],
   [{ flowEntries: '1' }, "flow-entries '1' is not a number from 2 to 67108864"],

@@ -10,8 +10,8 @@ test('C11: bits become bytes, and a byte waits 50 ms at most', () => {
   });
 });
 
-test('C11: a burst below one frame, or a queue below two large packets, would let nothing pass', () => {
-  expect(tokenBucket({ rate: 8000, burst: 8 }, 1500)).toEqual({ rate: 1000, burst: 1518, limit: 131_072 });
+test('C11: a burst below one frame, or a queue below a packet of BIG TCP, would let nothing pass', () => {
+  expect(tokenBucket({ rate: 8000, burst: 8 }, 1500)).toEqual({ rate: 1000, burst: 1518, limit: 262_144 });
   expect(tokenBucket({ rate: 1, burst: 1 }, 9000)).toMatchObject({ rate: 1, burst: 9018 });
 });
 

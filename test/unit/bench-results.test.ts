@@ -6,7 +6,7 @@ import { judge, pairedRatios } from '../../src/bench/results.js';
 import type { Samples } from '../../src/bench/samples.js';
 import { shuffle, summarize } from '../../src/bench/statistics.js';
 
-const NONE: Samples = { latency: [], packets: [], programs: [], memory: [] };
+const NONE: Samples = { latency: [], streams: [], packets: [], programs: [], memory: [] };
 
 function rr(peer: LatencySample['peer'], times: readonly number[]): LatencySample[] {
   const rest = { test: 'rr', perSecond: 0, count: 1, errors: 0, retransmits: 0, synRetransmits: 0 } as const;
@@ -69,6 +69,16 @@ test('what could not be measured is there with its reason and without a verdict'
   expect(compared.every(({ met, spread, note }) => met === undefined && spread === undefined && note)).toBe(true);
 });
 
+test('a stream is judged by its speed, round by round, and says both speeds', () => {
+  const run = (peer: 'same-node' | 'raw') => (gigabitsPerSecond: number, index: number) => {
+    return { peer, round: index + 1, gigabitsPerSecond, retransmits: 0 };
+  };
+  const streams = [...[60, 70, 65].map(run('same-node')), ...[50, 50, 52].map(run('raw'))];
+  const [, , , result] = judge({ ...NONE, streams }, ['stream']);
+  expect(result).toMatchObject({ name: 'same-node / raw', met: true, note: '65.0 / 50.0 Gb/s' });
+  expect(result?.spread?.median).toBeCloseTo(1.25, 9);
+});
+
 test('programs are judged by nanoseconds, and the largest agent by its memory', () => {
   const programs = [{ name: 'island, to outside', net: [54, 56, 54.5], empty: [14, 14, 14] }];
   const memory = [90e6, 131e6, 92e6].map((rssBytes, index) => ({ node: `n${index}`, rssBytes, age: 20 }));
@@ -82,7 +92,7 @@ test('programs are judged by nanoseconds, and the largest agent by its memory', 
 test('every section has something to say, also about nothing', () => {
   const said = new Set(judge(NONE, SECTIONS).map(({ section }) => section));
   expect([...said].toSorted()).toEqual(
-    ['cross-node', 'ipv6', 'island', 'masquerade', 'memory', 'packets', 'same-node', 'self-check'].toSorted(),
+    ['cross-node', 'ipv6', 'island', 'masquerade', 'memory', 'packets', 'same-node', 'self-check', 'stream'].toSorted(),
   );
 });
 

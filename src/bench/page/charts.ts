@@ -70,6 +70,13 @@ const PLANS: Readonly<Record<Benchmark, readonly Plan[]>> = {
       sections: ['ipv6'],
     }),
     bars({
+      id: 'stream',
+      title: 'Bytes a second on one CPU',
+      caption: 'One TCP connection; the node of same-node and cross-node has BIG TCP, the bare veth pair has not.',
+      unit: 'ratio',
+      sections: ['stream'],
+    }),
+    bars({
       id: 'packets',
       title: 'Packets a second on one CPU',
       caption: 'Small packets, sender and sink included.',

@@ -37,6 +37,10 @@ export function register(command: Command): void {
         'never',
       ]),
     )
+    .addOption(
+      new Option('--big-tcp <when>', 'packets of pods beyond 64 KiB (default: auto)').choices(['auto', 'never']),
+    )
+    .addOption(new Option('--gro <when>', 'join what pods send without TSO (default: auto)').choices(['auto', 'never']))
     .option('--flow-entries <n>', 'size of the flow table, two entries a flow (default: 1048576)')
     .option('--journal-dir <dir>', 'who had which ports when (default: journal in the state directory)')
     .option('--journal-max-bytes <n>', 'what is more is removed, oldest first (default: 67108864)')

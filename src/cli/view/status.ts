@@ -1,6 +1,6 @@
 // The health of one node's dataplane, with the reason for every doubt.
 import type { Instance } from '../../api/instances.js';
-import type { AgentStatus, XdpState } from '../../api/protocol.js';
+import type { AgentStatus, OffloadState, XdpState } from '../../api/protocol.js';
 import { describePressure, type FlowTable, isUnderPressure, rankTalkers, usedPercent } from '../../model/flow-table.js';
 import type { Mode } from '../../model/network.js';
 import type { Problem } from '../../model/snapshot.js';
@@ -32,6 +32,8 @@ export interface StatusItem {
   readonly programs: number;
   /** Absent when the agent does not say. */
   readonly xdp?: XdpState;
+  /** Absent when the agent does not say. */
+  readonly offloads?: OffloadState;
   readonly maps: number;
   readonly problems: readonly Problem[];
   readonly problemCount: number;
@@ -71,6 +73,7 @@ export function viewStatus(instance: Instance, { pins, flowTable }: KernelState,
     ...(flowTable === undefined ? {} : { flows: flowsOf(flowTable) }),
     programs: state.attachments.length,
     ...(state.xdp !== undefined && { xdp: state.xdp }),
+    ...(state.offloads !== undefined && { offloads: state.offloads }),
     maps: pins?.length ?? 0,
     problems: state.problems,
     problemCount: state.problems.length,

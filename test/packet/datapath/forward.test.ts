@@ -211,6 +211,27 @@ describeDatapath({ name: 'forward', file: import.meta.filename }, (get) => {
         drops: { DROP_TOO_BIG: 1 },
       },
       {
+        name: `${family}: BIG TCP fits when each segment does: what only the buffer has is not on the wire`,
+        from: 'a',
+        in: from('a').big({ source: w.a, destination: w.b }).tcp(STAMPED).payload(2900),
+        gsoSize: 1500 - header - 32,
+        verdict: 'redirect',
+        out: into('b').big({ source: w.a, destination: w.b, ttl: 63 }).tcp(STAMPED).payload(2900),
+      },
+      {
+        name: `${family}: BIG TCP with segments of a byte more does not`,
+        from: 'a',
+        in: from('a').big({ source: w.a, destination: w.b }).tcp(STAMPED).payload(2900),
+        gsoSize: 1501 - header - 32,
+        verdict: 'redirect',
+        out: icmpAnswer('a', from('a').big({ source: w.a, destination: w.b }).tcp(STAMPED).payload(2900), {
+          kind: 'tooBig',
+          from: w.node,
+          mtu: 1500,
+        }),
+        drops: { DROP_TOO_BIG: 1 },
+      },
+      {
         name: `${family}: too small for a quote of 128 bytes, the whole packet is quoted`,
         from: 'a',
         in: ip('a', w.a, w.unowned).udp(SYN).payload('x'),
