@@ -297,7 +297,7 @@ describe.runIf(PLUGINS !== undefined)(`behind another plugin${without}`, () => {
     await node.deletePod('own');
   });
 
-  test('C10 K2: in a flat network it leaves by its own address, and is reached by it, by the stack of the host', async () => {
+  test("C10 K2: in a flat network it leaves, and is reached, by its own address and the host's stack", async () => {
     const serviceCIDRs = ['10.96.0.0/16', 'fd00:96::/112'];
     node.writeNetwork({ ipv4: { mode: 'Flat' }, ipv6: { mode: 'Flat' }, serviceCIDRs });
     await node.waitFor(({ state }) => state.modes.ipv4 === 'Flat' && state.modes.ipv6 === 'Flat');
