@@ -87,7 +87,7 @@ function links({ native, state: { bpffs } }: CleanupOptions): Leftover[] {
   }));
 }
 
-/** Only where there is no tcx: a filter has no pin. That of a pod's device goes with the device, when that is ours. */
+/** Only where there is no tcx: a filter has no pin. That of a device of ours goes with the device. */
 function filters({ node, state }: CleanupOptions): Leftover[] {
   return state.attachments.flatMap(({ kind, program, target }): Leftover[] => {
     const side = FILTER_SIDES[program];

@@ -253,7 +253,7 @@ export class Pods {
     if (endpoint.ifindex !== 0) await wiring.datapath.removeFlows(endpoint.ifindex);
     store.remove(endpoint);
     this.#options.onRemoved(endpoint);
-    // The veth is gone, or none of ours, so what the maps still say about it leads nowhere; the next reconcile says it again.
+    // The veth is gone, or not ours: what the maps still say of it leads nowhere; the next reconcile says it again.
     await reconcile().catch(() => undefined);
   }
 

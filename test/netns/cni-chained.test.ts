@@ -18,6 +18,8 @@ const WEB = { ipv4: '10.96.0.10', ipv6: 'fd00:96::10' };
 const NODE_PORT = 30_080;
 const HOST_PORT = 8088;
 const FAMILIES = ['ipv4', 'ipv6'] as const;
+/** Its backend is a process of the node. */
+const HOSTED = { name: 'hosted', clusterIPs: ['10.96.0.20', 'fd00:96::20'], port: 80, targetPort: PORT };
 const RANGES = ['10.244.1.0/25', 'fd00:244:1::/112'];
 
 let node: AgentNode;
@@ -160,6 +162,14 @@ describe.runIf(PLUGINS !== undefined)(`behind another plugin${without}`, () => {
       expect(address).toBe(NODE[family]);
       expect(port).toBeGreaterThanOrEqual(36_864);
     }
+    // A process of the node sees the pod, whose packets come back by the frontend at its own device.
+    await node.startServer('node');
+    const ends = [{ address: NODE.ipv4 }, { address: NODE.ipv6 }];
+    node.write('hosted.yaml', serviceObject(HOSTED), ...sliceObjects('hosted', PORT, ends));
+    await until(async () => (await ask('a', '10.96.0.20', 80)).ok, 5000);
+    expect(sawOf(await ask('a', '10.96.0.20', 80)).address).toBe(a.ipv4);
+    expect(sawOf(await ask('a', 'fd00:96::20', 80)).address).toBe(a.ipv6);
+    expect(await programsOf(await bridge.deviceOf('a'))).toHaveLength(2);
     // A pod reaches itself by the frontend, too.
     expect(sawOf(await ask('b', WEB.ipv4, 80)).address).toBe(NODE.ipv4);
     await node.endAgent('SIGTERM');
@@ -169,7 +179,7 @@ describe.runIf(PLUGINS !== undefined)(`behind another plugin${without}`, () => {
   test('C5 C10: DEL takes off what is ours, and leaves the device to its plugin; again is fine', async () => {
     const gone = await bridge.add('gone');
     const device = await bridge.deviceOf('gone');
-    expect(await programsOf(device)).toEqual([`from_chained-${device}`]);
+    expect(await programsOf(device)).toEqual([`from_chained-${device}`, `from_host-${device}`]);
     expect(endpointsOf(gone)).toHaveLength(2);
     expect(await bridge.runOurs('DEL', 'gone')).toMatchObject({ status: 0, stdout: '' });
     expect(await programsOf(device)).toEqual([]);
@@ -287,7 +297,7 @@ describe.runIf(PLUGINS !== undefined)(`behind another plugin${without}`, () => {
     await node.deletePod('own');
   });
 
-  test('C10 K2: in a flat network it leaves by its own address, and is reached by it, by the stack of the host', async () => {
+  test("C10 K2: in a flat network it leaves, and is reached, by its own address and the host's stack", async () => {
     const serviceCIDRs = ['10.96.0.0/16', 'fd00:96::/112'];
     node.writeNetwork({ ipv4: { mode: 'Flat' }, ipv6: { mode: 'Flat' }, serviceCIDRs });
     await node.waitFor(({ state }) => state.modes.ipv4 === 'Flat' && state.modes.ipv6 === 'Flat');

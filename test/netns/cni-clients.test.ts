@@ -175,7 +175,7 @@ describe.runIf(BOTH)(`plugins behind ours${without}`, () => {
 });
 
 describe.runIf(BOTH)(`plugins before ours${without}`, () => {
-  test('C10: ours and tuning behind bridge: ADD, CHECK and DEL go through all, and the result is that of bridge', async () => {
+  test("C10: ours and tuning behind bridge: ADD, CHECK and DEL go through all; the result is bridge's", async () => {
     await node.addNamespace('chain');
     const ranges = [[{ subnet: '10.244.1.0/24' }], [{ subnet: 'fd00:244:1::/112' }]];
     const ipam = { type: 'host-local', dataDir: join(node.directory, 'behind'), ranges };
