@@ -394,8 +394,9 @@ export class Datapath {
     if (retval !== 0) throw new BpfError(`program ${name} returned ${retval}`);
   }
 
+  /** bpffs keeps names with a dot for itself, and devices of VLANs have one. */
   #pin(name: string): string {
-    return join(this.#options.bpffs, 'links', name);
+    return join(this.#options.bpffs, 'links', name.replaceAll('%', '%25').replaceAll('.', '%2e'));
   }
 
   #onEvents(events: readonly RingEvent[]): void {
