@@ -22,12 +22,15 @@
 
 #define CHUNK		(128 * 1024)
 #define ERRORS_IN_A_ROW 10 /* then the peer is taken to be away */
+#define WARM_UP		100 /* requests of an old flow before those of new ones */
 
 struct bench {
 	const struct options *options;
 	union address peer;
 	const char *name;
-	int fd; /* -1 for crr and crr_rate, which open one a transaction */
+	int fd; /* the first of fds; -1 for crr and crr_rate, which open one a transaction */
+	int fds[FLOWS_MAX];
+	uint64_t flows; /* open ones */
 	uint64_t bytes;
 	uint64_t errors;
 	uint64_t errors_in_a_row;
@@ -40,20 +43,25 @@ struct bench {
 
 typedef int (*transaction_fn)(struct bench *bench);
 
-static int open_socket(struct bench *bench, int type)
+static int open_from(struct bench *bench, const struct options *options, int type)
 {
-	int fd = socket_open(bench->options, type, &bench->peer);
+	int fd = socket_open(options, type, &bench->peer);
 	int rc;
 
 	if (fd < 0)
 		return fd;
-	rc = socket_block(fd, bench->options->timeout_ms);
+	rc = socket_block(fd, options->timeout_ms);
 	if (!rc && connect(fd, &bench->peer.any, address_length(&bench->peer)))
 		rc = errno == EINPROGRESS ? -ETIMEDOUT : -errno;
 	if (!rc)
 		return fd;
 	close(fd);
 	return rc;
+}
+
+static int open_socket(struct bench *bench, int type)
+{
+	return open_from(bench, bench->options, type);
 }
 
 static int send_all(int fd, const char *text)
@@ -177,25 +185,104 @@ static void repeat_at_rate(struct bench *bench, transaction_fn transaction)
 	bench->elapsed = clock_ns() - start;
 }
 
-/* Counts what the peer's kernel acknowledged, not what waits in ours. */
+/*
+ * A request on each connection, then their answers: so many are under way. The time of one is
+ * from its own request to its own answer.
+ */
+static void repeat_together(struct bench *bench)
+{
+	static int64_t sent[FLOWS_MAX];
+	int64_t start = clock_ns();
+	int64_t end = start + (int64_t)(bench->options->seconds * NS_PER_SECOND);
+
+	while (clock_ns() < end && !bench->errors && !process_stopped()) {
+		for (uint64_t i = 0; i < bench->flows && !bench->errors; i++) {
+			int rc;
+
+			sent[i] = clock_ns();
+			rc = send_all(bench->fds[i], ".");
+			if (rc)
+				note_result(bench, rc, 0);
+		}
+		for (uint64_t i = 0; i < bench->flows && !bench->errors; i++) {
+			int rc = receive_byte(bench->fds[i]);
+
+			note_result(bench, rc, clock_ns() - sent[i]);
+		}
+	}
+	bench->elapsed = clock_ns() - start;
+}
+
+/* The first datagram of a flow and its answer; to open the socket is not part of it. */
+static void first_request(struct bench *bench, uint64_t number)
+{
+	struct options options = *bench->options;
+	int64_t sent;
+	int rc;
+
+	options.source_port = (uint16_t)(options.source_port + number);
+	rc = bench->fd = open_from(bench, &options, SOCK_DGRAM);
+	sent = clock_ns();
+	if (rc >= 0)
+		rc = udp_request_response(bench);
+	note_result(bench, rc, clock_ns() - sent);
+	if (bench->fd >= 0)
+		close(bench->fd);
+	bench->fd = -1;
+}
+
+/* After a warm-up, so that what is new is the flow and not the way: each from the next port. */
+static void repeat_first(struct bench *bench)
+{
+	int64_t start, end;
+
+	for (int i = 0; i < WARM_UP && !bench->errors; i++) {
+		int rc = udp_request_response(bench);
+
+		if (rc)
+			note_result(bench, rc, 0);
+	}
+	close(bench->fd);
+	start = clock_ns();
+	end = start + (int64_t)(bench->options->seconds * NS_PER_SECOND);
+	for (uint64_t i = 0; i < bench->options->count && clock_ns() < end &&
+			     bench->errors_in_a_row < ERRORS_IN_A_ROW && !process_stopped();
+	     i++)
+		first_request(bench, i);
+	bench->elapsed = clock_ns() - start;
+}
+
+/* What waits in our kernel, of all flows together. */
+static uint64_t count_waiting(const struct bench *bench)
+{
+	uint64_t sum = 0;
+
+	for (uint64_t i = 0; i < bench->flows; i++) {
+		int waiting = 0;
+
+		ioctl(bench->fds[i], SIOCOUTQ, &waiting);
+		sum += (uint64_t)waiting;
+	}
+	return sum;
+}
+
+/* Counts what the peer's kernel acknowledged. Flows have their turns, a chunk each. */
 static void stream(struct bench *bench)
 {
 	static char chunk[CHUNK];
 	int64_t start = clock_ns();
 	int64_t end = start + (int64_t)(bench->options->seconds * NS_PER_SECOND);
-	int waiting = 0;
 
-	while (clock_ns() < end && !bench->errors) {
-		ssize_t count = send(bench->fd, chunk, sizeof(chunk), 0);
+	for (uint64_t turn = 0; clock_ns() < end && !bench->errors; turn++) {
+		ssize_t count = send(bench->fds[turn % bench->flows], chunk, sizeof(chunk), 0);
 
 		if (count < 0)
 			note_result(bench, -errno, 0);
 		else
 			bench->bytes += (uint64_t)count;
 	}
-	ioctl(bench->fd, SIOCOUTQ, &waiting);
+	bench->bytes -= count_waiting(bench);
 	bench->elapsed = clock_ns() - start;
-	bench->bytes -= (uint64_t)waiting;
 }
 
 static void report_times(const struct histogram *times)
@@ -254,34 +341,53 @@ static int report(const struct bench *bench, const struct counters *before)
 	report_connection(bench);
 	json_count("retransmits", after.retransmits - before->retransmits);
 	json_count("synRetransmits", after.syn_retransmits - before->syn_retransmits);
+	json_count("resetsSent", after.resets_sent - before->resets_sent);
+	json_count("connectionsReset", after.connections_reset - before->connections_reset);
 	json_end();
 	return ok ? 0 : 1;
 }
 
-/* Opens what lasts for the whole test and tells the server which one it is. */
-static int prepare(struct bench *bench)
+/* One more connection or socket, whose server knows which test it is. */
+static int open_flow(struct bench *bench)
 {
 	bool udp = !strncmp(bench->name, "udp", 3);
+	int fd = open_socket(bench, udp ? SOCK_DGRAM : SOCK_STREAM);
+
+	if (fd < 0)
+		return fd;
+	bench->fds[bench->flows++] = fd;
+	if (udp)
+		return 0;
+	return send_all(fd, strncmp(bench->name, "rr", 2) ? "discard\n" : "rr\n");
+}
+
+/* Opens what lasts for the whole test. */
+static int prepare(struct bench *bench)
+{
+	int rc = 0;
 
 	bench->fd = -1;
 	if (!strncmp(bench->name, "crr", 3))
 		return 0;
-	bench->fd = open_socket(bench, udp ? SOCK_DGRAM : SOCK_STREAM);
-	if (bench->fd < 0)
-		return bench->fd;
-	if (udp)
-		return 0;
-	return send_all(bench->fd, strncmp(bench->name, "rr", 2) ? "discard\n" : "rr\n");
+	while (!rc && bench->flows < bench->options->flows)
+		rc = open_flow(bench);
+	if (bench->flows)
+		bench->fd = bench->fds[0];
+	return rc;
 }
 
 static void measure(struct bench *bench)
 {
-	if (!strcmp(bench->name, "rr"))
+	if (!strcmp(bench->name, "rr") && bench->flows > 1)
+		repeat_together(bench);
+	else if (!strcmp(bench->name, "rr"))
 		repeat(bench, request_response);
 	else if (!strcmp(bench->name, "crr"))
 		repeat(bench, connect_request_response);
 	else if (!strcmp(bench->name, "udp_rr"))
 		repeat(bench, udp_request_response);
+	else if (!strcmp(bench->name, "udp_first"))
+		repeat_first(bench);
 	else if (!strcmp(bench->name, "rr_rate"))
 		repeat_at_rate(bench, request_response);
 	else if (!strcmp(bench->name, "crr_rate"))
@@ -292,16 +398,26 @@ static void measure(struct bench *bench)
 		stream(bench);
 }
 
-static void check_name(const char *name)
+static bool is_one_of(const char *name, const char *const *names)
 {
-	static const char *const names[] = {"rr",	"crr",	    "udp_rr", "rr_rate",
-					    "crr_rate", "udp_rate", "stream"};
+	while (*names && strcmp(name, *names))
+		names++;
+	return *names;
+}
 
-	for (unsigned int i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (!strcmp(name, names[i]))
-			return;
-	}
-	options_usage();
+static void check(const struct bench *bench)
+{
+	static const char *const names[] = {"rr",	"crr",	    "udp_rr",	"udp_first", "rr_rate",
+					    "crr_rate", "udp_rate", "stream",	NULL};
+	static const char *const parallel[] = {"rr", "stream", NULL};
+	uint64_t flows = bench->options->flows;
+
+	if (!is_one_of(bench->name, names))
+		options_usage();
+	if (!flows || (flows > 1 && !is_one_of(bench->name, parallel)))
+		options_usage();
+	if (!strcmp(bench->name, "udp_first") && !bench->options->source_port)
+		options_usage();
 }
 
 int bench_run(const struct options *options)
@@ -312,9 +428,9 @@ int bench_run(const struct options *options)
 
 	if (options->word_count < 4)
 		options_usage();
-	check_name(options->words[1]);
 	bench.options = options;
 	bench.name = options->words[1];
+	check(&bench);
 	if (!address_parse(&bench.peer, options->words[2],
 			   (uint16_t)options_number("PORT", options->words[3], UINT16_MAX)))
 		options_usage();

@@ -30,7 +30,7 @@ export interface ReportComparison {
 /** What one run differs from the next by, whatever its own rounds say; shares of the larger median. */
 const FLOORS = { ratio: 0.01, absolute: 0.05, once: 0.1 } as const;
 /** Of another machine they say nothing. */
-const ABSOLUTE: readonly Unit[] = ['ms', 'us', 'ns', 'MB'];
+const ABSOLUTE: readonly Unit[] = ['Gb/s', 'ms', 'us', 'ns', 'MB'];
 
 interface Figure extends Pick<AnyResult, 'section' | 'name' | 'what' | 'unit' | 'goal' | 'better'> {
   readonly spread: Spread;
@@ -107,7 +107,7 @@ function verdictOf(figure: Figure, before: number, after: number): Verdict {
 export function moreIsBetter({ goal, better, unit }: Pick<AnyResult, 'goal' | 'better' | 'unit'>): boolean {
   if (goal !== undefined && goal.kind !== 'one') return goal.kind === 'at-least';
   if (better !== undefined) return better === 'more';
-  return unit === 'ratio';
+  return unit === 'ratio' || unit === 'Gb/s';
 }
 
 /** How far a path was from itself. */

@@ -9,6 +9,8 @@ export interface Station {
   readonly name: string;
   readonly netns: string;
   readonly addresses: AddressPair;
+  /** Of its device, bytes, and of its pods' devices; the kernel's default when absent. */
+  readonly mtu?: number;
 }
 
 /** One veth pair between two namespaces, nothing in between. */
@@ -46,6 +48,21 @@ export interface KernelNode extends Station {
   readonly pods: readonly [KernelPod, ...KernelPod[]];
 }
 
+/** A pod that the CNI project's plugins wire. */
+export interface BridgePod extends BenchPod {
+  /** Of its node, handed over to the server's port. */
+  readonly hostPort?: number;
+}
+
+/** A node whose pods are wired by the CNI project's plugins: bridge, host-local and portmap, masqueraded. */
+export interface BridgeNode extends Station {
+  /** Of its pods. */
+  readonly subnet: Cidr;
+  readonly pods: readonly BridgePod[];
+  /** To the pods of other nodes. */
+  readonly routes: readonly { readonly subnet: Cidr; readonly via: IpAddress }[];
+}
+
 /** One end of a bare path: a place like a pod, and its veth's host side on a node without an agent. */
 export interface BareEnd {
   readonly netns: string;
@@ -66,6 +83,7 @@ export interface BenchPlan {
   readonly pods: readonly BenchPod[];
   readonly kernelNodes: readonly KernelNode[];
   readonly bare: readonly BarePath[];
+  readonly bridges: readonly BridgeNode[];
   /** Connections in TIME_WAIT that a namespace remembers. */
   readonly timeWaits: number;
 }
@@ -74,6 +92,12 @@ export const BENCH_DIR = '/run/isthmus/bench';
 export const SERVER_PORT = 8080;
 export const PREFIX = 'ist-bench-';
 
+/** What the names of everything with large packets end in, and their MTU. */
+export const JUMBO = { suffix: '-9000', mtu: 9000 } as const;
+/** Pods of all nodes whose pods plugins of others wire. */
+export const BRIDGE_PODS = '10.246.0.0/16';
+const HOST_PORT = 8081;
+
 /** Left and right of every wire. RFC 2544's range for benchmarks gives the addresses. */
 const WIRES = [
   ['raw-a', 'raw-b'],
@@ -81,31 +105,79 @@ const WIRES = [
   ['n1', 'n2'],
   ['island', 'island-out'],
   ['flat', 'flat-out'],
-  ['routed', 'routed-out'],
   ['masq', 'masq-out'],
+  ['routed', 'routed-out'],
   ['bare-n1', 'bare-n2'],
+  ['bridge-n1', 'bridge-n2'],
+  ['bridge', 'bridge-out'],
 ] as const;
+/** Those that are there a second time, with large packets: from the first on. */
+const JUMBO_WIRES = 6;
 
-export function planBench(): BenchPlan {
-  const wires = planWires(WIRES);
+export interface BenchPlanOptions {
+  /** Whether the world of large packets is there, too; true when absent. */
+  readonly jumbo?: boolean;
+}
+
+export function planBench({ jumbo = true }: BenchPlanOptions = {}): BenchPlan {
+  const large = WIRES.slice(0, JUMBO_WIRES).map(([left, right]) => [left, right].map((name) => name + JUMBO.suffix));
+  const wires = [...planWires(WIRES), ...(jumbo ? planWires(large, { after: WIRES.length, mtu: JUMBO.mtu }) : [])];
   const station = (name: string): Station => stationOf({ wires }, name);
+  const suffixes = jumbo ? ['', JUMBO.suffix] : [''];
   return {
     wires,
-    nodes: [
-      planNode(station('n1'), { cluster: 'pair', mode: 'Island', number: 1 }),
-      planNode(station('n2'), { cluster: 'pair', mode: 'Island', number: 2 }),
-      planNode(station('island'), { cluster: 'island', mode: 'Island', number: 1 }),
-      planNode(station('flat'), { cluster: 'flat', mode: 'Flat', number: 1 }),
-    ],
-    pods: [planPod('n1', 'a'), planPod('n1', 'b'), planPod('n2', 'c'), planPod('island', 'd'), planPod('flat', 'e')],
+    nodes: suffixes.flatMap((suffix) => planNodes(station, suffix)),
+    pods: suffixes.flatMap(planPods),
     kernelNodes: [
       planKernelNode(station('routed'), { pods: 1 }),
-      planKernelNode(station('masq'), { masquerade: true }),
+      ...suffixes.map((suffix) => planKernelNode(station(`masq${suffix}`), { masquerade: true })),
     ],
     bare: [planBarePath('bare-same', ['bare-n1', 'bare-n1']), planBarePath('bare-cross', ['bare-n1', 'bare-n2'])],
+    bridges: planBridges(station),
     // A minute's worth of them is more than there are ports, and then it is the search for one that is measured.
     timeWaits: 0,
   };
+}
+
+function planNodes(station: (name: string) => Station, suffix: string): BenchNode[] {
+  const [pair, island, flat] = ['pair', 'island', 'flat'].map((cluster) => cluster + suffix) as [
+    string,
+    string,
+    string,
+  ];
+  return [
+    planNode(station(`n1${suffix}`), { cluster: pair, mode: 'Island', number: 1 }),
+    planNode(station(`n2${suffix}`), { cluster: pair, mode: 'Island', number: 2 }),
+    planNode(station(island), { cluster: island, mode: 'Island', number: 1 }),
+    planNode(station(flat), { cluster: flat, mode: 'Flat', number: 1 }),
+  ];
+}
+
+function planPods(suffix: string): BenchPod[] {
+  const pods = [
+    ['n1', 'a'],
+    ['n1', 'b'],
+    ['n2', 'c'],
+    ['island', 'd'],
+    ['flat', 'e'],
+  ] as const;
+  return pods.map(([node, name]) => planPod(`${node}${suffix}`, name));
+}
+
+function planBridges(station: (name: string) => Station): BridgeNode[] {
+  const [first, second] = ['10.246.1.0/24', '10.246.2.0/24'] as const;
+  const [n1, n2, single] = [station('bridge-n1'), station('bridge-n2'), station('bridge')];
+  const pod = (node: Station, name: string): BridgePod => planPod(node.name, name);
+  return [
+    {
+      ...n1,
+      subnet: first,
+      pods: [pod(n1, 'a'), { ...pod(n1, 'b'), hostPort: HOST_PORT }],
+      routes: [{ subnet: second, via: n2.addresses.ipv4 }],
+    },
+    { ...n2, subnet: second, pods: [pod(n2, 'c')], routes: [{ subnet: first, via: n1.addresses.ipv4 }] },
+    { ...single, subnet: first, pods: [pod(single, 'd')], routes: [] },
+  ];
 }
 
 /** Names of all namespaces. */
@@ -114,6 +186,7 @@ export function allNamespaces(plan: BenchPlan): string[] {
     ...plan.pods,
     ...plan.kernelNodes.flatMap(({ pods }) => pods),
     ...plan.bare.flatMap(({ ends }) => ends),
+    ...plan.bridges.flatMap(({ pods }) => pods),
   ];
   return [...pods, ...allStations(plan)].map(({ netns }) => netns);
 }
@@ -129,15 +202,29 @@ export function stationOf({ wires }: Pick<BenchPlan, 'wires'>, name: string): St
   return found;
 }
 
-/** Wires by the names of their left and right ends; the order gives the addresses. */
-export function planWires(names: readonly (readonly [string, string])[]): Wire[] {
-  return names.map(([left, right], index) => planWire(left, right, index + 1));
+interface WireOptions {
+  /** How many wires there are before. */
+  readonly after?: number;
+  readonly mtu?: number;
 }
 
-function planWire(left: string, right: string, number: number): Wire {
+/** The namespace at the right end of the wire that begins at the named one. */
+export function farEndOf({ wires }: Pick<BenchPlan, 'wires'>, name: string): Station {
+  const found = wires.find(({ left }) => left.name === name);
+  if (!found) throw new Error(`no wire begins at '${name}'`);
+  return found.right;
+}
+
+/** Wires by the names of their left and right ends; the order gives the addresses. */
+export function planWires(names: readonly (readonly string[])[], { after = 0, mtu }: WireOptions = {}): Wire[] {
+  return names.map(([left = '', right = ''], index) => planWire([left, right], after + index + 1, mtu));
+}
+
+function planWire([left, right]: readonly [string, string], number: number, mtu?: number): Wire {
   const prefix = { ipv4: `198.18.${number}.0/24`, ipv6: `2001:db8:b${number}::/64` };
   const station = (name: string, host: number): Station => {
-    return { name, netns: `${PREFIX}${name}`, addresses: pairAt(prefix, host) };
+    const addresses = pairAt(prefix, host);
+    return { name, netns: `${PREFIX}${name}`, addresses, ...(mtu === undefined ? {} : { mtu }) };
   };
   return { left: station(left, 1), right: station(right, 2), prefix };
 }

@@ -30,7 +30,7 @@ interface Format {
 }
 
 /** Parts whose absence means that something could not be measured; a peer may be missing. */
-const PARTS: readonly string[] = ['latency', 'packets', 'programs', 'memory'];
+const PARTS: readonly string[] = ['latency', 'streams', 'packets', 'programs', 'memory'];
 const EXIT_CODES = '\nExit code 0: it was measured, whether or not the goals are met; 1: something could not be.';
 const COMPARE_CODES =
   '\nA figure moved when each median is outside the other quartiles and they differ by more than the noise: the notches' +
