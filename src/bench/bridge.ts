@@ -1,7 +1,8 @@
 // The peer that most clusters know: pods behind a bridge, wired by the CNI project's own plugins.
 import type { IpAddress } from '../model/address.js';
 import { capture, run } from '../testbed/command.js';
-import { BENCH_DIR, type BenchPlan, BRIDGE_PODS, type BridgeNode, type BridgePod, SERVER_PORT } from './plan.js';
+import { BRIDGE_PODS } from './bench-plan.js';
+import { BENCH_DIR, type BenchPlan, type BridgeNode, type BridgePod, SERVER_PORT } from './plan.js';
 import { findReferencePlugins, pluginError, pluginVersion } from './reference-plugins.js';
 
 /** Where a pod ended up. */

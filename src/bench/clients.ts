@@ -18,7 +18,7 @@ export interface Client {
   readonly serverCloses?: boolean;
   /** Connections of `rr` with a request each under way; one when absent. */
   readonly flows?: number;
-  /** Of `udp_first`: the first source port, and how many there are. */
+  /** Of `udp_first`: the source port of its warm-up, and how many behind it open a flow each. */
   readonly sources?: { readonly port: number; readonly count: number };
 }
 

@@ -146,6 +146,16 @@ export const PACKET_COMPARISONS: readonly PacketComparison[] = [
   { section: 'new-flows', kind: 'new flows', subject: 'island', reference: 'bridge-out' },
 ];
 
+/** What the sections compare. */
+export function comparisonsOf(sections: readonly Section[]) {
+  const isWanted = ({ section }: { readonly section: Section }): boolean => sections.includes(section);
+  return {
+    latency: COMPARISONS.filter(isWanted),
+    streams: STREAM_COMPARISONS.filter(isWanted),
+    packets: PACKET_COMPARISONS.filter(isWanted),
+  };
+}
+
 /** Most nanoseconds of one packet above an empty program, by the names in cost.ts. */
 export const PROGRAM_GOALS: Readonly<Record<string, number>> = {
   'flat, same node': 40,

@@ -36,8 +36,8 @@ export interface LatencyOptions {
   readonly onRound: (round: number) => void;
 }
 
-/** Flows that a run of `udp_first` opens: each from a port of its own, and together half of a pod's block. */
-const FIRST_PACKETS = 128;
+/** Flows that a run of `udp_first` opens, each from a port of its own: together half of a pod's block. */
+const FIRST_PACKETS = 127;
 const FIRST_PORT = 20_000;
 
 export async function measureLatency(options: LatencyOptions): Promise<LatencySample[]> {
@@ -64,7 +64,7 @@ function workloadOf({ test, flows = 1 }: Pick<LatencyRun, 'test' | 'flows'>): st
 }
 
 function clientOf({ peer: { client, server }, test, flows }: LatencyRun, round: number): Client {
-  const sources = { port: FIRST_PORT + (round - 1) * FIRST_PACKETS, count: FIRST_PACKETS };
+  const sources = { port: FIRST_PORT + (round - 1) * (FIRST_PACKETS + 1), count: FIRST_PACKETS };
   return {
     ...{ netns: client, address: server.address, port: SERVER_PORT, test },
     ...(flows === undefined ? {} : { flows }),

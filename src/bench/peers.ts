@@ -1,9 +1,10 @@
 // Who is measured: pairs of places that talk to each other, all of them up at the same time.
 import type { Family } from '../model/address.js';
 import type { AddressPair } from '../testbed/node.js';
+import { JUMBO } from './bench-plan.js';
 import type { BridgedPod } from './bridge.js';
 import type { BenchPlan, KernelNode, Station } from './plan.js';
-import { farEndOf, JUMBO, stationOf } from './plan.js';
+import { farEndOf, stationOf } from './plan.js';
 
 export interface Peer {
   readonly name: PeerName;

@@ -1,11 +1,12 @@
 // Who is measured: the plan of the world, the plugins of others, what a server must see, and what both ends count.
 import { expect, test } from 'vitest';
+import { planBench } from '../../src/bench/bench-plan.js';
 import { bridgeConfig, portmapConfig } from '../../src/bench/bridge.js';
 import { judgeAnswer } from '../../src/bench/carry.js';
 import { countedBetween, parseTcpCounters } from '../../src/bench/counters.js';
 import { COMPARISONS, LONG_SECTIONS, SECTIONS, STREAM_COMPARISONS } from '../../src/bench/goals.js';
 import { listPeers } from '../../src/bench/peers.js';
-import { allNamespaces, allStations, planBench } from '../../src/bench/plan.js';
+import { allNamespaces, allStations } from '../../src/bench/plan.js';
 import { describeTroubles } from '../../src/bench/troubles.js';
 
 const SNMP = `Ip: Forwarding DefaultTTL
