@@ -7,6 +7,7 @@ import { countedBetween, parseTcpCounters } from '../../src/bench/counters.js';
 import { COMPARISONS, LONG_SECTIONS, SECTIONS, STREAM_COMPARISONS } from '../../src/bench/goals.js';
 import { listPeers } from '../../src/bench/peers.js';
 import { allNamespaces, allStations } from '../../src/bench/plan.js';
+import { findReferencePlugins, pluginError } from '../../src/bench/reference-plugins.js';
 import { describeTroubles } from '../../src/bench/troubles.js';
 
 const SNMP = `Ip: Forwarding DefaultTTL
@@ -123,4 +124,13 @@ test('a path carries traffic when the server answers and sees whom it should', (
   );
   expect(judgeAnswer({ ok: false, error: 'ETIMEDOUT' }, '10.0.0.1')).toBe('it carries no traffic: ETIMEDOUT');
   expect(judgeAnswer(undefined, '10.0.0.1')).toBe('it carries no traffic: the probe said nothing');
+});
+
+test('plugins that are not installed are named, and one that fails is quoted', () => {
+  expect(findReferencePlugins(['bridge', 'no-such-plugin'])).toEqual({
+    missing: 'no directory has bridge, no-such-plugin: not /usr/lib/cni nor /opt/cni/bin',
+  });
+  const printed = '{\n    "code": 999,\n    "msg": "failed to allocate",\n    "details": "range is full"\n}\n';
+  expect(pluginError(printed)).toBe('"msg": "failed to allocate", "details": "range is full"');
+  expect(pluginError('exec format error\n')).toBe('exec format error');
 });
