@@ -32,7 +32,8 @@ export async function setUpBridges({ bridges }: Pick<BenchPlan, 'bridges'>): Pro
       for (const pod of node.pods) pods[pod.id] = await addPod(found.directory, node, pod);
       await exemptPods(node);
     }
-    return { pods, version: await versionOf(found.directory) };
+    const [node] = bridges;
+    return { pods, version: node === undefined ? '' : await versionOf(found.directory, node) };
   } catch (error) {
     return { missing: (error as Error).message };
   }
@@ -99,8 +100,10 @@ async function exemptPods({ netns }: BridgeNode): Promise<void> {
   await run(['iptables', '-w', '-t', 'nat', '-I', 'POSTROUTING', ...between, '-j', 'ACCEPT'], { netns });
 }
 
-/** Of the plugins, and of the tool that wrote their rules. */
-async function versionOf(directory: string): Promise<string> {
+/** Of the plugins, of the tool that wrote their rules, and whether packets from port to port meet these. */
+async function versionOf(directory: string, { netns }: BridgeNode): Promise<string> {
   const plugins = await pluginVersion(`${directory}/bridge`);
-  return `${plugins}; ${(await run(['iptables', '--version'])).trim()}`;
+  const tool = (await run(['iptables', '--version'])).trim();
+  const called = await capture(['cat', '/proc/sys/net/bridge/bridge-nf-call-iptables'], { netns });
+  return `${plugins}; ${tool}; bridge-nf-call-iptables ${called.status === 0 ? called.stdout.trim() : 'absent'}`;
 }

@@ -2,6 +2,8 @@
 import { addressBytes } from '../model/address.js';
 import { capture } from '../testbed/command.js';
 import { PROBE } from '../testbed/files.js';
+import { UPLINK } from '../testbed/node.js';
+import { linkIn } from './links.js';
 import type { Peer } from './peers.js';
 import { type BenchPlan, SERVER_PORT } from './plan.js';
 import type { Missing } from './report.js';
@@ -33,7 +35,9 @@ export async function checkHostPorts({ bridges }: BenchPlan, peers: readonly Pee
   return missing;
 }
 
-async function refusalOf({ client, server, seenAs }: Peer): Promise<string | undefined> {
+async function refusalOf({ client, server, seenAs, mtu }: Peer): Promise<string | undefined> {
+  const small = [client, server.netns].find((netns) => mtu !== undefined && linkIn(netns, UPLINK).mtu !== mtu);
+  if (small !== undefined) return `the MTU in ${small} is ${linkIn(small, UPLINK).mtu} and not ${mtu}`;
   const to = [server.address, String(SERVER_PORT)];
   return judgeAnswer(await askWho(client, to), seenAs);
 }

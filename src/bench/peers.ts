@@ -15,6 +15,8 @@ export interface Peer {
   readonly server: { readonly netns: string; readonly address: string };
   /** What the server must see the client as; where that is not said, nothing could translate it. */
   readonly seenAs?: string;
+  /** What both ends' devices must have, bytes; nobody has changed it where that is not said. */
+  readonly mtu?: number;
 }
 
 /** Those that are there with large packets, too. */
@@ -77,7 +79,7 @@ function jumboPeers(plan: BenchPlan, ours: PodAddresses['ours']): Peer[] {
     ...podPeers(plan, ours, JUMBO.suffix),
     ...plan.kernelNodes.filter(({ mtu }) => mtu !== undefined).map((node) => kernelPeer(plan, node)),
   ];
-  return peers.map((peer) => ({ ...peer, title: `${peer.title}, MTU ${JUMBO.mtu}` }));
+  return peers.map((peer) => ({ ...peer, mtu: JUMBO.mtu, title: `${peer.title}, MTU ${JUMBO.mtu}` }));
 }
 
 /** `suffix` is that of the names of one of the two worlds. */

@@ -27,8 +27,10 @@ function streamName(flows: number): string {
 
 /** Of all paths, with what stood in the way at either end. */
 export function listStreams({ streams }: Samples): PathResult[] {
-  const groups = [...Map.groupBy(streams, ({ peer, flows }) => `${peer} ${flows}`).values()];
-  return groups.flatMap((runs): PathResult[] => {
+  const groups = [...Map.groupBy(streams, ({ peer, flows }) => `${peer} ${flows}`)].sort(([a], [b]) =>
+    a < b ? -1 : 1,
+  );
+  return groups.flatMap(([, runs]): PathResult[] => {
     const [first] = runs;
     const spread = summarize(runs.map(({ gigabitsPerSecond }) => gigabitsPerSecond).filter(Number.isFinite));
     if (first === undefined || spread === undefined || first.peer === SELF_CHECK.subject) return [];
