@@ -39,12 +39,13 @@ interface Figure extends Pick<AnyResult, 'section' | 'name' | 'what' | 'unit' | 
 /** Both must be of the same benchmark. */
 export function compareReports(before: BenchReport, after: BenchReport): ReportComparison {
   const differing = differingMachine(before, after);
-  const self = Math.max(selfDeviation(before), selfDeviation(after));
   const [olds, news] = [figuresOf(before), figuresOf(after)];
   const comparable = (figure: Figure): boolean => differing.length === 0 || !ABSOLUTE.includes(figure.unit);
   const differences = [...olds].flatMap(([key, old]) => {
     const fresh = news.get(key);
-    return fresh && comparable(old) ? [compareFigures(old, fresh, self)] : [];
+    if (fresh === undefined || !comparable(old)) return [];
+    const self = Math.max(...[before, after].map((report) => selfDeviation(report, fresh)));
+    return [compareFigures(old, fresh, self)];
   });
   return {
     differences,
@@ -110,10 +111,13 @@ export function moreIsBetter({ goal, better, unit }: Pick<AnyResult, 'goal' | 'b
   return unit === 'ratio' || unit === 'Gb/s';
 }
 
-/** How far a path was from itself. */
-function selfDeviation({ results }: BenchReport): number {
+/** How far a path was from itself: in the same test where that was checked, and else in any of them. */
+function selfDeviation({ results }: BenchReport, { what }: Pick<Figure, 'what'>): number {
+  const testOf = (text: string): string => text.replace(/,.*/, '');
   const checks = results.filter(({ section }) => section === 'self-check');
-  return Math.max(0, ...checks.map(({ spread }) => (spread ? Math.abs(spread.median - 1) : 0)));
+  const same = checks.filter((check) => testOf(check.what) === testOf(what));
+  const deviations = (same.length > 0 ? same : checks).map(({ spread }) => (spread ? Math.abs(spread.median - 1) : 0));
+  return Math.max(0, ...deviations);
 }
 
 function differingMachine({ machine: a }: BenchReport, { machine: b }: BenchReport): string[] {

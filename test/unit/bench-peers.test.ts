@@ -1,9 +1,10 @@
 // Who is measured: the plan of the world, the plugins of others, what a server must see, and what both ends count.
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { expect, test } from 'vitest';
 import { planBench } from '../../src/bench/bench-plan.js';
 import { bridgeConfig, portmapConfig } from '../../src/bench/bridge.js';
 import { judgeAnswer } from '../../src/bench/carry.js';
-import { countedBetween, parseTcpCounters } from '../../src/bench/counters.js';
+import { countedBetween, parseTcpCounters, readTcpCounters } from '../../src/bench/counters.js';
 import { COMPARISONS, LONG_SECTIONS, SECTIONS, STREAM_COMPARISONS } from '../../src/bench/goals.js';
 import { listPeers } from '../../src/bench/peers.js';
 import { allNamespaces, allStations } from '../../src/bench/plan.js';
@@ -38,6 +39,21 @@ test('counters are found by their group and name; what a kernel does not show is
   expect(parseTcpCounters('')).toEqual(none);
   const later = parseTcpCounters(SNMP.replace('4 17 0 9', '4 20 0 10') + NETSTAT);
   expect(countedBetween(counters, later)).toEqual({ ...none, retransmits: 3, resetsSent: 1 });
+});
+
+test('a connection that is refused is a reset in the counters of this namespace', async () => {
+  const port = await new Promise<number>((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => resolve(port));
+    });
+  });
+  const before = readTcpCounters(process.pid);
+  const refusal = await new Promise<NodeJS.ErrnoException>((resolve) =>
+    connect(port, '127.0.0.1').on('error', resolve),
+  );
+  expect(refusal.code).toBe('ECONNREFUSED');
+  expect(countedBetween(before, readTcpCounters(process.pid)).resetsSent).toBeGreaterThanOrEqual(1);
 });
 
 test('troubles are said by end, and not at all where there are none', () => {
