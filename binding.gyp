@@ -79,6 +79,7 @@
       'sources': [
         'native/probe/address.c',
         'native/probe/bench.c',
+        'native/probe/bulk.c',
         'native/probe/client.c',
         'native/probe/connection.c',
         'native/probe/counters.c',
@@ -90,6 +91,7 @@
         'native/probe/hold.c',
         'native/probe/json.c',
         'native/probe/main.c',
+        'native/probe/measurement.c',
         'native/probe/oneshot.c',
         'native/probe/options.c',
         'native/probe/pattern.c',
@@ -101,6 +103,7 @@
         'native/probe/server.c',
         'native/probe/socket.c',
         'native/probe/stream.c',
+        'native/probe/transactions.c',
       ],
       'defines': ['_GNU_SOURCE'],
       'cflags_c': ['-std=gnu11'],

@@ -4,199 +4,15 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <string.h>
-#include <time.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <linux/sockios.h>
-#include <unistd.h>
+#include <time.h>
 
-#include "address.h"
+#include "bulk.h"
 #include "clock.h"
 #include "counters.h"
-#include "histogram.h"
 #include "json.h"
-#include "process.h"
-#include "socket.h"
-
-#define CHUNK		(128 * 1024)
-#define ERRORS_IN_A_ROW 10 /* then the peer is taken to be away */
-
-struct bench {
-	const struct options *options;
-	union address peer;
-	const char *name;
-	int fd; /* -1 for crr and crr_rate, which open one a transaction */
-	uint64_t bytes;
-	uint64_t errors;
-	uint64_t errors_in_a_row;
-	int last_error; /* 0 or -errno */
-	uint64_t number; /* of the last UDP request */
-	int64_t elapsed;
-	int64_t longest; /* of those at a rate: from sent to answered */
-	struct histogram times; /* nanoseconds */
-};
-
-typedef int (*transaction_fn)(struct bench *bench);
-
-static int open_socket(struct bench *bench, int type)
-{
-	int fd = socket_open(bench->options, type, &bench->peer);
-	int rc;
-
-	if (fd < 0)
-		return fd;
-	rc = socket_block(fd, bench->options->timeout_ms);
-	if (!rc && connect(fd, &bench->peer.any, address_length(&bench->peer)))
-		rc = errno == EINPROGRESS ? -ETIMEDOUT : -errno;
-	if (!rc)
-		return fd;
-	close(fd);
-	return rc;
-}
-
-static int send_all(int fd, const char *text)
-{
-	return send(fd, text, strlen(text), 0) < 0 ? -errno : 0;
-}
-
-/* One byte, or -errno; the end of the stream is -ECONNRESET. */
-static int receive_byte(int fd)
-{
-	char byte;
-	ssize_t count = recv(fd, &byte, 1, 0);
-
-	if (count < 0)
-		return errno == EAGAIN ? -ETIMEDOUT : -errno;
-	return count ? 0 : -ECONNRESET;
-}
-
-static int request_response(struct bench *bench)
-{
-	int rc = send_all(bench->fd, ".");
-
-	return rc ? rc : receive_byte(bench->fd);
-}
-
-/* Connection, request, response, close; who closes first keeps the port in TIME_WAIT. */
-static int connect_request_response(struct bench *bench)
-{
-	bool server_closes = bench->options->server_closes;
-	int fd = open_socket(bench, SOCK_STREAM);
-	int rc;
-
-	if (fd < 0)
-		return fd;
-	rc = send_all(fd, server_closes ? "crr close\n" : "crr\n");
-	if (!rc)
-		rc = receive_byte(fd);
-	if (!rc && server_closes && receive_byte(fd) != -ECONNRESET)
-		rc = -EPROTO;
-	close(fd);
-	return rc;
-}
-
-/* Answers to requests that were given up are skipped. */
-static int udp_request_response(struct bench *bench)
-{
-	char request[12] = "echo", answer[64];
-	uint64_t number = ++bench->number;
-
-	memcpy(request + 4, &number, sizeof(number));
-	if (send(bench->fd, request, sizeof(request), 0) < 0)
-		return -errno;
-	do {
-		if (recv(bench->fd, answer, sizeof(answer), 0) < 0)
-			return errno == EAGAIN ? -ETIMEDOUT : -errno;
-	} while (memcmp(answer, request, sizeof(request)));
-	return 0;
-}
-
-static void note_result(struct bench *bench, int rc, int64_t time)
-{
-	if (!rc) {
-		histogram_add(&bench->times, (uint64_t)time);
-		bench->errors_in_a_row = 0;
-		return;
-	}
-	bench->errors++;
-	bench->errors_in_a_row++;
-	bench->last_error = rc;
-}
-
-static void repeat(struct bench *bench, transaction_fn transaction)
-{
-	int64_t start = clock_ns();
-	int64_t end = start + (int64_t)(bench->options->seconds * NS_PER_SECOND);
-	int64_t before = start;
-
-	while (before < end && bench->errors_in_a_row < ERRORS_IN_A_ROW && !process_stopped()) {
-		int rc = transaction(bench);
-		int64_t after = clock_ns();
-
-		note_result(bench, rc, after - before);
-		before = after;
-	}
-	bench->elapsed = before - start;
-}
-
-static void sleep_until(int64_t time)
-{
-	struct timespec until = {time / NS_PER_SECOND, time % NS_PER_SECOND};
-
-	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
-		;
-}
-
-/*
- * One request every interval. Its time begins when it was due: what holds up the sender holds up
- * the packet, and those that had to wait behind a late one are late too.
- */
-static void repeat_at_rate(struct bench *bench, transaction_fn transaction)
-{
-	int64_t interval = (int64_t)((double)NS_PER_SECOND / bench->options->rate);
-	int64_t start = clock_ns();
-	int64_t end = start + (int64_t)(bench->options->seconds * NS_PER_SECOND);
-
-	process_catch_stop();
-	for (int64_t due = start;
-	     due < end && bench->errors_in_a_row < ERRORS_IN_A_ROW && !process_stopped();
-	     due += interval) {
-		int64_t sent, answered;
-		int rc;
-
-		process_poll(NULL, 0, due);
-		sent = clock_ns();
-		rc = transaction(bench);
-		answered = clock_ns();
-		note_result(bench, rc, answered - due);
-		if (!rc && answered - sent > bench->longest)
-			bench->longest = answered - sent;
-	}
-	bench->elapsed = clock_ns() - start;
-}
-
-/* Counts what the peer's kernel acknowledged, not what waits in ours. */
-static void stream(struct bench *bench)
-{
-	static char chunk[CHUNK];
-	int64_t start = clock_ns();
-	int64_t end = start + (int64_t)(bench->options->seconds * NS_PER_SECOND);
-	int waiting = 0;
-
-	while (clock_ns() < end && !bench->errors) {
-		ssize_t count = send(bench->fd, chunk, sizeof(chunk), 0);
-
-		if (count < 0)
-			note_result(bench, -errno, 0);
-		else
-			bench->bytes += (uint64_t)count;
-	}
-	ioctl(bench->fd, SIOCOUTQ, &waiting);
-	bench->elapsed = clock_ns() - start;
-	bench->bytes -= (uint64_t)waiting;
-}
+#include "transactions.h"
 
 static void report_times(const struct histogram *times)
 {
@@ -254,54 +70,60 @@ static int report(const struct bench *bench, const struct counters *before)
 	report_connection(bench);
 	json_count("retransmits", after.retransmits - before->retransmits);
 	json_count("synRetransmits", after.syn_retransmits - before->syn_retransmits);
+	json_count("resetsSent", after.resets_sent - before->resets_sent);
+	json_count("connectionsReset", after.connections_reset - before->connections_reset);
 	json_end();
 	return ok ? 0 : 1;
 }
 
-/* Opens what lasts for the whole test and tells the server which one it is. */
-static int prepare(struct bench *bench)
+/* One more connection or socket, whose server knows which test it is. */
+static int open_flow(struct bench *bench)
 {
 	bool udp = !strncmp(bench->name, "udp", 3);
+	int fd = measurement_open(bench, bench->options, udp ? SOCK_DGRAM : SOCK_STREAM);
+
+	if (fd < 0)
+		return fd;
+	bench->fds[bench->flows++] = fd;
+	if (udp)
+		return 0;
+	return measurement_send(fd, strncmp(bench->name, "rr", 2) ? "discard\n" : "rr\n");
+}
+
+/* Opens what lasts for the whole test. */
+static int prepare(struct bench *bench)
+{
+	int rc = 0;
 
 	bench->fd = -1;
 	if (!strncmp(bench->name, "crr", 3))
 		return 0;
-	bench->fd = open_socket(bench, udp ? SOCK_DGRAM : SOCK_STREAM);
-	if (bench->fd < 0)
-		return bench->fd;
-	if (udp)
-		return 0;
-	return send_all(bench->fd, strncmp(bench->name, "rr", 2) ? "discard\n" : "rr\n");
+	while (!rc && bench->flows < bench->options->flows)
+		rc = open_flow(bench);
+	if (bench->flows)
+		bench->fd = bench->fds[0];
+	return rc;
 }
 
-static void measure(struct bench *bench)
+static void sleep_until(int64_t time)
 {
-	if (!strcmp(bench->name, "rr"))
-		repeat(bench, request_response);
-	else if (!strcmp(bench->name, "crr"))
-		repeat(bench, connect_request_response);
-	else if (!strcmp(bench->name, "udp_rr"))
-		repeat(bench, udp_request_response);
-	else if (!strcmp(bench->name, "rr_rate"))
-		repeat_at_rate(bench, request_response);
-	else if (!strcmp(bench->name, "crr_rate"))
-		repeat_at_rate(bench, connect_request_response);
-	else if (!strcmp(bench->name, "udp_rate"))
-		repeat_at_rate(bench, udp_request_response);
-	else
-		stream(bench);
+	struct timespec until = {time / NS_PER_SECOND, time % NS_PER_SECOND};
+
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
+		;
 }
 
-static void check_name(const char *name)
+static void check(const struct bench *bench)
 {
-	static const char *const names[] = {"rr",	"crr",	    "udp_rr", "rr_rate",
-					    "crr_rate", "udp_rate", "stream"};
+	bool stream = !strcmp(bench->name, "stream");
+	uint64_t flows = bench->options->flows;
 
-	for (unsigned int i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (!strcmp(name, names[i]))
-			return;
-	}
-	options_usage();
+	if (!stream && !transactions_known(bench->name))
+		options_usage();
+	if (!flows || (flows > 1 && !stream && strcmp(bench->name, "rr")))
+		options_usage();
+	if (!strcmp(bench->name, "udp_first") && !bench->options->source_port)
+		options_usage();
 }
 
 int bench_run(const struct options *options)
@@ -312,9 +134,9 @@ int bench_run(const struct options *options)
 
 	if (options->word_count < 4)
 		options_usage();
-	check_name(options->words[1]);
 	bench.options = options;
 	bench.name = options->words[1];
+	check(&bench);
 	if (!address_parse(&bench.peer, options->words[2],
 			   (uint16_t)options_number("PORT", options->words[3], UINT16_MAX)))
 		options_usage();
@@ -322,8 +144,10 @@ int bench_run(const struct options *options)
 	rc = prepare(&bench);
 	sleep_until(options->start);
 	if (rc)
-		note_result(&bench, rc, 0);
+		measurement_note(&bench, rc, 0);
+	else if (!strcmp(bench.name, "stream"))
+		bulk_measure(&bench);
 	else
-		measure(&bench);
+		transactions_measure(&bench);
 	return report(&bench, &before);
 }

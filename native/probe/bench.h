@@ -6,8 +6,8 @@
 #include "options.h"
 
 /*
- * `bench rr|crr|udp_rr|rr_rate|crr_rate|udp_rate|stream ADDR PORT`; prints the report, returns the
- * exit status.
+ * `bench rr|crr|udp_rr|udp_first|rr_rate|crr_rate|udp_rate|stream ADDR PORT`; prints the report,
+ * returns the exit status.
  */
 int bench_run(const struct options *options);
 

@@ -45,6 +45,8 @@ static uint64_t read_counter(const char *path, const char *group, const char *na
 void counters_read(struct counters *counters)
 {
 	counters->retransmits = read_counter("/proc/self/net/snmp", "Tcp:", "RetransSegs");
+	counters->resets_sent = read_counter("/proc/self/net/snmp", "Tcp:", "OutRsts");
+	counters->connections_reset = read_counter("/proc/self/net/snmp", "Tcp:", "EstabResets");
 	counters->syn_retransmits =
 		read_counter("/proc/self/net/netstat", "TcpExt:", "TCPSynRetrans");
 }

@@ -8,6 +8,8 @@
 struct counters {
 	uint64_t retransmits; /* Tcp: RetransSegs */
 	uint64_t syn_retransmits; /* TcpExt: TCPSynRetrans */
+	uint64_t resets_sent; /* Tcp: OutRsts */
+	uint64_t connections_reset; /* Tcp: EstabResets */
 };
 
 /* A counter that the kernel does not show is 0. */

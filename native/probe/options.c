@@ -19,6 +19,7 @@ enum option_id {
 	OPTION_BYTES,
 	OPTION_SIZE,
 	OPTION_COUNT,
+	OPTION_FLOWS,
 	OPTION_FRAGMENT,
 	OPTION_ORDER,
 	OPTION_CPU,
@@ -41,6 +42,7 @@ static const struct option table[] = {
 	{"bytes", required_argument, NULL, OPTION_BYTES},
 	{"size", required_argument, NULL, OPTION_SIZE},
 	{"count", required_argument, NULL, OPTION_COUNT},
+	{"flows", required_argument, NULL, OPTION_FLOWS},
 	{"fragment", required_argument, NULL, OPTION_FRAGMENT},
 	{"order", required_argument, NULL, OPTION_ORDER},
 	{"cpu", required_argument, NULL, OPTION_CPU},
@@ -60,6 +62,8 @@ static const char usage[] =
 	"       isthmus-probe udp ADDR PORT who | echo SIZE\n"
 	"       isthmus-probe udp ADDR PORT stream --rate HZ --seconds S [--size BYTES]\n"
 	"       isthmus-probe bench rr|crr|udp_rr|stream ADDR PORT --seconds S [--server-closes]\n"
+	"       isthmus-probe bench rr|stream ADDR PORT --seconds S --flows N\n"
+	"       isthmus-probe bench udp_first ADDR PORT --seconds S --source-port P --count N\n"
 	"       isthmus-probe bench rr_rate|crr_rate|udp_rate ADDR PORT --rate HZ --seconds S\n"
 	"       isthmus-probe fragments udp|icmp ADDR PORT --order ORDER --size BYTES --count N\n"
 	"                     --rate HZ [--fragment BYTES]\n"
@@ -142,6 +146,9 @@ static void set_number(struct options *options, int id, const char *text)
 	case OPTION_COUNT:
 		options->count = options_number("--count", text, INT32_MAX);
 		break;
+	case OPTION_FLOWS:
+		options->flows = options_number("--flows", text, FLOWS_MAX);
+		break;
 	case OPTION_FRAGMENT:
 		options->fragment = options_number("--fragment", text, UINT16_MAX);
 		break;
@@ -193,6 +200,7 @@ void options_parse(struct options *options, int argc, char **argv)
 		.bytes = 1 << 20,
 		.size = 64,
 		.count = 1,
+		.flows = 1,
 		.fragment = 1400,
 		.order = "kept",
 		.cpu = -1,

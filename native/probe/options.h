@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define FLOWS_MAX 1024
+
 struct options {
 	const char *netns; /* path of the network namespace to enter */
 	const char *bind; /* local address; every address when NULL */
@@ -18,7 +20,8 @@ struct options {
 	int64_t start; /* when to begin, nanoseconds of the monotonic clock; 0: at once */
 	uint64_t bytes;
 	uint64_t size; /* of one message, bytes */
-	uint64_t count; /* of datagrams */
+	uint64_t count; /* of datagrams, connections or flows */
+	uint64_t flows; /* connections at the same time */
 	uint64_t fragment; /* bytes of payload in one, a multiple of 8 */
 	const char *order; /* of fragments */
 	int cpu; /* -1: any */

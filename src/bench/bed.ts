@@ -8,6 +8,9 @@ import type { AddressPair } from '../testbed/node.js';
 import { startAgent, waitForAgent } from '../testbed/node-agent.js';
 import { createHomes } from '../testbed/node-home.js';
 import { openBarePath } from './bare.js';
+import { JUMBO, planBench } from './bench-plan.js';
+import { type BridgedPod, setUpBridges } from './bridge.js';
+import { checkHostPorts, checkPeers } from './carry.js';
 import { planCniBench } from './cni/plan.js';
 import { writeManifests } from './manifests.js';
 import { setUpMasquerade } from './masquerade.js';
@@ -16,7 +19,7 @@ import { setUpWithoutTso } from './offloads.js';
 import type { Peer } from './peers.js';
 import { listPeers } from './peers.js';
 import type { BenchPlan } from './plan.js';
-import { allNamespaces, BENCH_DIR, planBench, SERVER_PORT } from './plan.js';
+import { allNamespaces, BENCH_DIR, SERVER_PORT } from './plan.js';
 import { compilePrograms } from './programs.js';
 import type { Missing } from './report.js';
 import { planServiceBench } from './service/plan.js';
@@ -26,8 +29,12 @@ export interface Bed {
   readonly plan: BenchPlan;
   /** Who can be measured here. */
   readonly peers: readonly Peer[];
-  /** What netfilter's peer was set up with. */
-  readonly masquerade?: string;
+  /** Of the pods behind bridges, by id; none where the plugins are missing. */
+  readonly bridged: Readonly<Record<string, BridgedPod>>;
+  /** A process in the namespace of each server. */
+  readonly servers: ReadonlyMap<string, number>;
+  /** What the peers of others were set up with, by their names. */
+  readonly versions: Readonly<Record<string, string>>;
   /** Who cannot. */
   readonly missing: readonly Missing[];
   /** The CPU on which everything that is measured runs. */
@@ -35,27 +42,42 @@ export interface Bed {
 }
 
 /** Everything is up at the same time, so that rounds can go from one to the other. Throws TestbedError. */
-export async function buildBed(cpu: number, signal: AbortSignal): Promise<Bed> {
-  const plan = planBench();
+export async function buildBed(plan: BenchPlan, cpu: number, signal: AbortSignal): Promise<Bed> {
   await createHomes(plan.nodes);
   await buildTopology(plan);
   signal.throwIfAborted();
   await startAgents(plan);
   signal.throwIfAborted();
-  const pods = await wirePods(plan);
+  const ours = await wirePods(plan);
   const masquerade = await setUpMasquerade(plan);
-  const missing = [
+  const bridges = await setUpBridges(plan);
+  const bridged = 'pods' in bridges ? bridges.pods : {};
+  const absent = [
     ...('missing' in masquerade ? [{ name: 'masquerade', reason: masquerade.missing }] : []),
+    ...('missing' in bridges ? [{ name: 'bridge', reason: bridges.missing }] : []),
     ...(await openBarePaths(plan, cpu)),
     ...(await setUpWithoutTso(plan)),
   ];
-  const peers = listPeers(plan, pods).filter((peer) => missing.every(({ name }) => name !== peer.name));
-  await startServers(
-    peers.map(({ server }) => server.netns),
+  signal.throwIfAborted();
+  const planned = listPeers(plan, { ours, bridged }).filter((peer) => absent.every(({ name }) => !isOf(peer, name)));
+  const servers = await startServers(
+    planned.map(({ server }) => server.netns),
     cpu,
   );
   signal.throwIfAborted();
-  return { plan, peers, missing, cpu, ...('tool' in masquerade ? { masquerade: masquerade.tool } : {}) };
+  const silent = [...(await checkPeers(planned)), ...(await checkHostPorts(plan, planned))];
+  const missing = [...absent, ...silent];
+  const peers = planned.filter((peer) => silent.every(({ name }) => name !== peer.name));
+  const versions = {
+    ...('tool' in masquerade ? { masquerade: masquerade.tool } : {}),
+    ...('version' in bridges ? { bridge: bridges.version } : {}),
+  };
+  return { plan, peers, bridged, servers, versions, missing, cpu };
+}
+
+/** One that is missing is so with large packets, too. */
+function isOf({ name }: Peer, missing: string): boolean {
+  return name === missing || name === `${missing}${JUMBO.suffix}`;
 }
 
 /** Their programs need a compiler; without one there are peers less. */
@@ -99,13 +121,18 @@ export async function wirePods(plan: BenchPlan): Promise<Record<string, AddressP
   return pods;
 }
 
-/** On the CPU of the clients: what two CPUs say to each other would hide everything else. */
-export async function startServers(namespaces: readonly string[], cpu: number): Promise<void> {
+/**
+ * On the CPU of the clients: what two CPUs say to each other would hide everything else. Returns their processes by
+ * namespace.
+ */
+export async function startServers(namespaces: readonly string[], cpu: number): Promise<Map<string, number>> {
   const flags = ['--port', String(SERVER_PORT), '--cpu', String(cpu), '--fifo', '--cc', 'cubic'];
+  const servers = new Map<string, number>();
   for (const netns of new Set(namespaces)) {
-    start([PROBE, 'bench-server', ...flags], { netns, log: `${BENCH_DIR}/servers.log` });
+    servers.set(netns, start([PROBE, 'bench-server', ...flags], { netns, log: `${BENCH_DIR}/servers.log` }));
     const argv = [PROBE, 'tcp', '127.0.0.1', String(SERVER_PORT), 'who', '--timeout', '500'];
     const up = await until(async () => (await capture(argv, { netns })).status === 0, 5000);
     if (!up) throw new TestbedError(`the server in ${netns} does not listen; see ${BENCH_DIR}/servers.log`);
   }
+  return servers;
 }

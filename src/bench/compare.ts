@@ -30,7 +30,7 @@ export interface ReportComparison {
 /** What one run differs from the next by, whatever its own rounds say; shares of the larger median. */
 const FLOORS = { ratio: 0.01, absolute: 0.05, once: 0.1 } as const;
 /** Of another machine they say nothing. */
-const ABSOLUTE: readonly Unit[] = ['ms', 'us', 'ns', 'MB'];
+const ABSOLUTE: readonly Unit[] = ['Gb/s', 'ms', 'us', 'ns', 'MB'];
 
 interface Figure extends Pick<AnyResult, 'section' | 'name' | 'what' | 'unit' | 'goal' | 'better'> {
   readonly spread: Spread;
@@ -39,12 +39,13 @@ interface Figure extends Pick<AnyResult, 'section' | 'name' | 'what' | 'unit' | 
 /** Both must be of the same benchmark. */
 export function compareReports(before: BenchReport, after: BenchReport): ReportComparison {
   const differing = differingMachine(before, after);
-  const self = Math.max(selfDeviation(before), selfDeviation(after));
   const [olds, news] = [figuresOf(before), figuresOf(after)];
   const comparable = (figure: Figure): boolean => differing.length === 0 || !ABSOLUTE.includes(figure.unit);
   const differences = [...olds].flatMap(([key, old]) => {
     const fresh = news.get(key);
-    return fresh && comparable(old) ? [compareFigures(old, fresh, self)] : [];
+    if (fresh === undefined || !comparable(old)) return [];
+    const self = Math.max(...[before, after].map((report) => selfDeviation(report, fresh)));
+    return [compareFigures(old, fresh, self)];
   });
   return {
     differences,
@@ -107,13 +108,16 @@ function verdictOf(figure: Figure, before: number, after: number): Verdict {
 export function moreIsBetter({ goal, better, unit }: Pick<AnyResult, 'goal' | 'better' | 'unit'>): boolean {
   if (goal !== undefined && goal.kind !== 'one') return goal.kind === 'at-least';
   if (better !== undefined) return better === 'more';
-  return unit === 'ratio';
+  return unit === 'ratio' || unit === 'Gb/s';
 }
 
-/** How far a path was from itself. */
-function selfDeviation({ results }: BenchReport): number {
+/** How far a path was from itself: in the same test where that was checked, and else in any of them. */
+function selfDeviation({ results }: BenchReport, { what }: Pick<Figure, 'what'>): number {
+  const testOf = (text: string): string => text.replace(/,.*/, '');
   const checks = results.filter(({ section }) => section === 'self-check');
-  return Math.max(0, ...checks.map(({ spread }) => (spread ? Math.abs(spread.median - 1) : 0)));
+  const same = checks.filter((check) => testOf(check.what) === testOf(what));
+  const deviations = (same.length > 0 ? same : checks).map(({ spread }) => (spread ? Math.abs(spread.median - 1) : 0));
+  return Math.max(0, ...deviations);
 }
 
 function differingMachine({ machine: a }: BenchReport, { machine: b }: BenchReport): string[] {

@@ -1,7 +1,7 @@
 // How figures read: digits and units, for tables, pages and charts alike.
 import type { AnyResult, Unit } from './report.js';
 
-const DIGITS = { ratio: 3, ms: 2, us: 2, ns: 1, MB: 1, bytes: 0, '%': 3, count: 0 } as const;
+const DIGITS = { ratio: 3, 'Gb/s': 2, ms: 2, us: 2, ns: 1, MB: 1, bytes: 0, '%': 3, count: 0 } as const;
 /** Units that go without saying. */
 const UNNAMED: readonly Unit[] = ['ratio', 'count'];
 const SIGNS = { 'at-least': '>=', 'at-most': '<=', one: '=' } as const;

@@ -1,7 +1,8 @@
 // How long a transaction takes, peer by peer, in rounds of random order.
-import { ALL_TESTS, type ClientOutcome, runClient, type Test } from './clients.js';
+import { ALL_TESTS, type Client, type ClientOutcome, runClient, type Test } from './clients.js';
+import { forgetFlows } from './forget.js';
 import type { Peer, PeerName } from './peers.js';
-import { SERVER_PORT } from './plan.js';
+import { type BenchPlan, SERVER_PORT } from './plan.js';
 import type { PathTime } from './report.js';
 import { shuffle } from './statistics.js';
 import { summarizeRuns } from './times.js';
@@ -10,6 +11,8 @@ import { summarizeRuns } from './times.js';
 export interface LatencySample extends ClientOutcome {
   readonly peer: PeerName;
   readonly test: Test;
+  /** Connections with a request each under way; one when absent. */
+  readonly flows?: number;
   readonly round: number;
 }
 
@@ -17,34 +20,56 @@ export interface LatencySample extends ClientOutcome {
 export interface LatencyRun {
   readonly peer: Peer;
   readonly test: Test;
+  readonly flows?: number;
 }
 
 export interface LatencyOptions {
+  readonly plan: BenchPlan;
   readonly runs: readonly LatencyRun[];
   readonly rounds: number;
   /** Of one run. */
   readonly seconds: number;
   readonly cpu: number;
+  /** A process in the namespace of each server. */
+  readonly servers: ReadonlyMap<string, number>;
   readonly signal: AbortSignal;
   readonly onRound: (round: number) => void;
 }
+
+/** Flows that a run of `udp_first` opens, each from a port of its own: together half of a pod's block. */
+const FIRST_PACKETS = 127;
+const FIRST_PORT = 20_000;
 
 export async function measureLatency(options: LatencyOptions): Promise<LatencySample[]> {
   const samples: LatencySample[] = [];
   for (let round = 1; round <= options.rounds; round++) {
     options.onRound(round);
     // Test by test, so that what is compared lies close together in time.
-    const tests = shuffle([...Map.groupBy(options.runs, ({ test }) => test).values()]);
-    for (const { peer, test } of tests.flatMap(shuffle)) {
+    const tests = shuffle([...Map.groupBy(options.runs, workloadOf).values()]);
+    for (const { peer, ...workload } of tests.flatMap(shuffle)) {
       options.signal.throwIfAborted();
-      samples.push({ peer: peer.name, test, round, ...(await runOnce(peer, test, options)) });
+      const client = clientOf({ peer, ...workload }, round);
+      // Ports are others in every round, but a pod has no more of them than its block has.
+      if (workload.test === 'udp_first') await forgetFlows(options.plan, peer.name);
+      const outcome = await runClient(client, { ...options, serverPid: options.servers.get(peer.server.netns) });
+      samples.push({ peer: peer.name, ...workload, round, ...outcome });
     }
   }
   return samples;
 }
 
-function runOnce({ client, server }: Peer, test: Test, options: LatencyOptions): Promise<ClientOutcome> {
-  return runClient({ netns: client, address: server.address, port: SERVER_PORT, test }, options);
+/** What is compared with each other only. */
+function workloadOf({ test, flows = 1 }: Pick<LatencyRun, 'test' | 'flows'>): string {
+  return `${test} ${flows}`;
+}
+
+function clientOf({ peer: { client, server }, test, flows }: LatencyRun, round: number): Client {
+  const sources = { port: FIRST_PORT + (round - 1) * (FIRST_PACKETS + 1), count: FIRST_PACKETS };
+  return {
+    ...{ netns: client, address: server.address, port: SERVER_PORT, test },
+    ...(flows === undefined ? {} : { flows }),
+    ...(test === 'udp_first' ? { sources } : {}),
+  };
 }
 
 /** How long transactions take with each peer, in their order. */
@@ -52,7 +77,10 @@ export function timesOf(latency: readonly LatencySample[], peers: readonly Pick<
   return peers.flatMap(({ name, title }) =>
     ALL_TESTS.flatMap((test) => {
       const runs = latency.filter((sample) => sample.peer === name && sample.test === test);
-      return runs.length === 0 ? [] : (summarizeRuns({ path: name, title, test }, runs) ?? []);
+      return [...Map.groupBy(runs, ({ flows }) => flows)].flatMap(([flows, some]) => {
+        const size = flows === undefined ? {} : { size: { of: 'connections', count: flows } };
+        return summarizeRuns({ path: name, title, test, ...size }, some) ?? [];
+      });
     }),
   );
 }

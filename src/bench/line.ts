@@ -87,7 +87,7 @@ export async function loadFrames({ path, generator }: Line, options: LoadOptions
   const frame = buildFrame({
     kind,
     sourceMac: own.mac,
-    destinationMac: linkIn(path.node.netns, path.node.device).mac,
+    destinationMac: linkIn(path.node.netns, path.node.gateway ?? path.node.device).mac,
     source: { address: path.pod.address, port: options.sourcePort },
     destination: { address: path.outside.address, port: options.destinationPort },
   });

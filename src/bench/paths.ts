@@ -2,13 +2,20 @@
 import { TestbedError } from '../testbed/error.js';
 import { askAgent } from '../testbed/node-agent.js';
 import type { Bed } from './bed.js';
-import type { PeerName } from './peers.js';
+import { BRIDGE } from './bridge.js';
+import { kernelPeerName, type PeerName } from './peers.js';
 import type { BenchNode, KernelNode } from './plan.js';
 
 /** A way from a pod through its node to an outside host. */
 export interface PodPath {
   readonly pod: { readonly netns: string; readonly address: string };
-  readonly node: { readonly netns: string /** The pod's veth. */; readonly device: string };
+  readonly node: {
+    readonly netns: string;
+    /** The pod's veth. */
+    readonly device: string;
+    /** Whose address packets are sent to, where it is not the pod's veth. */
+    readonly gateway?: string;
+  };
   readonly outside: { readonly netns: string; readonly address: string };
 }
 
@@ -18,14 +25,16 @@ export interface EgressPath extends PodPath {
 
 const OURS: readonly PeerName[] = ['flat', 'island'];
 
-/** Ours and the kernel's, as far as they are there. */
-export async function listPaths({ plan, peers }: Bed): Promise<EgressPath[]> {
+/** Ours, the kernel's and the bridge's, as far as they are there. */
+export async function listPaths(bed: Bed): Promise<EgressPath[]> {
+  const { plan, peers } = bed;
   const here = new Set(peers.map(({ name }) => name));
   const ours = plan.nodes.filter(({ name }) => OURS.some((peer) => peer === name));
-  const kernels = plan.kernelNodes.filter((node) => here.has(peerOf(node)));
+  const kernels = plan.kernelNodes.filter((node) => node.mtu === undefined && here.has(kernelPeerName(node)));
   return [
     ...(await Promise.all(ours.map((node) => ourPath(node, outsideOf(peers, node.name as PeerName))))),
-    ...kernels.map((node) => kernelPath(node, outsideOf(peers, peerOf(node)))),
+    ...kernels.map((node) => kernelPath(node, outsideOf(peers, kernelPeerName(node)))),
+    ...(here.has('bridge-out') ? bridgePaths(bed) : []),
   ];
 }
 
@@ -43,11 +52,21 @@ async function ourPath(node: BenchNode, outside: EgressPath['outside']): Promise
 
 function kernelPath(node: KernelNode, outside: EgressPath['outside']): EgressPath {
   const [pod] = node.pods;
-  return { peer: peerOf(node), pod, node: { netns: node.netns, device: pod.device }, outside };
+  return { peer: kernelPeerName(node), pod, node: { netns: node.netns, device: pod.device }, outside };
 }
 
-function peerOf({ masquerade }: KernelNode): PeerName {
-  return masquerade ? 'masquerade' : 'routed';
+function bridgePaths({ plan, peers, bridged }: Bed): EgressPath[] {
+  const outside = outsideOf(peers, 'bridge-out');
+  return plan.bridges
+    .filter(({ routes }) => routes.length === 0)
+    .flatMap(({ netns, pods }) =>
+      pods.flatMap(({ id, ...pod }): EgressPath[] => {
+        const at = bridged[id];
+        if (at === undefined) return [];
+        const node = { netns, device: at.device, gateway: BRIDGE };
+        return [{ peer: 'bridge-out', pod: { netns: pod.netns, address: at.address }, node, outside }];
+      }),
+    );
 }
 
 function outsideOf(peers: Bed['peers'], name: PeerName): EgressPath['outside'] {

@@ -1,4 +1,4 @@
-// The benchmark's picture as data: direct wires, nodes of ours and of the kernel's, pods, and every address.
+// What pictures of benchmarks are made of, as data: wires, nodes of ours and of others, pods, and every address.
 import type { Cidr, IpAddress } from '../model/address.js';
 import { addressAt } from '../model/address.js';
 import type { Mode } from '../model/network.js';
@@ -9,6 +9,8 @@ export interface Station {
   readonly name: string;
   readonly netns: string;
   readonly addresses: AddressPair;
+  /** Of its device, bytes, and of its pods' devices; the kernel's default when absent. */
+  readonly mtu?: number;
 }
 
 /** One veth pair between two namespaces, nothing in between. */
@@ -16,7 +18,7 @@ export interface Wire {
   readonly left: Station;
   readonly right: Station;
   readonly prefix: CidrPair;
-  /** Of the largest packet that its ends take, for BIG TCP; the kernel's default when absent. */
+  /** Bytes of the largest packet that its ends take, for BIG TCP; the kernel's default when absent. */
   readonly packetBytes?: number;
 }
 
@@ -50,6 +52,21 @@ export interface KernelNode extends Station {
   readonly pods: readonly [KernelPod, ...KernelPod[]];
 }
 
+/** A pod that the CNI project's plugins wire. */
+export interface BridgePod extends BenchPod {
+  /** Of its node, handed over to the server's port. */
+  readonly hostPort?: number;
+}
+
+/** A node whose pods are wired by the CNI project's plugins: bridge, host-local and portmap, masqueraded. */
+export interface BridgeNode extends Station {
+  /** Of its pods. */
+  readonly subnet: Cidr;
+  readonly pods: readonly BridgePod[];
+  /** To the pods of other nodes. */
+  readonly routes: readonly { readonly subnet: Cidr; readonly via: IpAddress }[];
+}
+
 /** One end of a bare path: a place like a pod, and its veth's host side on a node without an agent. */
 export interface BareEnd {
   readonly netns: string;
@@ -70,6 +87,7 @@ export interface BenchPlan {
   readonly pods: readonly BenchPod[];
   readonly kernelNodes: readonly KernelNode[];
   readonly bare: readonly BarePath[];
+  readonly bridges: readonly BridgeNode[];
   /** Connections in TIME_WAIT that a namespace remembers. */
   readonly timeWaits: number;
 }
@@ -77,50 +95,6 @@ export interface BenchPlan {
 export const BENCH_DIR = '/run/isthmus/bench';
 export const SERVER_PORT = 8080;
 export const PREFIX = 'ist-bench-';
-/** Bytes; what the agent gives pods at most. */
-const BIG_PACKET = 196_608;
-
-/** Left and right of every wire. RFC 2544's range for benchmarks gives the addresses. */
-const WIRES = [
-  ['raw-a', 'raw-b'],
-  ['host-a', 'host-b'],
-  ['n1', 'n2'],
-  ['island', 'island-out'],
-  ['flat', 'flat-out'],
-  ['routed', 'routed-out'],
-  ['masq', 'masq-out'],
-  ['bare-n1', 'bare-n2'],
-] as const;
-
-export function planBench(): BenchPlan {
-  const wires = planWires(WIRES).map((wire) => (wire.left.name === 'n1' ? { ...wire, packetBytes: BIG_PACKET } : wire));
-  const station = (name: string): Station => stationOf({ wires }, name);
-  return {
-    wires,
-    nodes: [
-      planNode(station('n1'), { cluster: 'pair', mode: 'Island', number: 1 }),
-      planNode(station('n2'), { cluster: 'pair', mode: 'Island', number: 2 }),
-      planNode(station('island'), { cluster: 'island', mode: 'Island', number: 1 }),
-      planNode(station('flat'), { cluster: 'flat', mode: 'Flat', number: 1 }),
-    ],
-    pods: [
-      planPod('n1', 'a'),
-      planPod('n1', 'b'),
-      { ...planPod('n1', 'f'), offload: 'no-tso' },
-      { ...planPod('n1', 'g'), offload: 'no-tso-ungrouped' },
-      planPod('n2', 'c'),
-      planPod('island', 'd'),
-      planPod('flat', 'e'),
-    ],
-    kernelNodes: [
-      planKernelNode(station('routed'), { pods: 1 }),
-      planKernelNode(station('masq'), { masquerade: true }),
-    ],
-    bare: [planBarePath('bare-same', ['bare-n1', 'bare-n1']), planBarePath('bare-cross', ['bare-n1', 'bare-n2'])],
-    // A minute's worth of them is more than there are ports, and then it is the search for one that is measured.
-    timeWaits: 0,
-  };
-}
 
 /** Names of all namespaces. */
 export function allNamespaces(plan: BenchPlan): string[] {
@@ -128,6 +102,7 @@ export function allNamespaces(plan: BenchPlan): string[] {
     ...plan.pods,
     ...plan.kernelNodes.flatMap(({ pods }) => pods),
     ...plan.bare.flatMap(({ ends }) => ends),
+    ...plan.bridges.flatMap(({ pods }) => pods),
   ];
   return [...pods, ...allStations(plan)].map(({ netns }) => netns);
 }
@@ -143,15 +118,29 @@ export function stationOf({ wires }: Pick<BenchPlan, 'wires'>, name: string): St
   return found;
 }
 
-/** Wires by the names of their left and right ends; the order gives the addresses. */
-export function planWires(names: readonly (readonly [string, string])[]): Wire[] {
-  return names.map(([left, right], index) => planWire(left, right, index + 1));
+interface WireOptions {
+  /** How many wires there are before. */
+  readonly after?: number;
+  readonly mtu?: number;
 }
 
-function planWire(left: string, right: string, number: number): Wire {
+/** The namespace at the right end of the wire that begins at the named one. */
+export function farEndOf({ wires }: Pick<BenchPlan, 'wires'>, name: string): Station {
+  const found = wires.find(({ left }) => left.name === name);
+  if (!found) throw new Error(`no wire begins at '${name}'`);
+  return found.right;
+}
+
+/** Wires by the names of their left and right ends; the order gives the addresses. */
+export function planWires(names: readonly (readonly string[])[], { after = 0, mtu }: WireOptions = {}): Wire[] {
+  return names.map(([left = '', right = ''], index) => planWire([left, right], after + index + 1, mtu));
+}
+
+function planWire([left, right]: readonly [string, string], number: number, mtu?: number): Wire {
   const prefix = { ipv4: `198.18.${number}.0/24`, ipv6: `2001:db8:b${number}::/64` };
   const station = (name: string, host: number): Station => {
-    return { name, netns: `${PREFIX}${name}`, addresses: pairAt(prefix, host) };
+    const addresses = pairAt(prefix, host);
+    return { name, netns: `${PREFIX}${name}`, addresses, ...(mtu === undefined ? {} : { mtu }) };
   };
   return { left: station(left, 1), right: station(right, 2), prefix };
 }
@@ -194,16 +183,6 @@ function planKernelPod({ name }: Station, index: number): KernelPod {
   const net = `10.244.${index + 1}`;
   const netns = `${PREFIX}pod-${name}${index === 0 ? '' : `-${index + 1}`}`;
   return { netns, address: `${net}.10`, gateway: `${net}.1`, device: `pod${index}` };
-}
-
-function planBarePath(name: BarePath['name'], [left, right]: readonly [string, string]): BarePath {
-  const end = (node: string, number: number): BareEnd => ({
-    netns: `${PREFIX}pod-${name}-${number}`,
-    address: `10.244.1.${number}`,
-    node: `${PREFIX}${node}`,
-    device: `${name}-${number}`,
-  });
-  return { name, ends: [end(left, 1), end(right, 2)] };
 }
 
 function pairAt(cidrs: CidrPair, offset: number): AddressPair {

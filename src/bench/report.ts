@@ -8,7 +8,7 @@ export type Benchmark = (typeof BENCHMARKS)[number];
 /** A change that readers of older files could not read makes this another one. */
 export const REPORT_VERSION = 'isthmus.dev/v1';
 
-const UNITS = ['ratio', 'ms', 'us', 'ns', 'MB', 'bytes', '%', 'count'] as const;
+const UNITS = ['ratio', 'Gb/s', 'ms', 'us', 'ns', 'MB', 'bytes', '%', 'count'] as const;
 export type Unit = (typeof UNITS)[number];
 
 const rounds = z.int().min(1);
@@ -53,7 +53,7 @@ const timeSchema = z
   .strictObject({
     path: z.string(),
     title: z.string().exactOptional(),
-    test: z.enum(['rr', 'crr', 'udp_rr']),
+    test: z.enum(['rr', 'crr', 'udp_rr', 'udp_first']),
     size: size.exactOptional(),
     /** Microseconds: the spread of a run's figure over the rounds. A mean shows stalls that a p50 hides. */
     mean: spread,
@@ -67,6 +67,9 @@ const timeSchema = z
     errors: z.int().min(0),
     retransmits: z.int().min(0),
     synRetransmits: z.int().min(0),
+    /** What the server's kernel sent again, and segments with RST that either end sent; of older files not known. */
+    serverRetransmits: z.int().min(0).exactOptional(),
+    resets: z.int().min(0).exactOptional(),
     /** Runs in which a transaction failed or a SYN was sent again. */
     troubled: z.int().min(0),
   })

@@ -1,162 +1,76 @@
 // From samples to results: medians of ratios that are paired round by round, and what they were to reach. Pure.
-
-import { TESTS } from './clients.js';
-import type { Comparison, Section } from './goals.js';
-import {
-  COMPARISONS,
-  MEMORY_GOAL,
-  PACKET_COMPARISONS,
-  PROGRAM_GOALS,
-  SELF_CHECK,
-  STREAM_COMPARISONS,
-} from './goals.js';
-import type { Result } from './report.js';
+import type { Test } from './clients.js';
+import { type Comparison, comparisonsOf, MEMORY_GOAL, PROGRAM_GOALS, SELF_CHECK, type Section } from './goals.js';
+import { atMost, isItself, pairedRatios, ratioOf, saidOf, type Timed } from './ratios.js';
+import { comparePackets, listPacketTimes } from './results-packets.js';
+import { compareStreams, listStreams, streamTimes } from './results-streams.js';
 import type { PathResult, Samples } from './samples.js';
-import type { Spread } from './statistics.js';
-import { notchOf, summarize } from './statistics.js';
+import { summarize } from './statistics.js';
 
-/** A self-check is good this near to 1, whatever its rounds say. */
-const SELF_CHECK_TOLERANCE = 0.01;
+/** What the bare pair is compared with itself in. */
+export const SELF_CHECKED: readonly Test[] = ['rr', 'crr', 'udp_first'];
 
 /** Every result of the sections, self-checks first. */
 export function judge(samples: Samples, sections: readonly Section[]): PathResult[] {
-  const wanted = COMPARISONS.filter(({ section }) => sections.includes(section));
+  const { latency, streams, packets } = comparisonsOf(sections);
   const results = [
-    ...(wanted.length > 0 ? TESTS.map((test) => selfCheck(samples, test)) : []),
-    ...wanted.map((comparison) => compareLatency(samples, comparison)),
+    ...selfChecks(samples, sections),
+    ...latency.map((comparison) => compareLatency(samples, comparison)),
+    ...streams.map((comparison) => compareStreams(samples, comparison)),
+    ...listStreams(samples),
+    ...packets.map((one) => comparePackets(samples, one)),
+    ...listPacketTimes(samples),
   ];
-  if (sections.includes('stream')) results.push(...STREAM_COMPARISONS.map((one) => compareStreams(samples, one)));
-  if (sections.includes('packets')) {
-    results.push(...PACKET_COMPARISONS.map((one) => comparePackets(samples, one)), ...listPacketTimes(samples));
-  }
   if (sections.includes('programs')) results.push(...samples.programs.flatMap(judgeProgram));
   if (sections.includes('memory')) results.push(judgeMemory(samples));
-  return results;
+  return bySection(results, sections);
 }
 
-/** What a peer needed in a round. */
-export interface Timed {
-  readonly peer: string;
-  readonly round: number;
-  readonly time: number;
+/** Those of the sections in their order, self-checks first; within a section as they are. */
+function bySection(results: readonly PathResult[], sections: readonly Section[]): PathResult[] {
+  return (['self-check', ...sections] as const).flatMap((name) => results.filter(({ section }) => section === name));
 }
 
-/** The reference's time divided by the subject's, in every round that has both. */
-export function pairedRatios(
-  times: readonly Timed[],
-  { subject, reference }: { readonly subject: string; readonly reference: string },
-): number[] {
-  const subjects = new Map(times.filter(({ peer }) => peer === subject).map(({ round, time }) => [round, time]));
-  return times
-    .filter(({ peer }) => peer === reference)
-    .map(({ round, time }) => time / (subjects.get(round) ?? Number.NaN))
-    .filter(Number.isFinite);
+/** Each kind of a run that the sections need. */
+function selfChecks(samples: Samples, sections: readonly Section[]): PathResult[] {
+  const { latency, streams } = comparisonsOf(sections);
+  const tests = SELF_CHECKED.filter((test) => latency.some((one) => one.test === test));
+  return [
+    ...tests.map((test) => selfCheck(test, pairedRatios(latencyTimes(samples, { test }), SELF_CHECK))),
+    ...(streams.some(({ flows }) => flows === 1)
+      ? [selfCheck('stream', pairedRatios(streamTimes(samples, 1), SELF_CHECK))]
+      : []),
+  ];
 }
 
-function latencyTimes({ latency }: Samples, test: Comparison['test']): Timed[] {
-  return latency.filter((sample) => sample.test === test).map(({ peer, round, p50 }) => ({ peer, round, time: p50 }));
+type Workload = Pick<Comparison, 'test' | 'flows'>;
+
+function runsOf({ latency }: Samples, { test, flows }: Workload): Samples['latency'] {
+  return latency.filter((sample) => sample.test === test && sample.flows === flows);
 }
 
-function selfCheck(samples: Samples, test: Comparison['test']): PathResult {
-  const spread = summarize(pairedRatios(latencyTimes(samples, test), SELF_CHECK));
+/** Of many connections it is the time of a transaction, all of them together. */
+function latencyTimes(samples: Samples, workload: Workload): Timed[] {
+  return runsOf(samples, workload).map(({ peer, round, p50, perSecond, flows }) => {
+    return { peer, round, time: flows === undefined || Number.isNaN(p50) ? p50 : 1e6 / perSecond };
+  });
+}
+
+function selfCheck(what: string, ratios: readonly number[]): PathResult {
+  const spread = summarize(ratios);
   const compared = { path: SELF_CHECK.subject, peer: SELF_CHECK.reference };
-  const base = {
-    ...compared,
-    section: 'self-check',
-    name: 'one pair / the same again',
-    what: test,
-    unit: 'ratio',
-  } as const;
+  const base = { ...compared, section: 'self-check', name: 'one pair / the same again', what, unit: 'ratio' } as const;
   if (!spread) return { ...base, note: 'the bare veth pair could not be measured' };
   return { ...base, spread, goal: { kind: 'one', value: 1 }, met: isItself(spread) };
 }
 
-/** Whether what was compared with itself differs from 1 by no more than its rounds explain. */
-export function isItself(spread: Spread): boolean {
-  const { low, high, median } = spread;
-  return (low <= 1 && high >= 1) || Math.abs(median - 1) <= Math.max(notchOf(spread), SELF_CHECK_TOLERANCE);
-}
-
 function compareLatency(samples: Samples, comparison: Comparison): PathResult {
-  const ratios = pairedRatios(latencyTimes(samples, comparison.test), comparison);
-  const reasons = [comparison.subject, comparison.reference].flatMap((peer) =>
-    failureOf(samples, peer, comparison.test),
-  );
-  return ratio({ ...comparison, what: comparison.test, ratios, reasons });
-}
-
-function failureOf({ latency }: Samples, peer: string, test: Comparison['test']): string[] {
-  const runs = latency.filter((sample) => sample.peer === peer && sample.test === test);
-  if (runs.length === 0) return [`${peer} is missing`];
-  return runs.every(({ p50 }) => Number.isNaN(p50)) ? [`${peer}: ${runs[0]?.error ?? 'no transaction'}`] : [];
-}
-
-function compareStreams({ streams }: Samples, comparison: (typeof STREAM_COMPARISONS)[number]): PathResult {
-  const times = streams.map(({ peer, round, gigabitsPerSecond }) => ({ peer, round, time: 1 / gigabitsPerSecond }));
-  const both = [comparison.subject, comparison.reference].map((name) => streams.filter(({ peer }) => peer === name));
-  const reasons = both.flatMap((runs, index) => {
-    const name = index === 0 ? comparison.subject : comparison.reference;
-    if (runs.length === 0) return [`${name} is missing`];
-    return runs.every(({ gigabitsPerSecond }) => Number.isNaN(gigabitsPerSecond)) ? [`${name}: ${runs[0]?.error}`] : [];
-  });
-  const result = ratio({
-    ...comparison,
-    section: 'stream',
-    what: 'stream',
-    ratios: pairedRatios(times, comparison),
-    reasons,
-  });
-  const speeds = both.map(
-    (runs) => summarize(runs.map(({ gigabitsPerSecond }) => gigabitsPerSecond).filter(Number.isFinite))?.median,
-  );
-  const note = `${speeds.map((speed) => speed?.toFixed(1)).join(' / ')} Gb/s`;
-  return result.spread === undefined ? result : { ...result, note };
-}
-
-function comparePackets({ packets }: Samples, comparison: (typeof PACKET_COMPARISONS)[number]): PathResult {
-  const times = packets.map(({ peer, round, nanoseconds }) => ({ peer, round, time: nanoseconds }));
-  const absent = [comparison.subject, comparison.reference].filter(
-    (name) => !packets.some(({ peer }) => peer === name),
-  );
-  const reasons = absent.map((name) => `${name} is missing`);
-  return ratio({ ...comparison, section: 'packets', what: '1 flow', ratios: pairedRatios(times, comparison), reasons });
-}
-
-/** On a saturated CPU, so that it is the CPU's time too. */
-function listPacketTimes({ packets }: Samples): PathResult[] {
-  return [...new Set(packets.map(({ peer }) => peer))].sort().flatMap((path): PathResult[] => {
-    const runs = packets.filter(({ peer }) => peer === path);
-    const spread = summarize(runs.map(({ nanoseconds }) => nanoseconds).filter(Number.isFinite));
-    const lost = Math.max(...runs.map((run) => run.lost));
-    const note = lost === 0 ? {} : { note: `up to ${(lost * 100).toFixed(2)} % of a run's packets were lost` };
-    const name = `  ${path}, sender and sink included`;
-    return spread ? [{ section: 'packets', name, what: '1 flow', unit: 'ns', path, spread, ...note }] : [];
-  });
-}
-
-interface RatioOptions extends Omit<Comparison, 'test'> {
-  readonly what: string;
-  readonly ratios: readonly number[];
-  /** Why there is none. */
-  readonly reasons: readonly string[];
-}
-
-function ratio({ section, subject, reference, what, goal, ratios, reasons }: RatioOptions): PathResult {
-  const compared = { path: subject, peer: reference };
-  const base = { section, name: `${subject} / ${reference}`, what, unit: 'ratio', ...compared } as const;
-  const spread = summarize(ratios);
-  if (!spread) return { ...base, note: reasons.join('; ') || 'no round has both' };
-  return { ...base, spread, ...atLeast(spread, goal) };
-}
-
-/** A goal and whether the median reaches it. */
-export function atLeast({ median }: Spread, value: number | undefined): Pick<Result, 'goal' | 'met'> {
-  return value === undefined ? {} : { goal: { kind: 'at-least', value }, met: median >= value };
-}
-
-/** A goal and whether the median stays below it. */
-export function atMost({ median }: Spread, value: number | undefined): Pick<Result, 'goal' | 'met'> {
-  return value === undefined ? {} : { goal: { kind: 'at-most', value }, met: median <= value };
+  const { test, flows } = comparison;
+  const runs = runsOf(samples, comparison);
+  const what = flows === undefined ? test : `${test}, ${flows} connections`;
+  const ratios = pairedRatios(latencyTimes(samples, comparison), comparison);
+  const failed = runs.filter(({ p50 }) => Number.isNaN(p50));
+  return ratioOf({ ...comparison, what, ratios, ...saidOf(comparison, { runs, failed }) });
 }
 
 function judgeProgram({ name, net }: Samples['programs'][number]): PathResult[] {

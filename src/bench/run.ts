@@ -2,22 +2,21 @@
 import { availableParallelism } from 'node:os';
 import type { Bed } from './bed.js';
 import { buildBed } from './bed.js';
-import { ALL_TESTS, TESTS, type Test } from './clients.js';
+import { planBench } from './bench-plan.js';
 import { measureCost } from './cost.js';
-import type { Section } from './goals.js';
-import { COMPARISONS, SECTIONS, SELF_CHECK, STREAM_COMPARISONS } from './goals.js';
-import { type LatencyRun, measureLatency, timesOf } from './latency.js';
+import { type Comparison, comparisonsOf, LONG_SECTIONS, SECTIONS, SELF_CHECK, type Section } from './goals.js';
+import { measureLatency, timesOf } from './latency.js';
 import { measureMemory } from './memory.js';
 import { ownBench } from './owned.js';
 import { listPaths } from './paths.js';
-import type { Peer, PeerName } from './peers.js';
-import { planBench } from './plan.js';
+import type { Peer } from './peers.js';
+import { allNamespaces, allStations, type BenchPlan } from './plan.js';
 import type { BenchReport } from './report.js';
-import { judge } from './results.js';
+import { judge, SELF_CHECKED } from './results.js';
 import type { Samples } from './samples.js';
 import { begin, chooseSections, head, measureSections } from './sections.js';
-import { measureStreams } from './stream.js';
-import { measureThroughput } from './throughput.js';
+import { measureStreams } from './streams.js';
+import { measureThroughput, PACKET_KINDS } from './throughput.js';
 import { listVersions } from './versions.js';
 
 export interface BenchOptions {
@@ -29,23 +28,35 @@ export interface BenchOptions {
   readonly narrate: (line: string) => void;
 }
 
-const QUICK = { rounds: 7, runSeconds: 0.4, packets: 200_000, batches: 15 };
-const THOROUGH = { rounds: 21, runSeconds: 0.6, packets: 500_000, batches: 41 };
+const QUICK = { rounds: 7, runSeconds: 0.4, packets: { '1 flow': 200_000, 'new flows': 100_000 }, batches: 15 };
+const THOROUGH = { rounds: 21, runSeconds: 0.6, packets: { '1 flow': 500_000, 'new flows': 200_000 }, batches: 41 };
 
 type Effort = typeof QUICK;
 
 /** Throws TestbedError when nothing could be measured, InterruptedError after a signal; all is removed then. */
 export function runBench(options: BenchOptions): Promise<BenchReport> {
-  return ownBench(planBench(), (signal) => work(options, signal));
+  const sections = chooseParts(options);
+  const plan = planBench({ jumbo: sections.includes('stream') });
+  return ownBench(plan, (signal) => work(plan, { ...options, sections }, signal));
 }
 
-async function work(options: BenchOptions, signal: AbortSignal): Promise<BenchReport> {
+/** What was asked for; otherwise all, but for what makes a quick run a long one. */
+function chooseParts({ quick, only }: Pick<BenchOptions, 'quick' | 'only'>): readonly Section[] {
+  const usual = quick ? SECTIONS.filter((section) => !LONG_SECTIONS.includes(section)) : SECTIONS;
+  return chooseSections(only.length > 0 ? SECTIONS : usual, only);
+}
+
+interface WorkOptions extends BenchOptions {
+  readonly sections: readonly Section[];
+}
+
+async function work(plan: BenchPlan, options: WorkOptions, signal: AbortSignal): Promise<BenchReport> {
   const begun = begin(availableParallelism() - 1);
-  const effort = { ...(options.quick ? QUICK : THOROUGH), ...(options.rounds ? { rounds: options.rounds } : {}) };
-  const sections = chooseSections(SECTIONS, options.only);
-  options.narrate('building: 4 agents, 13 pods, 16 nodes and hosts');
-  const bed = await buildBed(begun.machine.cpu, signal);
-  const measuring = { bed, effort, sections, signal, narrate: options.narrate };
+  const { quick, sections, narrate } = options;
+  const effort = { ...(quick ? QUICK : THOROUGH), ...(options.rounds ? { rounds: options.rounds } : {}) };
+  narrate(`building: ${describePlan(plan)}`);
+  const bed = await buildBed(plan, begun.machine.cpu, signal);
+  const measuring = { bed, effort, sections, signal, narrate };
   const { samples, missing } = await measureSections({
     ...measuring,
     sections: partsOf(sections),
@@ -55,14 +66,19 @@ async function work(options: BenchOptions, signal: AbortSignal): Promise<BenchRe
   });
   return {
     ...head('paths', begun),
-    settings: { quick: options.quick, rounds: effort.rounds, runSeconds: effort.runSeconds, sections },
-    versions: await listVersions(bed.masquerade === undefined ? {} : { masquerade: bed.masquerade }),
+    settings: { quick, rounds: effort.rounds, runSeconds: effort.runSeconds, sections },
+    versions: await listVersions(bed.versions),
     missing,
-    notes: [],
+    notes: options.only.length > 0 || !quick ? [] : [`--quick leaves out ${LONG_SECTIONS.join(', ')}`],
     results: judge(samples, sections),
     times: timesOf(samples.latency, bed.peers),
     samples,
   };
+}
+
+function describePlan(plan: BenchPlan): string {
+  const pods = allNamespaces(plan).length - allStations(plan).length;
+  return `${plan.nodes.length} agents, ${pods} pods, ${allStations(plan).length} nodes and hosts`;
 }
 
 interface Measuring {
@@ -79,10 +95,9 @@ const EMPTY: Samples = { latency: [], streams: [], packets: [], programs: [], me
 
 /** What is measured for the sections: one run of `latency` serves all that compare its times. */
 function partsOf(sections: readonly Section[]): Part[] {
-  const compared = COMPARISONS.some(({ section }) => sections.includes(section));
-  const others = (['packets', 'programs', 'memory'] as const).filter((part) => sections.includes(part));
-  const streams = sections.includes('stream') ? (['streams'] as const) : [];
-  return [...(compared ? (['latency'] as const) : []), ...streams, ...others];
+  const compared = comparisonsOf(sections);
+  const pairs = (['latency', 'streams', 'packets'] as const).filter((part) => compared[part].length > 0);
+  return [...pairs, ...(['programs', 'memory'] as const).filter((part) => sections.includes(part))];
 }
 
 async function measurePart(part: Part, measuring: Measuring): Promise<Partial<Samples>> {
@@ -96,30 +111,56 @@ async function measurePart(part: Part, measuring: Measuring): Promise<Partial<Sa
   return { [part]: await measures[part]() };
 }
 
-function latency({ bed, effort, sections, signal, narrate }: Measuring): Promise<Samples['latency'][number][]> {
-  const onRound = (round: number): void => narrate(`latency, round ${round} of ${effort.rounds}`);
+function latency(measuring: Measuring): Promise<Samples['latency'][number][]> {
+  const { bed, sections } = measuring;
+  const compared = comparisonsOf(sections).latency;
+  const checks = SELF_CHECKED.filter((test) => compared.some((one) => one.test === test));
+  const wanted = [...compared, ...checks.map((test) => ({ ...SELF_CHECK, test }))];
+  const runs = runsOf(bed.peers, wanted, ({ test, flows }: Pick<Comparison, 'test' | 'flows'>) => {
+    return { test, ...(flows === undefined ? {} : { flows }) };
+  });
+  return measureLatency({ ...commonOf('latency', measuring), plan: bed.plan, runs });
+}
+
+function streams(measuring: Measuring): Promise<Samples['streams'][number][]> {
+  const { bed, sections } = measuring;
+  const compared = comparisonsOf(sections).streams;
+  const checked = compared.some(({ flows }) => flows === 1);
+  const wanted = [...compared, ...(checked ? [{ ...SELF_CHECK, flows: 1 }] : [])];
+  const runs = runsOf(bed.peers, wanted, ({ flows }) => ({ flows }));
+  return measureStreams({ ...commonOf('streams', measuring), runs });
+}
+
+type Pair = Pick<Comparison, 'subject' | 'reference'> | typeof SELF_CHECK;
+
+/** Each peer once with each workload that it is compared in. */
+function runsOf<P extends Pair, W extends object>(
+  peers: readonly Peer[],
+  pairs: readonly P[],
+  workloadOf: (pair: P) => W,
+): (W & { readonly peer: Peer })[] {
+  const runs = new Map<string, W & { readonly peer: Peer }>();
+  for (const pair of pairs) {
+    const workload = workloadOf(pair);
+    for (const peer of peers.filter(({ name }) => name === pair.subject || name === pair.reference))
+      runs.set(`${peer.name} ${JSON.stringify(workload)}`, { ...workload, peer });
+  }
+  return [...runs.values()];
+}
+
+/** What every part that has rounds needs. */
+function commonOf(part: Part, { bed, effort, signal, narrate }: Measuring) {
   const { rounds, runSeconds: seconds } = effort;
-  return measureLatency({ runs: comparedRuns(bed.peers, sections), rounds, seconds, cpu: bed.cpu, signal, onRound });
+  const onRound = (round: number): void => narrate(`${part}, round ${round} of ${rounds}`);
+  return { rounds, seconds, cpu: bed.cpu, servers: bed.servers, signal, onRound };
 }
 
-/** What the sections compare, and the pair that is measured twice. */
-function comparedRuns(peers: readonly Peer[], sections: readonly Section[]): LatencyRun[] {
-  const compared = COMPARISONS.filter(({ section }) => sections.includes(section));
-  const wanted = [...compared, ...TESTS.map((test) => ({ ...SELF_CHECK, test }))];
-  const isWanted = (name: PeerName, test: Test): boolean =>
-    wanted.some((one) => one.test === test && (one.subject === name || one.reference === name));
-  return ALL_TESTS.flatMap((test) => peers.filter(({ name }) => isWanted(name, test)).map((peer) => ({ peer, test })));
-}
-
-function streams({ bed, effort, signal }: Measuring): Promise<Samples['streams'][number][]> {
-  const wanted = new Set(STREAM_COMPARISONS.flatMap(({ subject, reference }) => [subject, reference]));
-  const peers = bed.peers.filter(({ name }) => wanted.has(name));
-  return measureStreams({ peers, rounds: effort.rounds, seconds: effort.runSeconds, cpu: bed.cpu, signal });
-}
-
-async function packets({ bed, effort, signal }: Measuring): Promise<Samples['packets'][number][]> {
+async function packets({ bed, effort, sections, signal }: Measuring): Promise<Samples['packets'][number][]> {
   const paths = await listPaths(bed);
-  return measureThroughput({ paths, rounds: effort.rounds, packets: effort.packets, cpu: bed.cpu, signal });
+  const compared = comparisonsOf(sections).packets;
+  const kinds = PACKET_KINDS.filter((kind) => compared.some((one) => one.kind === kind));
+  const { rounds, packets } = effort;
+  return measureThroughput({ plan: bed.plan, paths, kinds, rounds, packets, cpu: bed.cpu, signal });
 }
 
 function programs({ bed, effort, signal }: Measuring): Promise<Samples['programs'][number][]> {

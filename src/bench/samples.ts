@@ -4,7 +4,7 @@ import type { LatencySample } from './latency.js';
 import type { MemorySample } from './memory.js';
 import type { CostAnswer } from './program-cost.js';
 import type { Result } from './report.js';
-import type { StreamSample } from './stream.js';
+import type { StreamSample } from './streams.js';
 import type { ThroughputSample } from './throughput.js';
 
 export type PathResult = Result<Section | 'self-check'>;

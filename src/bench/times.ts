@@ -27,6 +27,22 @@ export function summarizeRuns(about: TimedPath, runs: readonly ClientOutcome[]):
     errors: total(({ errors }) => errors),
     retransmits: total(({ retransmits }) => retransmits),
     synRetransmits: total(({ synRetransmits }) => synRetransmits),
+    ...(runs.every(({ server }) => server === undefined)
+      ? {}
+      : {
+          serverRetransmits: total(({ server }) => server?.retransmits ?? 0),
+          resets: total(({ resetsSent, server }) => resetsSent + (server?.resetsSent ?? 0)),
+        }),
     troubled: runs.filter(({ errors, synRetransmits }) => errors + synRetransmits > 0).length,
   };
+}
+
+/** What both ends sent again. */
+export function sentAgain({ retransmits, serverRetransmits = 0 }: PathTime): string {
+  return String(retransmits + serverRetransmits);
+}
+
+/** Segments with RST of both ends; a dash where nobody looked. */
+export function resetsOf({ resets }: PathTime): string {
+  return resets === undefined ? '-' : String(resets);
 }

@@ -3,7 +3,7 @@ import { FAMILIES } from '../model/address.js';
 import { batch, setSysctls } from '../testbed/namespaces.js';
 import { UPLINK } from '../testbed/node.js';
 import { enlargePackets } from './offloads.js';
-import type { BenchPlan, KernelNode, KernelPod, Station, Wire } from './plan.js';
+import type { BenchPlan, BridgeNode, KernelNode, KernelPod, Station, Wire } from './plan.js';
 import { allNamespaces } from './plan.js';
 
 /** What would make rounds differ: duplicate address detection. */
@@ -28,6 +28,7 @@ export async function buildTopology(plan: BenchPlan): Promise<void> {
   }
   // Nodes of ours get it from their agents; the pair without nodes is what a node's own traffic would be.
   for (const node of plan.kernelNodes) await buildKernelNode(node);
+  for (const node of plan.bridges) await routeBridge(node);
 }
 
 function wireLine({ left, right }: Wire): string {
@@ -37,28 +38,42 @@ function wireLine({ left, right }: Wire): string {
 function stationLines(station: Station, peer: Station, { prefix }: Wire): string[] {
   return [
     ...FAMILIES.map((family) => `addr add ${withLength(station.addresses[family], prefix[family])} dev ${UPLINK}`),
-    `link set ${UPLINK} up`,
+    `link set ${UPLINK} ${mtuOf(station)}up`,
     ...FAMILIES.map((family) => `route add default via ${peer.addresses[family]} dev ${UPLINK}`),
   ];
+}
+
+function mtuOf({ mtu }: Pick<Station, 'mtu'>): string {
+  return mtu === undefined ? '' : `mtu ${mtu} `;
+}
+
+/** What a cluster's routes are; to forward is what the plugins switch on. */
+async function routeBridge({ netns, routes }: BridgeNode): Promise<void> {
+  if (routes.length > 0)
+    await batch(
+      netns,
+      routes.map(({ subnet, via }) => `route add ${subnet} via ${via} dev ${UPLINK}`),
+    );
 }
 
 function withLength(address: string, prefix: string): string {
   return `${address}/${prefix.split('/')[1]}${address.includes(':') ? ' nodad' : ''}`;
 }
 
-async function buildKernelNode({ netns, pods }: KernelNode): Promise<void> {
-  await setSysctls(netns, FORWARDING);
-  for (const pod of pods) await buildKernelPod(netns, pod);
+async function buildKernelNode(node: KernelNode): Promise<void> {
+  await setSysctls(node.netns, FORWARDING);
+  for (const pod of node.pods) await buildKernelPod(node, pod);
 }
 
-async function buildKernelPod(netns: string, pod: KernelPod): Promise<void> {
+async function buildKernelPod(node: KernelNode, pod: KernelPod): Promise<void> {
+  const up = `${mtuOf(node)}up`;
   await batch(undefined, [
-    `link add name ${pod.device} netns ${netns} type veth peer name ${UPLINK} netns ${pod.netns}`,
+    `link add name ${pod.device} netns ${node.netns} type veth peer name ${UPLINK} netns ${pod.netns}`,
   ]);
-  await batch(netns, [`addr add ${pod.gateway}/24 dev ${pod.device}`, `link set ${pod.device} up`]);
+  await batch(node.netns, [`addr add ${pod.gateway}/24 dev ${pod.device}`, `link set ${pod.device} ${up}`]);
   await batch(pod.netns, [
     `addr add ${pod.address}/24 dev ${UPLINK}`,
-    `link set ${UPLINK} up`,
+    `link set ${UPLINK} ${up}`,
     `route add default via ${pod.gateway} dev ${UPLINK}`,
   ]);
 }

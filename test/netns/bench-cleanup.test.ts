@@ -4,11 +4,12 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, expect, test } from 'vitest';
+import { planBench } from '../../src/bench/bench-plan.js';
 import { planCniBench } from '../../src/bench/cni/plan.js';
 import type { CniSamples } from '../../src/bench/cni/samples.js';
 import { planNatBench } from '../../src/bench/nat/plan.js';
 import type { NatSamples } from '../../src/bench/nat/samples.js';
-import { allNamespaces, BENCH_DIR, planBench } from '../../src/bench/plan.js';
+import { allNamespaces, BENCH_DIR } from '../../src/bench/plan.js';
 import { readRecord } from '../../src/bench/record.js';
 import { parseReport } from '../../src/bench/report-file.js';
 import type { Samples } from '../../src/bench/samples.js';
@@ -172,6 +173,27 @@ test('one round of one section has ratios, samples and a self-check in both file
   expect(report.results.every(({ spread }) => spread !== undefined)).toBe(true);
   expect(report.samples.latency).toHaveLength(10);
   expect(report.samples.latency.every(({ p50, p999, errors }) => p50 > 1 && p999 >= p50 && errors === 0)).toBe(true);
+  expect(remains()).toEqual([]);
+});
+
+test('pods behind a bridge, first packets, streams of both MTUs and new flows are measured; nothing is left', {
+  timeout: 90_000,
+}, async () => {
+  const flags = ['--rounds', '1', '--quick', '-o', 'json', '--only', 'bridge,first-packet,stream,new-flows'];
+  const { status, stdout, stderr } = await capture([process.execPath, ISTHMUS, 'bench', ...flags], { timeout: 80_000 });
+  expect([status, stderr]).toEqual([0, expect.stringContaining('measuring packets')]);
+  const { missing, samples, results } = readOutput<Samples>(stdout);
+  const others = ['bridge', 'masquerade'].filter((name) => missing.some((one) => one.name === name));
+  expect(missing.map(({ name }) => name)).toEqual(others);
+  const isHere = ({ name }: { readonly name: string }) => others.every((other) => !name.includes(other));
+  const measured = results.filter(isHere).map(({ name, what, spread }) => [name.trim(), what, spread !== undefined]);
+  expect(measured.filter(([, , found]) => !found)).toEqual([]);
+  const first = samples.latency.filter(({ test }) => test === 'udp_first');
+  expect(first.map(({ count, errors }) => [count, errors])).toEqual(first.map(() => [127, 0]));
+  expect(samples.streams.map(({ peer, server }) => [peer, server !== undefined])).toContainEqual(['island-9000', true]);
+  expect(samples.streams.every(({ gigabitsPerSecond, errors }) => gigabitsPerSecond > 0.1 && errors === 0)).toBe(true);
+  const opening = samples.packets.filter(({ kind }) => kind === 'new flows');
+  expect(opening.map(({ peer }) => peer)).toEqual(expect.arrayContaining(['flat', 'island', 'routed']));
   expect(remains()).toEqual([]);
 });
 

@@ -224,6 +224,41 @@ describe('the benchmark', () => {
     expect(report.bytes).toBeGreaterThan(1e6);
   });
 
+  test('many connections have a request each under way, and share a stream', async () => {
+    const flags = ['--seconds', '0.3', '--flows', '8', '--cc', 'cubic', '--cpu', '0'];
+    const requests = await probe('bench', 'rr', '127.0.0.1', PORT, ...flags);
+    expect(requests).toMatchObject({ ok: true, errors: 0, resetsSent: 0, connectionsReset: 0 });
+    expect(Number(requests.count) % 8).toBe(0);
+    // All of a turn are under way at once: together they take less than one after the other would.
+    expect(Number(requests.mean) * Number(requests.count)).toBeGreaterThan(Number(requests.seconds) * 1.5e6);
+    const stream = await probe('bench', 'stream', '127.0.0.1', PORT, ...flags);
+    expect(stream).toMatchObject({ ok: true, errors: 0 });
+    expect(stream.bytes).toBeGreaterThan(1e6);
+  });
+
+  test('the first packet of a flow is timed for each source port, one after the other', async () => {
+    const first = (...args: string[]) => probe('bench', 'udp_first', '127.0.0.1', PORT, '--seconds', '5', ...args);
+    const whole = await first('--source-port', '21000', '--count', '50');
+    expect(whole).toMatchObject({ ok: true, errors: 0, count: 50 });
+    const holder = await serve('--port', '22003', '--address', '127.0.0.1');
+    const from = ['--bind', '127.0.0.1', '--source-port', '22000'];
+    expect(await first(...from, '--count', '2')).toMatchObject({ ok: true, count: 2 });
+    expect(await first(...from, '--count', '5')).toMatchObject({ ok: false, errors: 1, count: 4, error: 'EADDRINUSE' });
+    await stop(holder);
+  });
+
+  test('what cannot be measured together is refused', async () => {
+    const tests = [
+      ['crr', '--flows', '2'],
+      ['rr', '--flows', '0'],
+      ['udp_first', '--count', '5'],
+    ];
+    for (const [name = '', ...flags] of tests) {
+      const child = spawn(PROBE, ['bench', name, '127.0.0.1', PORT, ...flags], { stdio: ['ignore', 'pipe', 'ignore'] });
+      expect(await output(child)).toEqual({ status: 2, text: '' });
+    }
+  });
+
   test('who closes first keeps the connection in TIME_WAIT', async () => {
     const waiting = (filter: string) =>
       Number(
@@ -247,7 +282,8 @@ describe('the benchmark', () => {
 
   test('a server that is away is an error and no measurement', async () => {
     const report = await probe('bench', 'crr', '127.0.0.1', '7001', '--seconds', '5');
-    expect(report).toMatchObject({ ok: false, error: 'ECONNREFUSED', count: 0, errors: 10 });
+    // Both ends are in this namespace.
+    expect(report).toMatchObject({ ok: false, error: 'ECONNREFUSED', count: 0, errors: 10, resetsSent: 10 });
     const never = await probe('bench', 'rr', '127.0.0.1', '7001', '--seconds', '5');
     expect(never).toMatchObject({ ok: false, error: 'ECONNREFUSED', count: 0, perSecond: 0 });
   });

@@ -59,6 +59,27 @@ test('what a path differs from itself is noise to every other', () => {
   expect(compareReports(both([1, 1]), both([1.2, 1.2])).differences[0]?.verdict).toBe('same');
 });
 
+test('a test that was checked is judged by its own check, and another one by all', () => {
+  const check = (what: string, value: number) => {
+    return aResult([value, value], { section: 'self-check', name: 'one pair / the same again', what });
+  };
+  const results = (ratio: number) => ['crr, 8 connections', 'udp_rr'].map((what) => aResult([ratio, ratio], { what }));
+  const before = aReport({ results: [...results(1), check('crr', 1), check('stream', 0.9)] });
+  const after = aReport({ results: [...results(0.95), check('crr', 1.01), check('stream', 1)] });
+  const compared = compareReports(before, after).differences.filter(({ section }) => section !== 'self-check');
+  expect(compared.map(({ what, verdict }) => [what, verdict])).toEqual([
+    ['crr, 8 connections', 'worse'],
+    ['udp_rr', 'same'],
+  ]);
+});
+
+test('gigabits a second are better when more, and say nothing of another machine', () => {
+  const rate = (value: number) => aResult([value, value], { unit: 'Gb/s', what: 'stream' });
+  expect(verdictOf(rate(40), rate(50))).toBe('better');
+  const { machine } = aReport();
+  expect(verdictOf(rate(40), rate(50), { machine: { ...machine, processor: 'Another CPU' } })).toBeUndefined();
+});
+
 test('flat is flatter when it is nearer to 1, from either side', () => {
   const one = { goal: { kind: 'one', value: 1 } } as const;
   expect(verdictOf(aResult([0.9, 0.9], one), aResult([1.02, 1.02], one))).toBe('better');

@@ -47,6 +47,8 @@ function connections(services: number, times: Partial<Record<ServicePeer, number
         errors: 0,
         retransmits: 0,
         synRetransmits: 0,
+        resetsSent: 0,
+        connectionsReset: 0,
       }),
     ),
   );

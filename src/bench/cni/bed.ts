@@ -1,11 +1,11 @@
 // Builds what the CNI plugins are measured on: our node with its agent, the other one, and pods without a network.
-import { existsSync, writeFileSync } from 'node:fs';
-import { capture } from '../../testbed/command.js';
+import { writeFileSync } from 'node:fs';
 import { CNI_PATH, CNI_PLUGIN } from '../../testbed/files.js';
 import { socketOf } from '../../testbed/node-agent.js';
 import { createHomes } from '../../testbed/node-home.js';
 import { startAgents } from '../bed.js';
 import { BENCH_DIR, type BenchPlan, type BenchPod } from '../plan.js';
+import { findReferencePlugins, pluginVersion } from '../reference-plugins.js';
 import type { Missing } from '../report.js';
 import { buildTopology } from '../topology.js';
 import { bridgeStation, planCniBench } from './plan.js';
@@ -33,8 +33,6 @@ export interface CniBed {
   readonly notes: readonly string[];
 }
 
-/** Of Debian's package containernetworking-plugins, and of most others. */
-const REFERENCE_DIRECTORIES = ['/usr/lib/cni', '/opt/cni/bin'];
 const REFERENCE_PLUGINS = ['bridge', 'host-local'];
 
 /** Throws TestbedError. */
@@ -50,7 +48,7 @@ export async function buildCniBed(signal: AbortSignal): Promise<CniBed> {
     pods: plan.pods,
     plugins: [...plan.nodes.map(describeOwn), ...('plugin' in reference ? [reference.plugin] : [])],
     missing: 'missing' in reference ? [{ name: 'bridge', reason: reference.missing }] : [],
-    versions: 'plugin' in reference ? { bridge: await versionOf(reference.plugin.program) } : {},
+    versions: 'plugin' in reference ? { bridge: await pluginVersion(reference.plugin.program) } : {},
     notes: ['bridge: bridge and host-local, both families, masqueraded; without portmap, a process more'],
   };
 }
@@ -66,12 +64,9 @@ function describeOwn(node: BenchPlan['nodes'][number]): CniPlugin {
 }
 
 function findReference(plan: BenchPlan): { readonly plugin: CniPlugin } | { readonly missing: string } {
-  const directory = REFERENCE_DIRECTORIES.find((path) =>
-    REFERENCE_PLUGINS.every((name) => existsSync(`${path}/${name}`)),
-  );
-  if (directory === undefined) {
-    return { missing: `no ${REFERENCE_PLUGINS.join(' and ')} in ${REFERENCE_DIRECTORIES.join(' or ')}` };
-  }
+  const found = findReferencePlugins(REFERENCE_PLUGINS);
+  if ('missing' in found) return found;
+  const { directory } = found;
   const ranges = ['10.245.1.0/24', 'fd00:10:245:1::/64'].map((subnet) => [{ subnet }]);
   const routes = ['0.0.0.0/0', '::/0'].map((dst) => ({ dst }));
   const ipam = { type: 'host-local', ranges, routes, dataDir: `${BENCH_DIR}/host-local` };
@@ -85,13 +80,6 @@ function findReference(plan: BenchPlan): { readonly plugin: CniPlugin } | { read
       netns: bridgeStation(plan).netns,
     },
   };
-}
-
-/** What a plugin says when it is asked for nothing; Debian's know no version of their own. */
-async function versionOf(program: string): Promise<string> {
-  const { stdout, stderr } = await capture([program], { env: {} });
-  const text = `${stderr}${stdout}`;
-  return /\bv[0-9]\S*/.exec(text)?.[0] ?? `speaks CNI ${/([\d.]+)\s*$/.exec(text)?.[1] ?? 'of an unknown version'}`;
 }
 
 function writeConfig(peer: CniPeer, config: object): string {

@@ -18,6 +18,7 @@ export function planCniBench(): BenchPlan {
     pods: Array.from({ length: POD_COUNTS.together }, (_, index) => planPod('cni', `p${index + 1}`)),
     kernelNodes: [],
     bare: [],
+    bridges: [],
     timeWaits: 0,
   };
 }

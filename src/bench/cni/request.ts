@@ -2,6 +2,7 @@
 import { capture } from '../../testbed/command.js';
 import { TestbedError } from '../../testbed/error.js';
 import { PROBE } from '../../testbed/files.js';
+import { pluginError } from '../reference-plugins.js';
 import { shuffle } from '../statistics.js';
 import type { CniBed, CniPeer, CniPlugin } from './bed.js';
 import { type CniSection, POD_COUNTS } from './goals.js';
@@ -63,15 +64,10 @@ async function send({ bed, section, plugin, command }: Request): Promise<number[
     return runs.map(({ nanoseconds }) => nanoseconds / 1e6);
   }
   const failed = runs.filter(({ ok }) => !ok).length;
-  throw new TestbedError(`${plugin.peer}: ${failed} of ${lines.length} ${command} failed: ${lastError(stderr)}`);
+  throw new TestbedError(`${plugin.peer}: ${failed} of ${lines.length} ${command} failed: ${pluginError(stderr)}`);
 }
 
 interface Run {
   readonly ok: boolean;
   readonly nanoseconds: number;
-}
-
-/** Errors are among results. */
-function lastError(text: string): string {
-  return /"msg": *"[^"]*"(, *"details": *"[^"]*")?/.exec(text.replace(/\n */g, ' '))?.[0] ?? text.slice(-500);
 }

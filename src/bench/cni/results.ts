@@ -1,5 +1,5 @@
 // From samples to results: the half and the slowest of a round's requests, and the others' time divided by ours. Pure.
-import { atMost, pairedRatios, type Timed } from '../results.js';
+import { atMost, pairedRatios, type Timed } from '../ratios.js';
 import { quantileOf, summarize } from '../statistics.js';
 import { CNI_GOALS, type CniSection, POD_COUNTS } from './goals.js';
 import type { CniCommand, CniSample } from './request.js';

@@ -1,11 +1,9 @@
 // Packets of many flows on one saturated CPU: established ones, and the first of new ones.
-import { capture } from '../../testbed/command.js';
+import { forgetFlows } from '../forget.js';
 import type { LoadOptions } from '../line.js';
 import { closeLine, type Line, loadFrames, openLine, type Passage, send } from '../line.js';
 import { shuffle } from '../statistics.js';
 import type { NatBed, NatPeer } from './bed.js';
-import { clearFlows } from './flow-table.js';
-import { nodeOf } from './plan.js';
 
 /** What a run sends: packets of so many established flows, or so many packets that each open one. */
 export const PACKET_KINDS = ['1 k flows', '50 k flows', 'new flows'] as const;
@@ -71,12 +69,12 @@ async function measureKind(
   options: NatPacketOptions,
 ): Promise<NatPacketSample[]> {
   const samples: NatPacketSample[] = [];
-  for (const { peer } of lines) await forget(peer, options.bed);
+  for (const { peer } of lines) await forgetFlows(options.bed.plan, peer);
   for (const { line } of lines) await loadFrames(line, LOADS[kind], warmUpOf(kind));
   for (let round = 1; round <= options.rounds; round++) {
     for (const { peer, line } of shuffle(lines)) {
       options.signal.throwIfAborted();
-      if (kind === 'new flows') await forget(peer, options.bed);
+      if (kind === 'new flows') await forgetFlows(options.bed.plan, peer);
       const packets = kind === 'new flows' ? options.newFlows : options.packets;
       samples.push({ peer, kind, round, ...(await send(line, kind, packets)) });
     }
@@ -87,12 +85,4 @@ async function measureKind(
 /** Every flow twice, so that all of them are known. */
 function warmUpOf(kind: PacketKind): number {
   return kind === 'new flows' ? 1000 : 2 * (LOADS[kind].choice?.flows ?? 1);
-}
-
-/** Empties the table of flows that a peer has. Without the tool for netfilter's, its flows go by their timeouts. */
-async function forget(peer: NatPeer, { plan }: NatBed): Promise<void> {
-  if (peer === 'island') clearFlows(nodeOf(plan, 'island'));
-  const masquerading = plan.kernelNodes.find(({ masquerade }) => masquerade);
-  if (peer === 'masquerade' && masquerading !== undefined)
-    await capture(['conntrack', '-F'], { netns: masquerading.netns }).catch(() => undefined);
 }

@@ -35,6 +35,7 @@ export function planNatBench(): BenchPlan {
     pods: [...podsOf('flat', PODS), ...podsOf('island', PODS), ...podsOf('wide', WIDE_PODS)],
     kernelNodes: [planKernelNode(station('masq'), { masquerade: true, pods: PODS })],
     bare: [],
+    bridges: [],
     // What a server that closes first remembers is what is measured; Linux' default on a machine with much memory.
     timeWaits: 262_144,
   };

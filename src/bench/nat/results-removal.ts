@@ -1,5 +1,5 @@
 // Results of the removal of dead flows. Pure.
-import { atMost } from '../results.js';
+import { atMost } from '../ratios.js';
 import { summarize } from '../statistics.js';
 import { NAT_GOALS } from './goals.js';
 import type { DelaySample, Disturbance, RemovalSamples, WalkSample } from './removal.js';

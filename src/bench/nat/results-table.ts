@@ -1,5 +1,5 @@
 // Results of what is not a comparison: how full a table can be, how ports are found, and what is remembered. Pure.
-import { atMost } from '../results.js';
+import { atMost } from '../ratios.js';
 import { summarize } from '../statistics.js';
 import { NAT_GOALS } from './goals.js';
 import type { HistorySample } from './history.js';

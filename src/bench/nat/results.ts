@@ -1,5 +1,5 @@
 // From samples to results: what is compared is paired round by round, and judged by its median. Pure.
-import { atLeast, atMost, pairedRatios, type Timed } from '../results.js';
+import { atLeast, atMost, pairedRatios, type Timed } from '../ratios.js';
 import { summarize } from '../statistics.js';
 import { NAT_GOALS, type NatSection } from './goals.js';
 import type { NatPacketSample, PacketKind } from './packets.js';

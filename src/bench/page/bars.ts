@@ -90,6 +90,7 @@ function barLayer(x: object): object {
 
 const UNIT_TITLES: Partial<Record<Unit, string>> = {
   ratio: 'times as fast; 1 is as fast as what it is compared with',
+  'Gb/s': 'gigabits a second',
   ns: 'nanoseconds',
   us: 'microseconds',
   ms: 'milliseconds',

@@ -36,10 +36,11 @@ interface Sizes extends Omit<Chart, 'spec'> {
 
 const RR = 'request and response on one connection (rr)';
 const CRR = 'connect, request, response, close (crr)';
+const FIRST = 'the first datagram of a flow and its answer (udp_first)';
 const PANELS: readonly Panel[] = [
-  { title: 'same node', paths: ['raw', 'bare-same', 'same-node'] },
-  { title: 'other node', paths: ['host-host', 'bare-cross', 'cross-node'] },
-  { title: 'to outside', paths: ['flat', 'island', 'routed', 'masquerade'] },
+  { title: 'same node', paths: ['raw', 'bare-same', 'same-node', 'bridge-same'] },
+  { title: 'other node', paths: ['host-host', 'bare-cross', 'cross-node', 'bridge-cross'] },
+  { title: 'to outside', paths: ['flat', 'island', 'routed', 'masquerade', 'bridge-out'] },
 ];
 
 const PLANS: Readonly<Record<Benchmark, readonly Plan[]>> = {
@@ -63,18 +64,47 @@ const PLANS: Readonly<Record<Benchmark, readonly Plan[]>> = {
       sections: ['island', 'masquerade'],
     }),
     bars({
+      id: 'bridge',
+      title: 'Against pods behind a bridge',
+      caption:
+        'Beside the CNI project’s bridge, host-local and portmap: one node, two nodes, and masqueraded to outside.',
+      unit: 'ratio',
+      sections: ['bridge'],
+    }),
+    bars({
+      id: 'first-packet',
+      title: 'The first packet of a flow, there and back',
+      caption: 'A datagram from a new port, and its answer: nobody on the way knows the flow yet.',
+      unit: 'ratio',
+      sections: ['first-packet'],
+    }),
+    bars({
+      id: 'parallel',
+      title: 'Many connections at once',
+      caption: 'Transactions, or bytes, a second of all connections together. They share one CPU.',
+      unit: 'ratio',
+      sections: ['parallel'],
+    }),
+    bars({
+      id: 'stream',
+      title: 'Bytes of a TCP stream',
+      caption: 'Ratios of bytes a second on one CPU; names that end in -9000 have that MTU.',
+      unit: 'ratio',
+      sections: ['stream'],
+    }),
+    bars({
+      id: 'stream-rates',
+      title: 'Bytes of a TCP stream, by path',
+      caption: 'Payload that the server’s kernel acknowledged, sender and receiver on one CPU. More is better.',
+      unit: 'Gb/s',
+      sections: ['stream'],
+    }),
+    bars({
       id: 'ipv6',
       title: 'By IPv6',
       caption: 'The same against its own limit, island against flat, and IPv6 against IPv4.',
       unit: 'ratio',
       sections: ['ipv6'],
-    }),
-    bars({
-      id: 'stream',
-      title: 'Bytes a second on one CPU',
-      caption: 'One TCP connection; the node of same-node and cross-node has BIG TCP, the bare veth pair has not.',
-      unit: 'ratio',
-      sections: ['stream'],
     }),
     bars({
       id: 'packets',
@@ -91,6 +121,13 @@ const PLANS: Readonly<Record<Benchmark, readonly Plan[]>> = {
       sections: ['packets'],
     }),
     bars({
+      id: 'new-flows',
+      title: 'Packets a second that each open a flow',
+      caption: 'TCP SYNs on one CPU, sender and sink included; tables are empty at the beginning of a run.',
+      unit: 'ratio',
+      sections: ['new-flows'],
+    }),
+    bars({
       id: 'programs',
       title: 'What the programs take',
       caption: 'A packet of an established flow above an empty program, run in place. Less is better.',
@@ -99,6 +136,7 @@ const PLANS: Readonly<Record<Benchmark, readonly Plan[]>> = {
     }),
     percentiles('rr', RR),
     percentiles('crr', CRR),
+    percentiles('udp_first', FIRST),
   ],
   nat: [
     bars({

@@ -1,6 +1,7 @@
 // Reports as a page of the documentation: the machine, goals beside figures, charts as files beside it.
 import { formatGoal, formatMedian, formatQuartiles } from '../figure.js';
 import type { AnyResult, BenchReport, PathTime } from '../report.js';
+import { resetsOf, sentAgain } from '../times.js';
 import { METHOD, TITLES } from './html.js';
 import { reasonOf } from './reasons.js';
 
@@ -82,14 +83,18 @@ function resultsTable(results: readonly AnyResult[]): string {
 }
 
 function timesTable(times: readonly PathTime[]): string {
-  const cells = times.map(({ path, title, test, size, retransmits, errors, ...time }) => [
+  const titles = ['Path', 'Test', 'p50', 'p90', 'p99', 'p99.9', 'Mean', 'Sent again', 'Resets', 'Failed'];
+  return table(titles, times.map(timeCells));
+}
+
+function timeCells(time: PathTime): string[] {
+  const { path, title, test, size, errors } = time;
+  return [
     title === undefined ? path : `${path}: ${title}`,
     size === undefined ? test : `${test}, ${size.count} ${size.of}`,
     ...[time.p50, time.p90, time.p99, time.p999, time.mean].map(({ median }) => median.toFixed(2)),
-    String(retransmits),
-    String(errors),
-  ]);
-  return table(['Path', 'Test', 'p50', 'p90', 'p99', 'p99.9', 'Mean', 'Sent again', 'Failed'], cells);
+    ...[sentAgain(time), resetsOf(time), String(errors)],
+  ];
 }
 
 function table(titles: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -1,6 +1,7 @@
 // A report's tables in HTML: the goals that were missed, every result, every time, and where it was measured.
 import { formatGoal, formatMedian, formatQuartiles } from '../figure.js';
 import type { AnyResult, BenchReport, PathTime } from '../report.js';
+import { resetsOf, sentAgain } from '../times.js';
 import { escapeHtml } from './escape.js';
 
 /** Cells of a column are texts or figures. */
@@ -26,6 +27,7 @@ const TIME_COLUMNS: readonly Column[] = [
   { title: 'Test' },
   ...['p50', 'p90', 'p99', 'p99.9', 'Mean'].map((title) => ({ title, figure: true }) as const),
   { title: 'Sent again', figure: true },
+  { title: 'Resets', figure: true },
   { title: 'Failed', figure: true },
 ];
 
@@ -62,11 +64,12 @@ export function timesTable(times: readonly PathTime[]): string {
   return table(TIME_COLUMNS, times.map(timeCells));
 }
 
-function timeCells({ path, title, test, size, ...time }: PathTime): string[] {
+function timeCells(time: PathTime): string[] {
+  const { path, title, test, size } = time;
   const figures = [time.p50, time.p90, time.p99, time.p999, time.mean].map(({ median }) => median.toFixed(2));
   const name = title === undefined ? path : `${path}: ${title}`;
   const what = size === undefined ? test : `${test}, ${size.count} ${size.of}`;
-  return [name, what, ...figures, String(time.retransmits), String(time.errors)];
+  return [name, what, ...figures, sentAgain(time), resetsOf(time), String(time.errors)];
 }
 
 /** Machine, versions, settings and what was missing. */

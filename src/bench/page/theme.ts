@@ -48,7 +48,7 @@ const PATHS: Readonly<Record<string, Colour>> = {
   ...{ flat: 'aqua', socket: 'aqua', 'ours, XDP': 'aqua' },
   ...{ routed: 'yellow', 'iptables-nft': 'yellow' },
   ...{ masquerade: 'orange', 'iptables-legacy': 'orange' },
-  ...{ nftables: 'magenta' },
+  ...{ nftables: 'magenta', 'bridge-same': 'magenta', 'bridge-cross': 'magenta', 'bridge-out': 'magenta' },
 };
 
 const OTHERS: readonly Colour[] = ['blue', 'orange', 'aqua', 'yellow', 'magenta', 'violet'];

@@ -28,6 +28,7 @@ export function planServiceBench(): BenchPlan {
     pods: names.map((name) => planPod(SERVICE_NODE, name)),
     kernelNodes: NETFILTER_PEERS.map((name) => planKernelNode(station(name), { pods: 2 })),
     bare: [],
+    bridges: [],
     timeWaits: 0,
   };
 }

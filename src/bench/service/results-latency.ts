@@ -1,7 +1,7 @@
 // From times of requests and connections through Services to results. Pure.
 import { TESTS, type Test } from '../clients.js';
+import { atLeast, isItself, pairedRatios, type Timed } from '../ratios.js';
 import type { PathTime } from '../report.js';
-import { atLeast, isItself, pairedRatios, type Timed } from '../results.js';
 import { summarize } from '../statistics.js';
 import { summarizeRuns } from '../times.js';
 import { SERVICE_GOALS } from './goals.js';

@@ -1,6 +1,7 @@
 // From times of programming to results. Pure.
+
+import { atLeast, atMost, pairedRatios, type Timed } from '../ratios.js';
 import type { Unit } from '../report.js';
-import { atLeast, atMost, pairedRatios, type Timed } from '../results.js';
 import { type Spread, summarize } from '../statistics.js';
 import { SERVICE_GOALS } from './goals.js';
 import type { ChangeAnswer } from './programmer.js';

@@ -1,6 +1,7 @@
 // From samples of Services to results: ratios that are paired round by round, and what they were to reach. Pure.
+
+import { atLeast, atMost, pairedRatios, type Timed } from '../ratios.js';
 import type { Result } from '../report.js';
-import { atLeast, atMost, pairedRatios, type Timed } from '../results.js';
 import { type Spread, summarize } from '../statistics.js';
 import { SERVICE_GOALS, type ServiceSection } from './goals.js';
 import type { MaglevSample } from './maglev.js';

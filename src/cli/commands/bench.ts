@@ -1,4 +1,4 @@
-// `isthmus bench`: this datapath beside the physical limit, the kernel's forwarding and netfilter, on this machine.
+// `isthmus bench`: this datapath beside the physical limit, the kernel's forwarding, netfilter and a bridge, here.
 import { type Command, Option } from 'commander';
 import { CNI_SECTIONS, type CniSection } from '../../bench/cni/goals.js';
 import type { Section } from '../../bench/goals.js';

@@ -1,6 +1,7 @@
 // A benchmark's report as rows of tables.
 import { formatGoal, formatMedian, formatQuartiles } from '../../bench/figure.js';
 import type { AnyResult, BenchReport, PathTime } from '../../bench/report.js';
+import { resetsOf, sentAgain } from '../../bench/times.js';
 import type { Noun } from '../output.js';
 
 export interface ResultRow {
@@ -24,6 +25,7 @@ export interface TimeRow {
   readonly p999: string;
   readonly mean: string;
   readonly retransmits: string;
+  readonly resets: string;
   readonly troubled: string;
   readonly title: string;
 }
@@ -56,6 +58,7 @@ export const TIMES: Noun = {
     { header: 'P99.9', path: 'p999' },
     { header: 'MEAN', path: 'mean' },
     { header: 'SENT AGAIN', path: 'retransmits' },
+    { header: 'RESETS', path: 'resets' },
     { header: 'RUNS WITH ERRORS', path: 'troubled' },
     { header: 'WHAT IT IS', path: 'title' },
   ],
@@ -76,8 +79,8 @@ export function resultRow(result: AnyResult): ResultRow {
   };
 }
 
-export function timeRow({ path, test, size, title, ...time }: PathTime): TimeRow {
-  const { p50, p90, p99, p999, mean, troubled, retransmits } = time;
+export function timeRow(time: PathTime): TimeRow {
+  const { path, test, size, title, p50, p90, p99, p999, mean, troubled } = time;
   return {
     path,
     test: size === undefined ? test : `${test}, ${size.count} ${size.of}`,
@@ -87,7 +90,8 @@ export function timeRow({ path, test, size, title, ...time }: PathTime): TimeRow
     p99: p99.median.toFixed(2),
     p999: p999.median.toFixed(2),
     mean: mean.median.toFixed(2),
-    retransmits: String(retransmits),
+    retransmits: sentAgain(time),
+    resets: resetsOf(time),
     troubled: `${troubled} of ${time.runs}`,
     title: title ?? '',
   };
@@ -100,6 +104,7 @@ export function describeRun({ machine, settings, versions, missing, notes, secon
     `kernel ${machine.kernel}, ${machine.processor}, ${machine.cpus} CPUs; measured on CPU ${machine.cpu}, real time`,
     `${settings.rounds} rounds${length}, in random order, ${seconds} s in all; ratios and differences are paired by round`,
     'rr: request and response; crr: connect, request, response, close; udp_rr: the same with datagrams',
+    'udp_first: a datagram that opens a flow, and its answer',
     'ratios above 1 are faster, unless it says cost',
     ...Object.entries(versions).map(([name, version]) => `${name}: ${version}`),
     ...notes.map((note) => `note: ${note}`),

@@ -1,0 +1,63 @@
+// How many bytes pass: TCP streams on one CPU, peer by peer, in rounds of random order.
+import { askProbe, failedTroubles, type Troubles, troublesOf } from './clients.js';
+import type { Peer, PeerName } from './peers.js';
+import { SERVER_PORT } from './plan.js';
+import { shuffle } from './statistics.js';
+
+/** One short run. Of one that failed there is no rate. */
+export interface StreamSample extends Troubles {
+  readonly peer: PeerName;
+  /** Connections that have their turns. */
+  readonly flows: number;
+  readonly round: number;
+  /** Of payload that the server's kernel acknowledged, all flows together; not a number after a failure. */
+  readonly gigabitsPerSecond: number;
+}
+
+/** What is done with whom. */
+export interface StreamRun {
+  readonly peer: Peer;
+  readonly flows: number;
+}
+
+export interface StreamOptions {
+  readonly runs: readonly StreamRun[];
+  readonly rounds: number;
+  /** Of one run. */
+  readonly seconds: number;
+  readonly cpu: number;
+  /** A process in the namespace of each server. */
+  readonly servers: ReadonlyMap<string, number>;
+  readonly signal: AbortSignal;
+  readonly onRound: (round: number) => void;
+}
+
+export async function measureStreams(options: StreamOptions): Promise<StreamSample[]> {
+  const samples: StreamSample[] = [];
+  for (let round = 1; round <= options.rounds; round++) {
+    options.onRound(round);
+    // What is compared lies close together in time.
+    const kinds = shuffle([...Map.groupBy(options.runs, ({ flows }) => flows).values()]);
+    for (const { peer, flows } of kinds.flatMap(shuffle)) {
+      options.signal.throwIfAborted();
+      samples.push({ peer: peer.name, flows, round, ...(await stream({ peer, flows }, options)) });
+    }
+  }
+  return samples;
+}
+
+interface Said extends Troubles {
+  readonly bytes: number;
+  readonly megabitsPerSecond: number;
+}
+
+type Outcome = Omit<StreamSample, 'peer' | 'flows' | 'round'>;
+
+async function stream({ peer, flows }: StreamRun, { seconds, cpu, servers }: StreamOptions): Promise<Outcome> {
+  const { netns, address } = peer.server;
+  const words = ['stream', address, String(SERVER_PORT), '--seconds', String(seconds), '--flows', String(flows)];
+  const said = await askProbe<Said>({ netns: peer.client, words }, { cpu, serverPid: servers.get(netns) });
+  if ('failure' in said) return { gigabitsPerSecond: Number.NaN, ...failedTroubles(said.failure, said.server) };
+  const failed = said.errors > 0 || said.bytes === 0;
+  return { gigabitsPerSecond: failed ? Number.NaN : said.megabitsPerSecond / 1000, ...troublesOf(said) };
+}
