@@ -31,7 +31,8 @@ export class AddressBlocks {
 
   constructor(input: AddressBlocksInput) {
     this.address = input.address;
-    const waits = freeBlocks(input).map((block) => ({ block, seconds: secondsToWait(input, block) }));
+    const released = stillResting(input);
+    const waits = freeBlocks(input).map((block) => ({ block, seconds: secondsToWait({ ...input, released }, block) }));
     this.#ready = waits.filter(({ seconds }) => seconds <= 0).map(({ block }) => block);
     this.#resting = waits.filter(({ seconds }) => seconds > 0);
   }
@@ -89,11 +90,15 @@ function freeBlocks({ network, address, tenants, order, granted }: AddressBlocks
   });
 }
 
+/** Few of those that the journal remembers, and every block is looked up among them. */
+function stillResting({ network, address, released }: AddressBlocksInput): ReleasedPorts[] {
+  return released.filter((release) => release.secondsAgo < network.reuseHold && isOf(release, address));
+}
+
 /** Ports count, not numbers: the size of blocks may have been another one. */
-function secondsToWait({ network, address, released }: AddressBlocksInput, block: number): number {
+function secondsToWait({ network, released }: AddressBlocksInput, block: number): number {
   const ports: BlockPorts = portsOf(network, block);
   return released.reduce((longest, release) => {
-    const concerns = isOf(release, address) && overlap(ports, release.ports);
-    return concerns ? Math.max(longest, network.reuseHold - release.secondsAgo) : longest;
+    return overlap(ports, release.ports) ? Math.max(longest, network.reuseHold - release.secondsAgo) : longest;
   }, 0);
 }

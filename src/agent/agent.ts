@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type AgentState, type AgentStatus, SOCKET_NAME, STATE_NAME } from '../api/protocol.js';
 import { CompileError, compile, type Desired } from '../datapath/compile.js';
 import type { Reconciler, Report } from '../datapath/reconcile.js';
@@ -12,7 +13,7 @@ import type { Snapshot } from '../model/snapshot.js';
 import type { NativeNet } from '../net/native.js';
 import { Blocks } from './blocks.js';
 import { type CniRequest, parseCniRequest } from './cni.js';
-import { EndpointStore, writeDurably } from './endpoint-store.js';
+import { EndpointStore, replaceFile } from './endpoint-store.js';
 import { explainService } from './explain.js';
 import { FlowWatch } from './flow-watch.js';
 import { Growth } from './growth.js';
@@ -23,6 +24,7 @@ import { NodePrograms, type NodeProgramsOptions } from './node-programs.js';
 import { prepareNode } from './node-setup.js';
 import { Offloads } from './offloads.js';
 import { type Current, Pods } from './pods.js';
+import { QuietWork } from './quiet-work.js';
 import { Reporting } from './reporting.js';
 import { type Handlers, serve } from './server.js';
 import type { Origin } from './settings.js';
@@ -51,6 +53,7 @@ export class Agent {
   readonly #options: AgentOptions;
   readonly #store: EndpointStore;
   readonly #blocks: Blocks;
+  readonly #settling: QuietWork;
   readonly #pods: Pods;
   readonly #growth: Growth;
   readonly #offloads: Offloads;
@@ -87,11 +90,17 @@ export class Agent {
     this.#blocks = new Blocks(settings, log);
     this.#staleSockets = new StaleSockets({ datapath, log, endpoints: () => this.#store.list() });
     this.#offloads = new Offloads({ node, uplink, wanted: settings, log });
+    this.#settling = new QuietWork({
+      step: () => datapath.settle(),
+      onDone: () => this.#reconcileOrRetry(), // the state says what is attached how
+      onRefused: (reason) => log.warn({ reason }, 'a filter stays where a link should be; tried again'),
+    });
     this.#pods = new Pods({
       store: this.#store,
       blocks: this.#blocks,
       wiring: { net, node, datapath, offloads: this.#offloads },
       log,
+      quietWork: this.#settling,
       mtu: uplink.mtu,
       current: () => this.#current(),
       fault: () => this.#fault,
@@ -176,6 +185,7 @@ export class Agent {
   async close(): Promise<void> {
     await this.#opening.catch(() => undefined);
     clearInterval(this.#maintainer);
+    this.#settling.close();
     this.#ready.reject(new Error('the agent could not start; nothing was changed; its log says why'));
     await this.#options.source.close();
     await this.#closeServer();
@@ -222,11 +232,12 @@ export class Agent {
 
   /**
    * One reconcile at a time; each sees all that happened before it began, so that who waits shares the next one with all
-   * others who do. What fails is tried again by itself too.
+   * others who do, and with requests that are here already and were not looked at. What fails is tried again by itself too.
    */
   #requestReconcile(): Promise<void> {
     this.#next ??= this.#pending
       .catch(() => undefined)
+      .then(() => nextTurn())
       .then(() => {
         this.#next = undefined;
         return this.#reconcile();
@@ -420,7 +431,7 @@ export class Agent {
 
   #writeState(state: AgentState): void {
     this.#state = state;
-    writeDurably(join(this.#options.settings.stateDir, STATE_NAME), `${JSON.stringify(state, null, 2)}\n`);
+    replaceFile(join(this.#options.settings.stateDir, STATE_NAME), `${JSON.stringify(state, null, 2)}\n`);
   }
 
   #maintain(): void {

@@ -117,14 +117,13 @@ function detour({ native, net, node, state }: CleanupOptions): Leftover[] {
  * another CNI plugin stays.
  */
 function podDevices({ node, endpoints }: CleanupOptions): Leftover[] {
-  return endpoints
-    .filter(({ chained }) => chained !== true)
-    .filter(({ hostInterface, ifindex }) => node.link(hostInterface)?.ifindex === ifindex)
-    .map(({ hostInterface, ifindex, namespace, pod }) => ({
-      kind: 'device',
-      name: `${hostInterface} of pod ${namespace}/${pod}`,
-      remove: () => void node.deleteLink(ifindex),
-    }));
+  return endpoints.flatMap(({ hostInterface, ifindex: recorded, namespace, pod, chained }): Leftover[] => {
+    const ifindex = chained === true ? undefined : node.link(hostInterface)?.ifindex;
+    // None is recorded of a pod whose ADD never ended.
+    if (ifindex === undefined || ![ifindex, 0].includes(recorded)) return [];
+    const name = `${hostInterface} of pod ${namespace}/${pod}`;
+    return [{ kind: 'device', name, remove: () => void node.deleteLink(ifindex) }];
+  });
 }
 
 /** The node's own routes to pods of other nodes are those that the datapath knows, too. */

@@ -54,6 +54,8 @@ const Configuration = z.looseObject({
   name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]*$/, { error: 'letters, digits, _, . and - make a name' }),
   ipam: z.looseObject({ type: z.string().regex(PLUGIN_TYPE).optional() }).optional(),
   dns: z.looseObject({}).optional(),
+  // For the runtime; whether plugins behind this one may limit the bandwidth is all that matters here.
+  capabilities: z.looseObject({ bandwidth: z.unknown().optional() }).nullish().catch(undefined),
   runtimeConfig: z.unknown().optional(),
   args: z.unknown().optional(),
   /** Read where it counts: a pod must be able to go whatever it says. */

@@ -46,6 +46,8 @@ export interface CniCall {
   readonly podUID: string;
   /** ADD: otherwise there are none. */
   readonly wishes: Wishes;
+  /** ADD: bandwidth is declared with this plugin, so that none behind it puts a queue on the node's end of the veth. */
+  readonly limitsBandwidth?: true;
   /** The plugin that chooses the addresses; absent: the agent. */
   readonly ipamType?: string;
   readonly ipam?: IpamOutcome;
@@ -87,6 +89,7 @@ export function parseCniRequest(request: CniRequest): CniCall {
     pod: args.K8S_POD_NAME ?? containerID,
     podUID: args.K8S_POD_UID ?? '',
     wishes: command === 'ADD' ? wishesOf(config, args) : NO_WISHES,
+    ...(command === 'ADD' && config.capabilities?.bandwidth === true ? { limitsBandwidth: true } : {}),
     chained: config.chained ?? false,
     ...ipamOf(config, request),
     ...previousOf(command, config),

@@ -4,9 +4,9 @@ import type { Endpoint } from '../model/endpoint.js';
 import { checkChained, join, leave } from './chained.js';
 import { checkWiring, renewWiring, unwire, type Wiring, wire } from './wiring.js';
 
-/** Returns the index of the node's end. Throws with nothing left behind. */
-export function connect(wiring: Wiring, endpoint: Endpoint): number {
-  return endpoint.chained === true ? join(wiring, endpoint) : wire(wiring, endpoint);
+/** Returns the index of the node's end. Throws with nothing left behind. `mayFilter`: as wire() has it. */
+export function connect(wiring: Wiring, endpoint: Endpoint, mayFilter: boolean): number {
+  return endpoint.chained === true ? join(wiring, endpoint) : wire(wiring, endpoint, mayFilter);
 }
 
 /** Undoes connect(), whole or half. Whether there was something. */

@@ -18,7 +18,10 @@ import type { Endpoint } from '../model/endpoint.js';
 /** Which attachment of which container. */
 export type EndpointId = Pick<Endpoint, 'containerID' | 'interfaceName'>;
 
-/** Every change is on disk before the method returns; a crash leaves the old or the new record, never half of one. */
+/**
+ * Every change is in its file before the method returns; a crash leaves the old or the new record, never half of one.
+ * Nothing waits for the disk: a machine that crashes takes its pods with it, and nobody needs their records then.
+ */
 export class EndpointStore {
   readonly #directory: string;
   readonly #endpoints = new Map<string, Endpoint>();
@@ -51,7 +54,7 @@ export class EndpointStore {
     if (other !== undefined && !isSame(other, endpoint)) {
       throw new Error(`the record ${name} belongs to ${other.interfaceName} of container ${other.containerID}`);
     }
-    writeDurably(join(this.#directory, name), JSON.stringify(endpoint));
+    replaceFile(join(this.#directory, name), JSON.stringify(endpoint));
     this.#endpoints.set(name, endpoint);
   }
 
@@ -129,13 +132,22 @@ function fileName({ containerID, interfaceName }: EndpointId): string {
   return `${containerID}-${interfaceName}.json`;
 }
 
-/** Replaces a file so that a reader, or a crash, sees the old or the new content. */
+/** Replaces a file so that a reader, or the agent after a crash, sees the old or the new content. */
+export function replaceFile(path: string, content: string): void {
+  replace(path, content, () => undefined);
+}
+
+/** The same for what has to outlive a crash of the machine: on disk when it returns. */
 export function writeDurably(path: string, content: string): void {
+  replace(path, content, fsyncSync);
+}
+
+function replace(path: string, content: string, settle: (descriptor: number) => void): void {
   const temporary = `${path}.tmp`;
   const file = openSync(temporary, 'w', 0o600);
   try {
     writeSync(file, content);
-    fsyncSync(file);
+    settle(file);
   } finally {
     closeSync(file);
   }

@@ -18,6 +18,7 @@ import type { EndpointId, EndpointStore } from './endpoint-store.js';
 import { ExhaustedError } from './exhausted.js';
 import { checkHostPorts } from './host-port-claims.js';
 import { allocateAddresses, checkFree } from './ipam.js';
+import type { QuietWork } from './quiet-work.js';
 import { Turns } from './turns.js';
 import type { Wiring } from './wiring.js';
 
@@ -31,6 +32,8 @@ export interface PodsOptions {
   readonly store: EndpointStore;
   readonly wiring: Wiring;
   readonly log: Logger;
+  /** Waits for requests. */
+  readonly quietWork: Pick<QuietWork, 'beside'>;
   /** Which port blocks are free; grants are recorded where they are put in force. */
   readonly blocks: Pick<Blocks, 'plan'>;
   /** Bytes, of every pod's device. */
@@ -59,7 +62,8 @@ export class Pods {
    * begun is undone then. Requests for one attachment are carried out one after the other, others side by side.
    */
   handle(call: CniCall): Promise<unknown> {
-    return concernsOne(call) ? this.#inTurn(call, () => this.#handle(call)) : this.#handle(call);
+    const task = () => this.#handle(call);
+    return this.#options.quietWork.beside(() => (concernsOne(call) ? this.#inTurn(call, task) : task()));
   }
 
   /** Resolves when no request for an attachment is being carried out. */
@@ -146,7 +150,7 @@ export class Pods {
     if (delegation !== undefined) return delegation;
     const grant = grantOf(call, current.node);
     const given = grant === undefined ? {} : { addresses: grant.addresses };
-    const endpoint = await this.#create(this.#draft(call, current, given));
+    const endpoint = await this.#create(call, this.#draft(call, current, given));
     const dns: Dns = { ...grant?.dns, ...call.wishes.dns };
     return formatResult(endpoint, call.cniVersion, dns);
   }
@@ -155,15 +159,15 @@ export class Pods {
   async #addChained(call: CniCall, current: Current, previous: CniResult): Promise<unknown> {
     const device = findChained(this.#options.wiring, { ...call, previous });
     checkInside(device.addresses, current.node, 'the plugin before isthmus-cni');
-    await this.#create(this.#draft(call, current, device));
+    await this.#create(call, this.#draft(call, current, device));
     return { ...previous, cniVersion: call.cniVersion };
   }
 
-  async #create(draft: Endpoint): Promise<Endpoint> {
+  async #create({ limitsBandwidth }: CniCall, draft: Endpoint): Promise<Endpoint> {
     const { store, wiring, reconcile } = this.#options;
     store.put(draft);
     try {
-      const endpoint = { ...draft, ifindex: connect(wiring, draft) };
+      const endpoint = { ...draft, ifindex: connect(wiring, draft, limitsBandwidth === true) };
       store.put(endpoint);
       await reconcile();
       return endpoint;

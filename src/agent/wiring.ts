@@ -27,9 +27,10 @@ export class WiringError extends Error {
 
 /**
  * Creates the veth and everything on it, and returns its index. The program is attached before the pod's side comes
- * up: no packet of the pod leaves unseen. Throws with nothing left behind.
+ * up: no packet of the pod leaves unseen. Where `mayFilter`, it may be a filter for now: plugins behind this one find the
+ * place taken where they would put a queue. Throws with nothing left behind.
  */
-export function wire(wiring: Wiring, endpoint: Endpoint): number {
+export function wire(wiring: Wiring, endpoint: Endpoint, mayFilter: boolean): number {
   const pod = wiring.net.openNetlink(endpoint.netns);
   let ifindex = 0;
   try {
@@ -46,7 +47,8 @@ export function wire(wiring: Wiring, endpoint: Endpoint): number {
     ifindex = link.ifindex;
     prepareHostSide(wiring.node, endpoint);
     wiring.offloads.apply({ ...endpoint, pod, ifindex });
-    wiring.datapath.attachContainer(endpoint.hostInterface, ifindex);
+    if (mayFilter) wiring.datapath.attachNewContainer(endpoint.hostInterface, ifindex);
+    else wiring.datapath.attachContainer(endpoint.hostInterface, ifindex);
     wiring.node.setUp(ifindex);
     configurePod(pod, endpoint);
     limitBandwidth({ node: wiring.node, pod, endpoint: { ...endpoint, ifindex } });

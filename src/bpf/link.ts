@@ -55,6 +55,14 @@ export function attachDevice(target: DeviceTarget): Attached {
   }
 }
 
+/**
+ * Attaches to a device on which nothing is yet, without the grace period of the kernel that a link costs: by a filter,
+ * unless the mode says otherwise. attachDevice() puts a link in its place. Throws BpfError.
+ */
+export function attachDeviceAtOnce(target: DeviceTarget): Attached {
+  return target.mode === 'tcx' ? attachDevice(target) : attachFilter(target);
+}
+
 function createTcx(target: DeviceTarget): Attached {
   const { native, program, ifindex, side, mode, pin } = target;
   let link: NativeLink;

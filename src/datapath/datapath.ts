@@ -3,7 +3,15 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Attachment } from '../api/protocol.js';
 import { BpfError } from '../bpf/error.js';
-import { type AttachMode, attachCgroup, attachDevice, attachXdp, detachPinned, type XdpMode } from '../bpf/link.js';
+import {
+  type AttachMode,
+  attachCgroup,
+  attachDevice,
+  attachDeviceAtOnce,
+  attachXdp,
+  detachPinned,
+  type XdpMode,
+} from '../bpf/link.js';
 import type { NativeLink, NativeProgram } from '../bpf/native.js';
 import type { EventReader, RingEvent } from '../bpf/ring-buffer.js';
 import type { FlowTable } from '../model/flow-table.js';
@@ -81,7 +89,7 @@ const REMOVABLE: Readonly<Record<string, string>> = {
 const FROM_HOST = 'from_host';
 
 interface Target {
-  readonly attachment: Attachment;
+  attachment: Attachment;
   /** Puts the newest program there. */
   readonly refresh: () => NativeLink;
   link: NativeLink;
@@ -94,6 +102,10 @@ interface Closeable {
 export class Datapath {
   readonly #options: DatapathOptions;
   readonly #targets = new Map<string, Target>();
+  /** Names of targets that have a filter, and may get a link in its place. */
+  readonly #unsettled = new Set<string>();
+  /** Whether the kernel has no links for devices. */
+  #filtersOnly = false;
   readonly #hits = new Hits();
   #programs = new Map<string, NativeProgram>();
   #object: DatapathObject | undefined;
@@ -172,6 +184,32 @@ export class Datapath {
   }
 
   /**
+   * The same for a device that was made just now, by filters where that is allowed: a link makes the kernel wait for a
+   * grace period, and the machine's network with it. settle() has to be called when nobody waits.
+   */
+  attachNewContainer(device: string, ifindex: number): void {
+    for (const program of this.#answersForHost ? ['from_container', FROM_HOST] : ['from_container']) {
+      this.#attachDevice(program, device, ifindex, attachDeviceAtOnce);
+      if (this.#options.attach === 'auto' && !this.#filtersOnly) this.#unsettled.add(`${program}-${device}`);
+    }
+  }
+
+  /** Puts a link in the place of one filter. Whether there was one. Throws what the kernel refused; the filter stays. */
+  settle(): boolean {
+    const [name] = this.#unsettled;
+    const target = name === undefined ? undefined : this.#targets.get(name);
+    if (name === undefined || target === undefined) return false;
+    this.#unsettled.delete(name);
+    try {
+      this.#refresh(target);
+    } catch (error) {
+      this.#unsettled.add(name); // behind the others
+      throw error;
+    }
+    return true;
+  }
+
+  /**
    * Has what the node's own processes answer through these devices translated, and through those of pods that are
    * attached later. It stays, also for agents after this one: connections may last for longer than the Service that
    * they began by. Where nobody needs it, a pod waits one grace period of the kernel less for its programs.
@@ -205,6 +243,7 @@ export class Datapath {
     if (isFilter) target?.link.detach();
     target?.link.close();
     this.#targets.delete(name);
+    this.#unsettled.delete(name);
     detachPinned(this.#options.native, this.#pin(name));
   }
 
@@ -337,6 +376,7 @@ export class Datapath {
       const link = target.refresh();
       target.link.close();
       target.link = link;
+      if (link.kind !== target.attachment.kind) target.attachment = { ...target.attachment, kind: link.kind };
     } catch (error) {
       if (owner === undefined || this.#options.hasDevice(device)) throw error;
       this.#options.onNote({ device, reason: (error as Error).message }, `the device of ${owner} is gone`);
@@ -344,11 +384,11 @@ export class Datapath {
     }
   }
 
-  #attachDevice(program: string, device: string, ifindex: number): void {
+  #attachDevice(program: string, device: string, ifindex: number, attachFirst = attachDevice): void {
     const name = `${program}-${device}`;
     const { native, attach, onNote } = this.#options;
-    const refresh = () => {
-      const attached = attachDevice({
+    const put = (attachTo: typeof attachDevice): NativeLink => {
+      const attached = attachTo({
         native,
         program: this.#program(program),
         ifindex,
@@ -357,13 +397,15 @@ export class Datapath {
         pin: this.#pin(name),
       });
       if (attached.fallback !== undefined) {
+        this.#filtersOnly = true;
         onNote({ device, reason: attached.fallback.message }, 'no tcx here: attached with clsact instead');
       }
       return attached.link;
     };
     this.#targets.get(name)?.link.close();
-    const link = refresh();
-    this.#targets.set(name, { attachment: { program, target: device, kind: link.kind }, refresh, link });
+    const link = put(attachFirst);
+    const attachment: Attachment = { program, target: device, kind: link.kind };
+    this.#targets.set(name, { attachment, refresh: () => put(attachDevice), link });
   }
 
   #attachCgroup(cgroup: string, hooks: Readonly<Record<string, number>>): void {

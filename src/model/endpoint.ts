@@ -30,7 +30,7 @@ export interface Bandwidth {
   readonly egress?: Limit | undefined;
 }
 
-/** Recorded on disk before the pod is wired and removed after it is gone: the address is taken while it exists. */
+/** Recorded before the pod is wired and removed after it is gone: the address is taken while the record exists. */
 export interface Endpoint {
   readonly containerID: string;
   /** The pod's own device name, `CNI_IFNAME`. */

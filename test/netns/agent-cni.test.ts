@@ -196,6 +196,9 @@ describe('an ADD that fails half-way', () => {
 
   test('C4: because its program cannot be pinned: nothing is left, and the next one works', async () => {
     await node.addNamespace('unpinned');
+    // A filter has no pin.
+    await node.endAgent('SIGTERM');
+    await node.startAgent({ attach: 'tcx' });
     const before = await traces();
     const links = join(node.bpffs, 'links');
     expect((await node.exec('node', ['mount', '--bind', '-o', 'ro', '/etc', links])).status).toBe(0);
@@ -208,6 +211,8 @@ describe('an ADD that fails half-way', () => {
     expect(await traces()).toEqual(before);
     expect(await node.cni('ADD', 'unpinned')).toMatchObject({ status: 0 });
     await node.deletePod('unpinned');
+    await node.endAgent('SIGTERM');
+    await node.startAgent({});
   });
 });
 

@@ -213,8 +213,16 @@ export class AgentNode extends NodeWorld {
     return countDrops(this.bpffs, reason);
   }
 
-  programs(): Promise<Record<string, number>> {
+  async programs(): Promise<Record<string, number>> {
+    await this.settled();
     return programIds(this.bpffs);
+  }
+
+  /** Waits until the programs of all pods are behind links. Whether that happened: filters may be wanted. */
+  settled(): Promise<boolean> {
+    const links = (): string[] => readdirSync(join(this.bpffs, 'links'));
+    const pinned = async () => (await this.podDevices()).every((name) => links().includes(`from_container-${name}`));
+    return until(pinned, 3000);
   }
 
   /** Devices of the node that belong to pods. */

@@ -22,6 +22,9 @@ export interface CniOutcome {
   readonly json: CniJson;
 }
 
+/** As the agent's own configuration of the network declares it. */
+const capabilities = { bandwidth: true };
+
 /** A result or an error of the plugin. */
 export interface CniJson {
   readonly cniVersion?: string;
@@ -61,7 +64,8 @@ export async function runPlugin(call: PluginCall, options: CniCallOptions): Prom
     CNI_PATH: options.path ?? '/opt/cni/bin',
     ISTHMUS_SOCKET: call.socket,
   };
-  const input = options.stdin ?? JSON.stringify({ cniVersion, name: 'isthmus', type: 'isthmus-cni', ...config });
+  const input =
+    options.stdin ?? JSON.stringify({ cniVersion, name: 'isthmus', type: 'isthmus-cni', capabilities, ...config });
   const { status, stdout } = await capture([CNI_PLUGIN], { env, input });
   return { status, stdout, json: stdout.startsWith('{') ? (JSON.parse(stdout) as CniJson) : {} };
 }

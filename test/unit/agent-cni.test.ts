@@ -45,6 +45,16 @@ test('C1 C12: a request of a Kubernetes runtime is understood', () => {
   });
 });
 
+test('C11: whether bandwidth is declared with the plugin is known of an ADD, whatever else is declared', () => {
+  const call = (capabilities: unknown, command = 'ADD') =>
+    parseCniRequest(request({ command, config: JSON.stringify({ ...CONFIG, capabilities }) })).limitsBandwidth;
+  expect(call({ bandwidth: true, ips: true })).toBe(true);
+  expect(call({ bandwidth: true }, 'DEL')).toBeUndefined();
+  for (const other of [undefined, null, {}, { ips: true }, { bandwidth: false }, ['bandwidth'], 'bandwidth']) {
+    expect(call(other)).toBeUndefined();
+  }
+});
+
 test('C12: without Kubernetes, the pod is called as its container', () => {
   expect(parseCniRequest(request({ args: '' }))).toMatchObject({ namespace: '', pod: 'abc123', podUID: '' });
   expect(parseCniRequest(request({ args: ';K8S_POD_NAME=a=b;' }))).toMatchObject({ pod: 'a=b' });

@@ -57,7 +57,7 @@ function describeOwn(node: BenchPlan['nodes'][number]): CniPlugin {
   return {
     peer: 'isthmus',
     program: CNI_PLUGIN,
-    config: writeConfig('isthmus', { type: 'isthmus-cni' }),
+    config: writeConfig('isthmus', { type: 'isthmus-cni', capabilities: { bandwidth: true } }),
     env: { CNI_PATH, ISTHMUS_SOCKET: socketOf(node) },
     netns: node.netns,
   };
