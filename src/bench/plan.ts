@@ -106,10 +106,10 @@ export function planBench(): BenchPlan {
     pods: [
       planPod('n1', 'a'),
       planPod('n1', 'b'),
-      { ...planPod('n1', 'f'), offload: 'no-tso' },
-      { ...planPod('n1', 'g'), offload: 'no-tso-ungrouped' },
       planPod('n2', 'c'),
       planPod('island', 'd'),
+      { ...planPod('island', 'f'), offload: 'no-tso' },
+      { ...planPod('island', 'g'), offload: 'no-tso-ungrouped' },
       planPod('flat', 'e'),
     ],
     kernelNodes: [
