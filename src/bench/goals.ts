@@ -64,6 +64,10 @@ export const SELF_CHECK = { subject: 'raw-again', reference: 'raw' } as const;
 export const STREAM_COMPARISONS: readonly Omit<Comparison, 'section' | 'test'>[] = [
   { subject: 'same-node', reference: 'raw', goal: 1.25 },
   { subject: 'same-node-ipv6', reference: 'raw-ipv6', goal: 1.25 },
+  { subject: 'raw-big', reference: 'raw' },
+  { subject: 'raw-big-ipv6', reference: 'raw-ipv6' },
+  { subject: 'same-node', reference: 'raw-big' },
+  { subject: 'same-node-ipv6', reference: 'raw-big-ipv6' },
   { subject: 'cross-node', reference: 'host-host' },
   { subject: 'no-tso', reference: 'no-tso-ungrouped', goal: 1.9 },
   { subject: 'island', reference: 'flat' },

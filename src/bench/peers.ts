@@ -16,6 +16,8 @@ export interface Peer {
 export type PeerName =
   | 'raw'
   | 'raw-again'
+  | 'raw-big'
+  | 'raw-big-ipv6'
   | 'host-host'
   | 'bare-same'
   | 'bare-cross'
@@ -44,9 +46,15 @@ export function listPeers(plan: BenchPlan, pods: Readonly<Record<string, Address
     return { netns: netnsOf(plan, id), address: pods[id]?.[family] ?? '' };
   };
   const raw = { client: stationOf(plan, 'raw-a').netns, server: serverAt(stationOf(plan, 'raw-b')) };
+  const big = {
+    title: 'the limit with BIG TCP: one veth pair that takes 192 KiB',
+    client: stationOf(plan, 'big-a').netns,
+  };
   return [
     { name: 'raw', title: 'one veth pair, nothing else', ...raw },
     { name: 'raw-again', title: 'the same pair a second time', ...raw },
+    { ...big, name: 'raw-big', server: serverAt(stationOf(plan, 'big-b')) },
+    { ...big, name: 'raw-big-ipv6', server: serverAt(stationOf(plan, 'big-b'), 'ipv6') },
     {
       name: 'host-host',
       title: 'node to node over one veth pair',

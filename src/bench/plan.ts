@@ -80,6 +80,9 @@ export const PREFIX = 'ist-bench-';
 /** Bytes; what the agent gives pods at most. */
 const BIG_PACKET = 196_608;
 
+/** Left ends of wires whose ends take packets of BIG TCP. */
+const BIG_WIRES: readonly string[] = ['n1', 'big-a'];
+
 /** Left and right of every wire. RFC 2544's range for benchmarks gives the addresses. */
 const WIRES = [
   ['raw-a', 'raw-b'],
@@ -90,10 +93,13 @@ const WIRES = [
   ['routed', 'routed-out'],
   ['masq', 'masq-out'],
   ['bare-n1', 'bare-n2'],
+  ['big-a', 'big-b'],
 ] as const;
 
 export function planBench(): BenchPlan {
-  const wires = planWires(WIRES).map((wire) => (wire.left.name === 'n1' ? { ...wire, packetBytes: BIG_PACKET } : wire));
+  const wires = planWires(WIRES).map((wire) =>
+    BIG_WIRES.includes(wire.left.name) ? { ...wire, packetBytes: BIG_PACKET } : wire,
+  );
   const station = (name: string): Station => stationOf({ wires }, name);
   return {
     wires,

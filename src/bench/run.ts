@@ -43,7 +43,7 @@ async function work(options: BenchOptions, signal: AbortSignal): Promise<BenchRe
   const begun = begin(availableParallelism() - 1);
   const effort = { ...(options.quick ? QUICK : THOROUGH), ...(options.rounds ? { rounds: options.rounds } : {}) };
   const sections = chooseSections(SECTIONS, options.only);
-  options.narrate('building: 4 agents, 13 pods, 16 nodes and hosts');
+  options.narrate('building: 4 agents, 13 pods, 18 nodes and hosts');
   const bed = await buildBed(begun.machine.cpu, signal);
   const measuring = { bed, effort, sections, signal, narrate: options.narrate };
   const { samples, missing } = await measureSections({
