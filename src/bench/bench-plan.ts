@@ -32,7 +32,10 @@ const WIRES = [
   ['bare-n1', 'bare-n2'],
   ['bridge-n1', 'bridge-n2'],
   ['bridge', 'bridge-out'],
+  ['big-a', 'big-b'],
 ] as const;
+/** Left ends of wires whose ends take packets of BIG TCP. */
+const BIG_WIRES: readonly string[] = ['n1', 'big-a'];
 /** Those that are there a second time, with large packets: from the first on. */
 const JUMBO_WIRES = 6;
 
@@ -63,7 +66,9 @@ export function planBench({ jumbo = true }: BenchPlanOptions = {}): BenchPlan {
 
 /** Pods send packets that their node's uplink takes; that of one cluster takes large ones. */
 function planUsualWires(): Wire[] {
-  return planWires(WIRES).map((wire) => (wire.left.name === 'n1' ? { ...wire, packetBytes: BIG_PACKET } : wire));
+  return planWires(WIRES).map((wire) =>
+    BIG_WIRES.includes(wire.left.name) ? { ...wire, packetBytes: BIG_PACKET } : wire,
+  );
 }
 
 function planNodes(station: (name: string) => Station, suffix: string): BenchNode[] {
@@ -93,8 +98,8 @@ function planPods(suffix: string): BenchPod[] {
 
 function planPodsWithoutTso(): BenchPod[] {
   return [
-    { ...planPod('n1', 'f'), offload: 'no-tso' },
-    { ...planPod('n1', 'g'), offload: 'no-tso-ungrouped' },
+    { ...planPod('island', 'f'), offload: 'no-tso' },
+    { ...planPod('island', 'g'), offload: 'no-tso-ungrouped' },
   ];
 }
 

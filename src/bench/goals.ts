@@ -103,6 +103,10 @@ export interface StreamComparison extends Pick<Comparison, 'section' | 'subject'
 
 export const STREAM_COMPARISONS: readonly StreamComparison[] = [
   { section: 'stream', subject: 'same-node', reference: 'raw', flows: 1, goal: 1.25 },
+  { section: 'stream', subject: 'raw-big', reference: 'raw', flows: 1 },
+  { section: 'stream', subject: 'raw-big-ipv6', reference: 'raw-ipv6', flows: 1 },
+  { section: 'stream', subject: 'same-node', reference: 'raw-big', flows: 1 },
+  { section: 'stream', subject: 'same-node-ipv6', reference: 'raw-big-ipv6', flows: 1 },
   { section: 'stream', subject: 'no-tso', reference: 'no-tso-ungrouped', flows: 1, goal: 1.9 },
   { section: 'stream', subject: 'bare-same', reference: 'raw', flows: 1 },
   { section: 'stream', subject: 'cross-node', reference: 'host-host', flows: 1 },

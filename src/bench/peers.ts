@@ -26,6 +26,8 @@ export type PeerName =
   | BothSizes
   | `${BothSizes}${typeof JUMBO.suffix}`
   | 'raw-again'
+  | 'raw-big'
+  | 'raw-big-ipv6'
   | 'bare-same'
   | 'bare-cross'
   | 'routed'
@@ -58,6 +60,7 @@ export function listPeers(plan: BenchPlan, { ours, bridged }: PodAddresses): Pee
     raw,
     { ...raw, name: 'raw-again', title: 'the same pair a second time' },
     ...limits,
+    ...bigPeers(plan),
     ...plan.bare.map(
       ({ name, ends: [client, server] }): Peer => ({ name, title: BARE_TITLES[name], client: client.netns, server }),
     ),
@@ -99,6 +102,16 @@ function limitPeers(plan: BenchPlan, suffix: Suffix): [Peer, Peer] {
   ];
 }
 
+/** What pods with BIG TCP cannot be faster than. */
+function bigPeers(plan: BenchPlan): Peer[] {
+  const title = 'the limit with BIG TCP: one veth pair that takes 192 KiB';
+  const [client, server] = [stationOf(plan, 'big-a').netns, stationOf(plan, 'big-b')];
+  return [
+    { name: 'raw-big', title, client, server: serverAt(server) },
+    { name: 'raw-big-ipv6', title, client, server: serverAt(server, 'ipv6') },
+  ];
+}
+
 function podPeers(plan: BenchPlan, ours: PodAddresses['ours'], suffix: Suffix): Peer[] {
   const client = (id: string): Pick<Peer, 'client' | 'seenAs'> => clientAt(plan, ours, idWith(id, suffix));
   const pod = (id: string): Peer['server'] => podServer(plan, ours, { id: idWith(id, suffix) });
@@ -118,13 +131,13 @@ function podPeers(plan: BenchPlan, ours: PodAddresses['ours'], suffix: Suffix): 
 }
 
 function podsWithoutTso(plan: BenchPlan, ours: PodAddresses['ours']): Peer[] {
-  const server = podServer(plan, ours, { id: 'n1/b' });
+  const server = podServer(plan, ours, { id: 'island/d' });
   return [
-    { name: 'no-tso', title: 'ours: from a pod without TSO, same node', ...clientAt(plan, ours, 'n1/f'), server },
+    { name: 'no-tso', title: 'ours: from a pod without TSO, same node', ...clientAt(plan, ours, 'island/f'), server },
     {
       name: 'no-tso-ungrouped',
       title: "the same without GRO on the node's side",
-      ...clientAt(plan, ours, 'n1/g'),
+      ...clientAt(plan, ours, 'island/g'),
       server,
     },
   ];
