@@ -126,3 +126,34 @@ test('the page of the documentation has goals beside figures, and the reason whe
   expect(text).toContain('* missing: masquerade: iptables-legacy: not found & more');
   expect(text).toContain('from [docs/benchmarks/paths.json](benchmarks/paths.json)');
 });
+
+test('a missed goal of a Service is beside what a connection takes more, and beside the noise of its run', () => {
+  const what = 'crr, 10 Services';
+  const report = aReport({
+    benchmark: 'service',
+    results: [
+      aResult([3.5], { section: 'latency', name: 'a connection above the pod itself, packet', what, unit: 'us' }),
+      aResult([1.02], { section: 'self-check', what }),
+      aResult([0.95], { section: 'self-check', what: 'crr, 1000 Services' }),
+      aResult([0.8], { section: 'self-check', what: 'rr, 10 Services' }),
+    ],
+    times: [aTime(27.5, { path: 'direct', test: 'crr', size: { of: 'Services', count: 10 } })],
+  });
+  const missed = (name: string, more = {}) =>
+    aResult([0.9], { section: 'latency', name, what, path: 'packet', ...more });
+  expect(reasonOf(missed('packet / direct'), report)).toBe(
+    'a connection takes 3.50 us more than the 27.50 us of one to the pod itself on this machine',
+  );
+  expect(reasonOf(missed('socket / direct', { path: 'socket' }), report)).toBeUndefined();
+  expect(reasonOf(missed('packet / the same with 10 Services'), report)).toBe(
+    'the pod itself, measured twice, differs by up to 5.0 % in this run',
+  );
+});
+
+test('a missed goal of large packets is beside what a bare pair reaches with them', () => {
+  const big = aResult([1.19], { section: 'stream', name: 'raw-big / raw', path: 'raw-big', peer: 'raw' });
+  const missed = aResult([1.13], { section: 'stream', name: 'same-node / raw', path: 'same-node', peer: 'raw' });
+  const reason = 'the bare pair with packets of 192 KiB reaches 1.190 on this machine';
+  expect(reasonOf(missed, aReport({ results: [big, missed] }))).toBe(reason);
+  expect(reasonOf(missed, aReport({ results: [missed] }))).toBeUndefined();
+});

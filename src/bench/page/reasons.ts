@@ -15,6 +15,9 @@ const EXPLANATIONS: readonly Explanation[] = [
   { section: 'cross-node', name: /^cross-node \/ host-host$/, explain: beside('bare-cross') },
   { section: 'island', name: /^island \/ flat$/, explain: programsBeside },
   { section: 'masquerade', name: /^island \/ masquerade$/, explain: withoutTranslation },
+  { section: 'stream', name: /^same-node(-ipv6)? \/ raw/, explain: besideLargePackets },
+  { section: 'latency', name: /^(socket|packet) \/ the same with/, explain: noiseOf },
+  { section: 'latency', name: /^(socket|packet) \/ /, explain: aboveThePod },
   {
     section: 'packets',
     name: /50 k flows|island \/ (flat|masquerade)$/,
@@ -80,4 +83,37 @@ function withoutTranslation({ what }: AnyResult, { times }: Pick<BenchReport, 't
   const [flat, masquerade] = [at('flat'), at('masquerade')];
   if (flat === undefined || masquerade === undefined) return undefined;
   return `without any translation (flat) it is ${(masquerade / flat).toFixed(3)} on this machine, by the medians`;
+}
+
+/** What the bare pair reaches when it takes as large packets as pods do. */
+function besideLargePackets({ peer }: AnyResult, { results }: Pick<BenchReport, 'results'>) {
+  const big = results.find(({ path, peer: other }) => path === peer?.replace('raw', 'raw-big') && other === peer);
+  if (big?.spread === undefined) return undefined;
+  return `the bare pair with packets of 192 KiB reaches ${big.spread.median.toFixed(3)} on this machine`;
+}
+
+/** How far the same thing, measured twice, differs in this run. */
+function noiseOf({ what }: AnyResult, { results }: Pick<BenchReport, 'results'>) {
+  const [test = ''] = what.split(',');
+  const checks = results.filter((one) => one.section === 'self-check' && one.what.startsWith(`${test},`));
+  const most = Math.max(...checks.map(({ spread }) => Math.abs((spread?.median ?? 1) - 1)));
+  return most > 0
+    ? `the pod itself, measured twice, differs by up to ${(most * 100).toFixed(1)} % in this run`
+    : undefined;
+}
+
+/** What a connection takes more than one to the pod itself, and how much that is here. */
+function aboveThePod({ path, what }: AnyResult, { results, times }: Pick<BenchReport, 'results' | 'times'>) {
+  const above = results.find(
+    ({ name, what: of }) => of === what && name.trim() === `a connection above the pod itself, ${path}`,
+  );
+  const [test, size] = what.split(', ');
+  const direct = times.find((one) => one.path === 'direct' && one.test === test && sizeOf(one) === size);
+  if (above?.spread === undefined || direct === undefined) return undefined;
+  const [more, all] = [above.spread.median, direct.p50.median].map((time) => formatWithUnit(time, 'us'));
+  return `a connection takes ${more} more than the ${all} of one to the pod itself on this machine`;
+}
+
+function sizeOf({ size }: BenchReport['times'][number]): string {
+  return size === undefined ? '' : `${size.count} ${size.of}`;
 }
