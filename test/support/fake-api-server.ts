@@ -28,6 +28,8 @@ interface Collection {
   readonly apiVersion: string;
   readonly objects: Map<string, FakeObject>;
   readonly watches: Set<ServerResponse>;
+  /** What lists that are read page by page are of, by their version. */
+  readonly pages: Map<string, readonly FakeObject[]>;
 }
 
 export class FakeApiServer implements AsyncDisposable {
@@ -76,7 +78,7 @@ export class FakeApiServer implements AsyncDisposable {
   }
 
   serve(path: string, kind: string, apiVersion: string): void {
-    this.#collections.set(path, { kind, apiVersion, objects: new Map(), watches: new Set() });
+    this.#collections.set(path, { kind, apiVersion, objects: new Map(), watches: new Set(), pages: new Map() });
   }
 
   put(path: string, object: FakeObject): void {
@@ -170,13 +172,15 @@ export class FakeApiServer implements AsyncDisposable {
     else this.#list(url, collection, response);
   }
 
-  #list(url: URL, { kind, apiVersion, objects }: Collection, response: ServerResponse): void {
+  #list(url: URL, { kind, apiVersion, objects, pages }: Collection, response: ServerResponse): void {
     const limit = Number(url.searchParams.get('limit') ?? 0);
     const [version = String(this.#version), offset = '0'] = url.searchParams.get('continue')?.split(':') ?? [];
-    const all = [...objects.values()];
+    // All pages of a list are of one moment, whatever has changed between them.
+    const all = pages.get(version) ?? [...objects.values()];
     const end = limit === 0 ? all.length : Number(offset) + limit;
     const more = end < all.length ? { continue: `${version}:${end}` } : {};
     const metadata = { resourceVersion: version, ...more };
+    if (end < all.length) pages.set(version, all);
     const items = all.slice(Number(offset), end);
     response.end(JSON.stringify({ kind: `${kind}List`, apiVersion, metadata, items }));
   }
