@@ -5,6 +5,7 @@ import type { Datapath } from '../datapath/datapath.js';
 import { familyOf } from '../model/address.js';
 import type { Endpoint } from '../model/endpoint.js';
 import type { NativeNet, Netlink } from '../net/native.js';
+import { withNetlink } from '../net/netns.js';
 import { limitBandwidth, missingLimit } from './bandwidth.js';
 import { writeSetting } from './node-setup.js';
 import type { Offloads } from './offloads.js';
@@ -94,27 +95,21 @@ export function unwire({ node, datapath }: Wiring, endpoint: Endpoint): boolean 
  */
 export function renewWiring({ net, node, offloads }: Wiring, endpoint: Endpoint): void {
   if (node.link(endpoint.hostInterface)?.ifindex !== endpoint.ifindex) return;
-  const pod = net.openNetlink(endpoint.netns);
-  try {
+  withNetlink(net, endpoint.netns, (pod) => {
     offloads.apply({ ...endpoint, pod });
     limitBandwidth({ node, pod, endpoint });
-  } finally {
-    pod.close();
-  }
+  });
 }
 
 /** Throws WiringError with the first thing that is not as wire() left it. */
 export function checkWiring({ net, node, datapath }: Wiring, endpoint: Endpoint): void {
   checkHostSide(node, endpoint);
   checkDatapath(datapath, endpoint);
-  const pod = net.openNetlink(endpoint.netns);
-  try {
+  withNetlink(net, endpoint.netns, (pod) => {
     checkPod(pod, endpoint);
     const missing = missingLimit({ node, pod, endpoint });
     if (missing !== undefined) throw new WiringError(missing);
-  } finally {
-    pod.close();
-  }
+  });
 }
 
 function checkHostSide(node: Netlink, endpoint: Endpoint): void {

@@ -4,7 +4,7 @@ import { forgetFlows } from './forget.js';
 import type { Peer, PeerName } from './peers.js';
 import { type BenchPlan, SERVER_PORT } from './plan.js';
 import type { PathTime } from './report.js';
-import { shuffle } from './statistics.js';
+import { measureInRounds, type Rounds } from './rounds.js';
 import { summarizeRuns } from './times.js';
 
 /** One short run. Of one that failed there is no time, and its peer is named as missing with the reason. */
@@ -23,39 +23,23 @@ export interface LatencyRun {
   readonly flows?: number;
 }
 
-export interface LatencyOptions {
+export interface LatencyOptions extends Rounds {
   readonly plan: BenchPlan;
   readonly runs: readonly LatencyRun[];
-  readonly rounds: number;
-  /** Of one run. */
-  readonly seconds: number;
-  readonly cpu: number;
-  /** A process in the namespace of each server. */
-  readonly servers: ReadonlyMap<string, number>;
-  readonly signal: AbortSignal;
-  readonly onRound: (round: number) => void;
 }
 
 /** Flows that a run of `udp_first` opens, each from a port of its own: together half of a pod's block. */
 const FIRST_PACKETS = 127;
 const FIRST_PORT = 20_000;
 
-export async function measureLatency(options: LatencyOptions): Promise<LatencySample[]> {
-  const samples: LatencySample[] = [];
-  for (let round = 1; round <= options.rounds; round++) {
-    options.onRound(round);
-    // Test by test, so that what is compared lies close together in time.
-    const tests = shuffle([...Map.groupBy(options.runs, workloadOf).values()]);
-    for (const { peer, ...workload } of tests.flatMap(shuffle)) {
-      options.signal.throwIfAborted();
-      const client = clientOf({ peer, ...workload }, round);
-      // Ports are others in every round, but a pod has no more of them than its block has.
-      if (workload.test === 'udp_first') await forgetFlows(options.plan, peer.name);
-      const outcome = await runClient(client, { ...options, serverPid: options.servers.get(peer.server.netns) });
-      samples.push({ peer: peer.name, ...workload, round, ...outcome });
-    }
-  }
-  return samples;
+export function measureLatency(options: LatencyOptions): Promise<LatencySample[]> {
+  return measureInRounds(options, { runs: options.runs, workloadOf }, async ({ peer, ...workload }, round) => {
+    const client = clientOf({ peer, ...workload }, round);
+    // Ports are others in every round, but a pod has no more of them than its block has.
+    if (workload.test === 'udp_first') await forgetFlows(options.plan, peer.name);
+    const outcome = await runClient(client, { ...options, serverPid: options.servers.get(peer.server.netns) });
+    return { peer: peer.name, ...workload, round, ...outcome };
+  });
 }
 
 /** What is compared with each other only. */

@@ -1,9 +1,11 @@
 // Devices with other offloads than the kernel's default: wires of BIG TCP, and pods without segmentation offload.
 import { loadNativeNet, type Netlink } from '../net/native.js';
+import { namespacePath, withNetlink } from '../net/netns.js';
 import { run } from '../testbed/command.js';
 import { TestbedError } from '../testbed/error.js';
 import { UPLINK } from '../testbed/node.js';
 import { askAgent } from '../testbed/node-agent.js';
+import { linkIn } from './links.js';
 import type { BenchPlan, BenchPod, Wire } from './plan.js';
 import type { Missing } from './report.js';
 
@@ -37,12 +39,6 @@ async function takeGro(plan: BenchPlan, pod: BenchPod): Promise<void> {
 }
 
 function change(netns: string, device: string, how: (netlink: Netlink, ifindex: number) => void): void {
-  const netlink = loadNativeNet().openNetlink(`/run/netns/${netns}`);
-  try {
-    const link = netlink.link(device);
-    if (link === undefined) throw new TestbedError(`no device ${device} in ${netns}`);
-    how(netlink, link.ifindex);
-  } finally {
-    netlink.close();
-  }
+  const { ifindex } = linkIn(netns, device);
+  withNetlink(loadNativeNet(), namespacePath(netns), (netlink) => how(netlink, ifindex));
 }

@@ -13,6 +13,7 @@ import type { Peer } from './peers.js';
 import { allNamespaces, allStations, type BenchPlan } from './plan.js';
 import type { BenchReport } from './report.js';
 import { judge, SELF_CHECKED } from './results.js';
+import type { Rounds } from './rounds.js';
 import type { Samples } from './samples.js';
 import { begin, chooseSections, head, measureSections } from './sections.js';
 import { measureStreams } from './streams.js';
@@ -119,7 +120,7 @@ function latency(measuring: Measuring): Promise<Samples['latency'][number][]> {
   const runs = runsOf(bed.peers, wanted, ({ test, flows }: Pick<Comparison, 'test' | 'flows'>) => {
     return { test, ...(flows === undefined ? {} : { flows }) };
   });
-  return measureLatency({ ...commonOf('latency', measuring), plan: bed.plan, runs });
+  return measureLatency({ ...roundsOf('latency', measuring), plan: bed.plan, runs });
 }
 
 function streams(measuring: Measuring): Promise<Samples['streams'][number][]> {
@@ -128,7 +129,7 @@ function streams(measuring: Measuring): Promise<Samples['streams'][number][]> {
   const checked = compared.some(({ flows }) => flows === 1);
   const wanted = [...compared, ...(checked ? [{ ...SELF_CHECK, flows: 1 }] : [])];
   const runs = runsOf(bed.peers, wanted, ({ flows }) => ({ flows }));
-  return measureStreams({ ...commonOf('streams', measuring), runs });
+  return measureStreams({ ...roundsOf('streams', measuring), runs });
 }
 
 type Pair = Pick<Comparison, 'subject' | 'reference'> | typeof SELF_CHECK;
@@ -148,8 +149,7 @@ function runsOf<P extends Pair, W extends object>(
   return [...runs.values()];
 }
 
-/** What every part that has rounds needs. */
-function commonOf(part: Part, { bed, effort, signal, narrate }: Measuring) {
+function roundsOf(part: Part, { bed, effort, signal, narrate }: Measuring): Rounds {
   const { rounds, runSeconds: seconds } = effort;
   const onRound = (round: number): void => narrate(`${part}, round ${round} of ${rounds}`);
   return { rounds, seconds, cpu: bed.cpu, servers: bed.servers, signal, onRound };

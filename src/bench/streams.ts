@@ -2,7 +2,7 @@
 import { askProbe, failedTroubles, type Troubles, troublesOf } from './clients.js';
 import type { Peer, PeerName } from './peers.js';
 import { SERVER_PORT } from './plan.js';
-import { shuffle } from './statistics.js';
+import { measureInRounds, type Rounds } from './rounds.js';
 
 /** One short run. Of one that failed there is no rate. */
 export interface StreamSample extends Troubles {
@@ -20,30 +20,15 @@ export interface StreamRun {
   readonly flows: number;
 }
 
-export interface StreamOptions {
+export interface StreamOptions extends Rounds {
   readonly runs: readonly StreamRun[];
-  readonly rounds: number;
-  /** Of one run. */
-  readonly seconds: number;
-  readonly cpu: number;
-  /** A process in the namespace of each server. */
-  readonly servers: ReadonlyMap<string, number>;
-  readonly signal: AbortSignal;
-  readonly onRound: (round: number) => void;
 }
 
-export async function measureStreams(options: StreamOptions): Promise<StreamSample[]> {
-  const samples: StreamSample[] = [];
-  for (let round = 1; round <= options.rounds; round++) {
-    options.onRound(round);
-    // What is compared lies close together in time.
-    const kinds = shuffle([...Map.groupBy(options.runs, ({ flows }) => flows).values()]);
-    for (const { peer, flows } of kinds.flatMap(shuffle)) {
-      options.signal.throwIfAborted();
-      samples.push({ peer: peer.name, flows, round, ...(await stream({ peer, flows }, options)) });
-    }
-  }
-  return samples;
+export function measureStreams(options: StreamOptions): Promise<StreamSample[]> {
+  const plan = { runs: options.runs, workloadOf: ({ flows }: StreamRun) => flows };
+  return measureInRounds(options, plan, async (run, round) => {
+    return { peer: run.peer.name, flows: run.flows, round, ...(await stream(run, options)) };
+  });
 }
 
 interface Said extends Troubles {

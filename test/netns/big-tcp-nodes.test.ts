@@ -1,6 +1,7 @@
 // Packets beyond 64 KiB between two nodes: pods that were there before the uplinks took them get them too.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BIG, largestSeen, resize, SMALL, sizesOf } from '../support/large-packets.js';
+import { serviceObject, sliceObjects } from '../support/service-manifests.js';
 import type { Family } from '../support/small-node.js';
 import { openTwoNodes, PODS, type TwoNodes } from '../support/two-nodes.js';
 
@@ -29,20 +30,12 @@ beforeAll(async () => {
 afterAll(() => world?.[Symbol.asyncDispose](), 30_000);
 
 async function serveAtFar(): Promise<void> {
-  const metadata = { name: 'shop', namespace: 'default' };
-  const ports = [{ name: 'tcp', protocol: 'TCP', port: SERVICE.port }];
-  const spec = { clusterIPs: [SERVICE.ipv4, SERVICE.ipv6], ports };
-  const slices = FAMILIES.map((family) => ({
-    apiVersion: 'discovery.k8s.io/v1',
-    kind: 'EndpointSlice',
-    metadata: { name: `shop-${family}`, namespace: 'default', labels: { 'kubernetes.io/service-name': 'shop' } },
-    addressType: family === 'ipv4' ? 'IPv4' : 'IPv6',
-    endpoints: [{ addresses: [world.pods.far[family]], nodeName: world.nodes.n2.name }],
-    ports: [{ name: 'tcp', protocol: 'TCP', port: SERVER_PORT }],
-  }));
-  world.apply('shop', [{ apiVersion: 'v1', kind: 'Service', metadata, spec }, ...slices]);
+  const clusterIPs = FAMILIES.map((family) => SERVICE[family]);
+  const service = serviceObject({ name: 'shop', clusterIPs, port: SERVICE.port, targetPort: SERVER_PORT });
+  const backends = FAMILIES.map((family) => ({ address: world.pods.far[family], nodeName: world.nodes.n2.name }));
+  world.apply('shop', [service, ...sliceObjects('shop', SERVER_PORT, backends)]);
   for (let tries = 0; tries < 100; tries++) {
-    if ((await world.nodes.n1.map('backends')).length >= 2) return;
+    if ((await world.nodes.n1.map('backends')).length >= 2 * FAMILIES.length) return;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
   throw new Error(`the backends did not appear:\n${world.nodes.n1.log()}`);

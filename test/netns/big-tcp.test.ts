@@ -1,7 +1,8 @@
 // Packets beyond 64 KiB through a real node: what pods' devices take, what becomes of the packets on every way, and that
 // the data is whole. And pods without TSO, whose segments the node joins.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { BIG, largestSeen, resize, SMALL, sizesOf, withNetlink } from '../support/large-packets.js';
+import { BIG, inside, largestSeen, resize, SMALL, sizesOf } from '../support/large-packets.js';
+import { serviceObject, sliceObjects } from '../support/service-manifests.js';
 import { type Family, NODE, OUT, openSmallNode, type SmallNode } from '../support/small-node.js';
 
 const FAMILIES = ['ipv4', 'ipv6'] as const;
@@ -34,20 +35,12 @@ async function hostSideOf(short: string): Promise<string> {
 
 /** A Service of both families with one backend. */
 async function serveAt(short: string): Promise<void> {
-  const metadata = { name: 'shop', namespace: 'default' };
-  const ports = [{ name: 'tcp', protocol: 'TCP', port: SERVICE.port }];
-  const spec = { clusterIPs: [SERVICE.ipv4, SERVICE.ipv6], ports };
-  const slices = FAMILIES.map((family) => ({
-    apiVersion: 'discovery.k8s.io/v1',
-    kind: 'EndpointSlice',
-    metadata: { name: `shop-${family}`, namespace: 'default', labels: { 'kubernetes.io/service-name': 'shop' } },
-    addressType: family === 'ipv4' ? 'IPv4' : 'IPv6',
-    endpoints: [{ addresses: [pods[short]?.[family]], conditions: { ready: true } }],
-    ports: [{ name: 'tcp', protocol: 'TCP', port: SERVER_PORT }],
-  }));
-  node.apply('shop', [{ apiVersion: 'v1', kind: 'Service', metadata, spec }, ...slices]);
+  const clusterIPs = FAMILIES.map((family) => SERVICE[family]);
+  const service = serviceObject({ name: 'shop', clusterIPs, port: SERVICE.port, targetPort: SERVER_PORT });
+  const backends = FAMILIES.map((family) => ({ address: pods[short]?.[family] ?? '', nodeName: node.name }));
+  node.apply('shop', [service, ...sliceObjects('shop', SERVER_PORT, backends)]);
   for (let tries = 0; tries < 100; tries++) {
-    if ((await node.map('backends')).length >= 2) return;
+    if ((await node.map('backends')).length >= 2 * FAMILIES.length) return;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
   throw new Error(`the backends did not appear:\n${node.log()}`);
@@ -66,7 +59,7 @@ test('pods take what the uplink takes, on both ends, and the status says so', as
     expect(sizesOf(node.namespaces, 'node', device)).toMatchObject(sizes);
     expect(sizesOf(node.namespaces, short, 'eth0')).toMatchObject(sizes);
     expect(
-      withNetlink(node.namespaces, 'node', (netlink) => netlink.receiveOffload(netlink.link(device)?.ifindex ?? 0)),
+      inside(node.namespaces, 'node', (netlink) => netlink.receiveOffload(netlink.link(device)?.ifindex ?? 0)),
     ).toBe(true);
   }
   expect((await node.status()).state.offloads).toEqual({ packetBytes: { ipv4: BIG, ipv6: BIG }, gro: true });

@@ -1,5 +1,6 @@
 // Packets beyond 64 KiB in tests: how large devices take them, and how large those are that a device has seen.
 import { loadNativeNet, type Netlink } from '../../src/net/native.js';
+import { withNetlink } from '../../src/net/netns.js';
 import type { TestNamespaces } from './netns.js';
 
 /** Bytes that every device takes, and what the agent gives pods. */
@@ -17,25 +18,20 @@ export interface Watched {
 }
 
 /** In a namespace of the test. */
-export function withNetlink<T>({ path }: TestNamespaces, place: string, work: (netlink: Netlink) => T): T {
-  const netlink = loadNativeNet().openNetlink(path(place));
-  try {
-    return work(netlink);
-  } finally {
-    netlink.close();
-  }
+export function inside<T>({ path }: TestNamespaces, place: string, work: (netlink: Netlink) => T): T {
+  return withNetlink(loadNativeNet(), path(place), work);
 }
 
 /** As an operator does it. */
 export function resize(namespaces: TestNamespaces, place: string, bytes: number, ...devices: string[]): void {
-  withNetlink(namespaces, place, (netlink) => {
+  inside(namespaces, place, (netlink) => {
     const sizes = { gso: bytes, gro: bytes, gsoIpv4: bytes, groIpv4: bytes };
     for (const device of devices) netlink.setPacketSizes(netlink.link(device)?.ifindex ?? 0, sizes);
   });
 }
 
 export function sizesOf(namespaces: TestNamespaces, place: string, device: string) {
-  return withNetlink(namespaces, place, (netlink) => netlink.packetSizes(netlink.link(device)?.ifindex ?? 0));
+  return inside(namespaces, place, (netlink) => netlink.packetSizes(netlink.link(device)?.ifindex ?? 0));
 }
 
 /**

@@ -140,7 +140,7 @@ test('a missed goal of a Service is beside what a connection takes more, and bes
     times: [aTime(27.5, { path: 'direct', test: 'crr', size: { of: 'Services', count: 10 } })],
   });
   const missed = (name: string, more = {}) =>
-    aResult([0.9], { section: 'latency', name, what, path: 'packet', ...more });
+    aResult([0.9], { section: 'latency', name, what, path: 'packet', size: { of: 'Services', count: 10 }, ...more });
   expect(reasonOf(missed('packet / direct'), report)).toBe(
     'a connection takes 3.50 us more than the 27.50 us of one to the pod itself on this machine',
   );

@@ -103,17 +103,13 @@ function noiseOf({ what }: AnyResult, { results }: Pick<BenchReport, 'results'>)
 }
 
 /** What a connection takes more than one to the pod itself, and how much that is here. */
-function aboveThePod({ path, what }: AnyResult, { results, times }: Pick<BenchReport, 'results' | 'times'>) {
+function aboveThePod({ path, what, size }: AnyResult, { results, times }: Pick<BenchReport, 'results' | 'times'>) {
   const above = results.find(
     ({ name, what: of }) => of === what && name.trim() === `a connection above the pod itself, ${path}`,
   );
-  const [test, size] = what.split(', ');
-  const direct = times.find((one) => one.path === 'direct' && one.test === test && sizeOf(one) === size);
+  const [test] = what.split(',');
+  const direct = times.find((one) => one.path === 'direct' && one.test === test && one.size?.count === size?.count);
   if (above?.spread === undefined || direct === undefined) return undefined;
   const [more, all] = [above.spread.median, direct.p50.median].map((time) => formatWithUnit(time, 'us'));
   return `a connection takes ${more} more than the ${all} of one to the pod itself on this machine`;
-}
-
-function sizeOf({ size }: BenchReport['times'][number]): string {
-  return size === undefined ? '' : `${size.count} ${size.of}`;
 }
